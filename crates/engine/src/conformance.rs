@@ -1,0 +1,1 @@
+//! What every engine must do, as checks that any engine can be put through.

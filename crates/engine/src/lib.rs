@@ -1,0 +1,75 @@
+//! What makes machines. Knows hosts, disks, devices and processes; knows nothing of Droplets, accounts or rows.
+//!
+//! An [`Engine`] is small, idempotent and observable. The control plane says what should be ([`Engine::ensure`],
+//! [`Engine::power`], [`Engine::destroy`]) as often as it likes, also after a crash in the middle, and asks what is
+//! ([`Engine::observe`]). Every engine passes the one suite in [`conformance`].
+
+pub mod conformance;
+mod error;
+mod machine;
+pub mod sim;
+
+pub use error::{Error, Operation};
+pub use machine::{
+    Access, Forward, Host, ImageName, Ipv4Link, Ipv6Link, MacAddress, MachineId, MachineSpec, Networking, Nic, NicKind,
+    Observed, Power, PowerState, Readiness, UserDataOutcome,
+};
+
+use std::fmt;
+
+/// A maker of machines. Shared as `Arc<dyn Engine>`; every method may be called from many tasks at once, and calls for one
+/// machine are put in a row by the engine itself.
+#[async_trait::async_trait]
+pub trait Engine: fmt::Debug + Send + Sync {
+    /// The engine's name in configuration and answers: `sim`, `qemu`.
+    fn name(&self) -> &'static str;
+
+    /// The hosts machines can be placed on, with what each has in all.
+    async fn hosts(&self) -> Result<Vec<Host>, Error>;
+
+    /// Which public addresses this engine's machines get when the operator configured none.
+    fn networking(&self) -> Networking;
+
+    /// Whether a machine can be made from `image` here and now. Cheap: it is asked on each create.
+    fn has_image(&self, image: &ImageName) -> bool;
+
+    /// What an operator runs to bring `image` to this host; `None` when nothing can.
+    fn image_hint(&self, image: &ImageName) -> Option<String>;
+
+    /// Makes the machine exist as `spec` says, powered off, its disks and seed written. Calling it again with the same spec
+    /// changes nothing, also when the machine runs by now; after a crash in the middle it finishes the work.
+    ///
+    /// Fails with [`Error::SpecConflict`] if `id` exists otherwise, [`Error::ImageMissing`] or [`Error::ImageInvalid`] for a
+    /// base image that is not there or is none.
+    async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error>;
+
+    /// Brings the machine to the wanted power state and returns when it is there; nothing to do is success.
+    ///
+    /// [`Power::Shutdown`] asks the guest and fails with [`Error::GuestIgnored`] when it is still on after the engine's limit.
+    /// [`Power::On`] fails with [`Error::AddressUnusable`] when a public address cannot be had on this host: the machine is
+    /// then off and unchanged, and can be given another address by [`Engine::readdress`].
+    async fn power(&self, id: MachineId, power: Power) -> Result<(), Error>;
+
+    /// Gives a powered-off machine other network links, as `spec.nics` says; everything else of `spec` must be as it was.
+    async fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error>;
+
+    /// What is true now, asked of the hypervisor and never of memory. `None`: no such machine.
+    async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error>;
+
+    /// How far the guest is: whether SSH shows its banner, and how its user data ended. Returns within a second or two.
+    async fn readiness(&self, id: MachineId) -> Result<Readiness, Error>;
+
+    /// How to reach the machine from this host.
+    async fn access(&self, id: MachineId) -> Result<Access, Error>;
+
+    /// Removes the machine with everything that is its own: process, disks, seed, logs. No such machine is success.
+    async fn destroy(&self, id: MachineId) -> Result<(), Error>;
+
+    /// Every machine this engine has anything of, also half-made ones, in ascending order.
+    async fn machines(&self) -> Result<Vec<MachineId>, Error>;
+
+    /// Machines whose state changed by themselves: a guest that went off, a process that died, a report from inside.
+    ///
+    /// A hint to [`Engine::observe`] again, never the truth itself; a slow reader may miss some.
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<MachineId>;
+}
