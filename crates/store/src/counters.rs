@@ -57,17 +57,20 @@ pub(crate) fn advance(tx: &mut dyn Tx, name: &str, by: u64, start: u64) -> Resul
 /// Ids of one bucket: with 100,000 rows a deep page reads about a hundred counts and passes over at most this many rows.
 const BUCKET: u64 = 1024;
 
+/// The bucket that holds a list's total.
+const TOTAL: i64 = -1;
+
 /// Records that `change` rows came to (or left) `list` in the bucket of `id`.
 pub(crate) fn list_changed(tx: &mut dyn Tx, list: &str, id: u64, change: i64) -> Result<(), Error> {
-    let sql = "INSERT INTO list_counts (list, bucket, count) VALUES ($1, $2, $3)
+    let sql = "INSERT INTO list_counts (list, bucket, count) VALUES ($1, $2, $3), ($1, $4, $3)
                ON CONFLICT (list, bucket) DO UPDATE SET count = list_counts.count + $3";
-    tx.execute(sql, &[list.into(), (id / BUCKET).into(), change.into()]).map(drop)
+    tx.execute(sql, &[list.into(), (id / BUCKET).into(), change.into(), TOTAL.into()]).map(drop)
 }
 
 /// How many rows `list` has.
 pub(crate) fn list_total(tx: &mut dyn Tx, list: &str) -> Result<u64, Error> {
-    let sql = "SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM list_counts WHERE list = $1";
-    tx.query_one(sql, &[list.into()], |row| row.next())
+    let sql = "SELECT count FROM list_counts WHERE list = $1 AND bucket = $2";
+    Ok(tx.query_opt(sql, &[list.into(), TOTAL.into()], |row| row.next())?.unwrap_or(0))
 }
 
 /// In which order a counted list is read.
@@ -86,15 +89,20 @@ pub(crate) struct Seek {
 
 /// Finds the bucket the page begins in. In descending order `bound` is the highest id to read, otherwise the lowest.
 pub(crate) fn seek(tx: &mut dyn Tx, list: &str, skip: u64, order: Order) -> Result<Seek, Error> {
-    let direction = match order {
-        Order::Ascending => "ASC",
-        Order::Descending => "DESC",
+    let total = list_total(tx, list)?;
+    let (start, direction) = match order {
+        Order::Ascending => (0, "ASC"),
+        Order::Descending => (i64::MAX.unsigned_abs(), "DESC"),
     };
-    let sql = format!("SELECT bucket, count FROM list_counts WHERE list = $1 AND count > 0 ORDER BY bucket {direction}");
-    let (mut total, mut left, mut found) = (0_u64, skip, None);
+    if skip == 0 {
+        return Ok(Seek { total, bound: start, skip });
+    }
+    let sql = format!(
+        "SELECT bucket, count FROM list_counts WHERE list = $1 AND bucket >= 0 AND count > 0 ORDER BY bucket {direction}"
+    );
+    let (mut left, mut found) = (skip, None);
     tx.query_each(&sql, &[list.into()], &mut |row| {
         let (bucket, count): (u64, u64) = (row.next()?, row.next()?);
-        total += count;
         if found.is_none() {
             if left < count {
                 found = Some(bucket);
