@@ -25,7 +25,7 @@ pub struct Image {
     /// How it came to be.
     #[serde(rename = "type")]
     pub kind: ImageKind,
-    /// The operating system in it, such as `Ubuntu`.
+    /// The operating system in it, such as `Ubuntu`. What Dewpoint sends is one of [`Distribution`].
     pub distribution: String,
     /// Its name for programs; null for one that is not public (behaviour rule IMG-3).
     pub slug: Option<ImageSlug>,
@@ -101,6 +101,45 @@ words! {
         Distribution = "distribution",
         /// One with something installed.
         Application = "application",
+    }
+}
+
+words! {
+    /// The operating systems that the description lists. The Python SDK, told to be strict, refuses any other word.
+    pub enum Distribution {
+        /// Arch Linux.
+        ArchLinux = "Arch Linux",
+        /// CentOS.
+        CentOs = "CentOS",
+        /// CoreOS.
+        CoreOs = "CoreOS",
+        /// Debian.
+        Debian = "Debian",
+        /// Fedora.
+        Fedora = "Fedora",
+        /// Fedora Atomic.
+        FedoraAtomic = "Fedora Atomic",
+        /// FreeBSD.
+        FreeBsd = "FreeBSD",
+        /// Gentoo.
+        Gentoo = "Gentoo",
+        /// openSUSE.
+        OpenSuse = "openSUSE",
+        /// RancherOS.
+        RancherOs = "RancherOS",
+        /// Rocky Linux.
+        RockyLinux = "Rocky Linux",
+        /// Ubuntu.
+        Ubuntu = "Ubuntu",
+        /// Any other.
+        Unknown = "Unknown",
+    }
+}
+
+impl Distribution {
+    /// The one that `text` names, in any case; [`Distribution::Unknown`] for any other text (behaviour rule IMG-4).
+    pub fn of(text: &str) -> Self {
+        Self::ALL.iter().copied().find(|known| known.as_str().eq_ignore_ascii_case(text)).unwrap_or(Self::Unknown)
     }
 }
 

@@ -8,6 +8,7 @@
 pub mod page;
 pub mod rules;
 
+mod account;
 mod actions;
 mod backups;
 mod droplet_requests;
@@ -18,10 +19,18 @@ mod id;
 mod images;
 mod lenient;
 mod regions;
+mod scope;
 mod sizes;
 mod slug;
+mod snapshots;
+mod ssh_keys;
+mod tags;
+mod tokens;
+mod volumes;
+mod vpcs;
 mod word;
 
+pub use account::*;
 pub use actions::*;
 pub use backups::*;
 pub use droplet_requests::*;
@@ -30,11 +39,18 @@ pub use embedded::Embedded;
 pub use error::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
 pub use id::*;
 pub use images::{
-    Image, ImageActionRequest, ImageActionResponse, ImageCreateRequest, ImageIdOrSlug, ImageKind, ImageResponse,
-    ImageStatus, ImageUpdateRequest, ImagesResponse, PublicImageSort,
+    Distribution, Image, ImageActionRequest, ImageActionResponse, ImageCreateRequest, ImageIdOrSlug, ImageKind,
+    ImageResponse, ImageStatus, ImageUpdateRequest, ImagesResponse, PublicImageSort,
 };
 pub use page::{ActionLink, ActionLinks, Collection, Links, Meta, PageRequest, Pages, Resource, Single};
 pub use regions::*;
+pub use scope::{Scope, ScopeSet, Scopes};
 pub use sizes::*;
 pub use slug::{ImageSlug, RegionSlug, SizeSlug, TagName};
+pub use snapshots::*;
+pub use ssh_keys::*;
+pub use tags::*;
+pub use tokens::*;
+pub use volumes::*;
+pub use vpcs::*;
 pub use word::UnknownWord;

@@ -16,9 +16,9 @@ pub struct Region {
     pub features: Vec<String>,
     /// Whether Droplets can be made here now.
     pub available: bool,
-    /// The sizes offered here. Absent for a token without `sizes:read` (behaviour rule AUTH-6; absent is our choice).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sizes: Option<Vec<SizeSlug>>,
+    /// The sizes offered here. Empty for a token without `sizes:read` (behaviour rule AUTH-6): empty is our choice, since
+    /// the Python SDK requires the list.
+    pub sizes: Vec<SizeSlug>,
 }
 
 impl Resource for Region {

@@ -3,7 +3,7 @@
 //! Each returns [`Invalid`] with the member's name as its request has it; messages that clients match on are word for word
 //! those of behaviour rule ERR-6.
 
-use crate::Invalid;
+use crate::{FilesystemType, Invalid};
 
 /// The refusal of a Droplet name, word for word as the real service has it.
 pub const HOSTNAME_PROBLEM: &str = "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)";
@@ -16,6 +16,9 @@ pub const NAMES_MAX: usize = 10;
 
 /// Most bytes of `user_data` (behaviour rule CRE-11).
 pub const USER_DATA_MAX: usize = 65_536;
+
+/// The largest volume, in GiB (behaviour rule VOL-2).
+pub const VOLUME_GIB_MAX: u64 = 16_384;
 
 /// Most volumes one Droplet may hold (behaviour rule CRE-13).
 pub const VOLUMES_MAX: usize = 15;
@@ -66,6 +69,31 @@ pub fn volume_name(name: &str) -> Result<(), Invalid> {
             "must begin with a lower case letter and have only lower case letters, digits and dashes, at most 64 in all.",
         )
     })
+}
+
+/// A volume's size in GiB: 1 to 16384 (behaviour rule VOL-2).
+pub fn volume_size(gib: i64) -> Result<u64, Invalid> {
+    let fits = u64::try_from(gib).ok().filter(|gib| (1..=VOLUME_GIB_MAX).contains(gib));
+    fits.ok_or_else(|| Invalid::new("size_gigabytes", format!("must be between 1 and {VOLUME_GIB_MAX}.")))
+}
+
+/// A volume's file system: `ext4` or `xfs`, with a label of at most 16 or 12 bytes, or neither (behaviour rule VOL-3).
+pub fn filesystem(kind: Option<&str>, label: Option<&str>) -> Result<Option<FilesystemType>, Invalid> {
+    let Some(kind) = kind else {
+        return match label {
+            None => Ok(None),
+            Some(_) => Err(Invalid::new("filesystem_label", "needs a filesystem_type.")),
+        };
+    };
+    let kind = kind.parse().map_err(|_| Invalid::new("filesystem_type", "must be ext4 or xfs."))?;
+    let longest = match kind {
+        FilesystemType::Ext4 => 16,
+        FilesystemType::Xfs => 12,
+    };
+    if label.is_some_and(|label| label.len() > longest) {
+        return Err(Invalid::new("filesystem_label", format!("is too long (maximum is {longest} characters).")));
+    }
+    Ok(Some(kind))
 }
 
 /// A VPC's name: letters, digits, `-` and `.`, at most 255 (behaviour rule VPC-1; the length is our choice).
@@ -136,6 +164,22 @@ mod tests {
             &["data", "d", "data-1", &longest],
             &["", "1data", "-data", "Data", "da_ta", "a.b", &too_long],
         );
+    }
+
+    #[test]
+    fn a_volume_has_1_to_16384_gib_vol_2() {
+        assert_eq!((volume_size(1), volume_size(16_384)), (Ok(1), Ok(16_384)));
+        assert!(volume_size(0).is_err() && volume_size(-1).is_err() && volume_size(16_385).is_err());
+    }
+
+    #[test]
+    fn a_label_goes_with_a_file_system_and_has_its_length_vol_3() {
+        assert_eq!(filesystem(None, None), Ok(None));
+        assert_eq!(filesystem(Some("ext4"), Some("sixteen-letters-")), Ok(Some(FilesystemType::Ext4)));
+        assert_eq!(filesystem(Some("xfs"), Some("twelve-chars")), Ok(Some(FilesystemType::Xfs)));
+        assert!(filesystem(Some("xfs"), Some("thirteen-char")).is_err());
+        assert!(filesystem(Some("ext4"), Some("seventeen-letters")).is_err());
+        assert!(filesystem(Some("btrfs"), None).is_err() && filesystem(None, Some("label")).is_err());
     }
 
     #[test]

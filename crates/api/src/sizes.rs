@@ -24,9 +24,9 @@ pub struct Size {
     pub price_monthly: f64,
     /// US dollars an hour.
     pub price_hourly: f64,
-    /// Where it is offered. Absent for a token without `regions:read` (behaviour rule AUTH-6; absent is our choice).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub regions: Option<Vec<RegionSlug>>,
+    /// Where it is offered. Empty for a token without `regions:read` (behaviour rule AUTH-6): empty is our choice, since
+    /// the Python SDK requires the list.
+    pub regions: Vec<RegionSlug>,
     /// Whether a Droplet of this size can be made anywhere now.
     pub available: bool,
     /// The family it belongs to, such as `Basic` or `H100 GPU - 8X`.
