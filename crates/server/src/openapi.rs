@@ -1,0 +1,135 @@
+//! The OpenAPI document of what is served, made from the table of operations and the wire types. Nothing in it is copied.
+
+use std::sync::OnceLock;
+
+use axum::{
+    body::Bytes,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use dewpoint_api::ErrorBody;
+use http::header;
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value, json};
+
+use crate::{Access, App, Operation, extract::JSON};
+
+/// Where the document is.
+pub(crate) const PATH: &str = "/dew/v1/openapi.json";
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::get(PATH, openapi)
+            .id("openapi")
+            .says("This document: every operation that is served, as OpenAPI 3.1.")
+            .open()
+            .answers::<Value>(200),
+    ]
+}
+
+/// `GET /dew/v1/openapi.json`: the document; made at the first call and kept.
+async fn openapi(State(app): State<App>) -> Response {
+    static DOCUMENT: OnceLock<Bytes> = OnceLock::new();
+    let text = DOCUMENT.get_or_init(|| document(app.table.operations()).to_string().into());
+    ([(header::CONTENT_TYPE, JSON)], text.clone()).into_response()
+}
+
+/// The document of these operations.
+pub(crate) fn document(operations: &[Operation]) -> Value {
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| {
+            settings.definitions_path = "/components/schemas".into();
+            settings.meta_schema = None;
+        })
+        .into_generator();
+    let error = generator.subschema_for::<ErrorBody>().to_value();
+    let mut paths: Map<String, Value> = Map::new();
+    for operation in operations.iter().filter(|operation| !operation.path.starts_with("/docs")) {
+        let method = operation.method.as_str().to_ascii_lowercase();
+        let described = describe(operation, &mut generator);
+        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        path[method] = described;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Dewpoint",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Your own Droplet cloud. What stands below /v2 is the public DigitalOcean API as far as it is \
+                            served here; what stands below /dew/v1 is Dewpoint's own.",
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": { "bearer_auth": { "type": "http", "scheme": "bearer" } },
+            "responses": {
+                "error": { "description": "Why not.", "content": { "application/json": { "schema": error } } },
+            },
+        },
+    })
+}
+
+fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
+    let success = operation.success;
+    let mut answer = json!({ "description": success.canonical_reason().unwrap_or("Success") });
+    if let Some(schema) = operation.answer {
+        answer["content"] = json!({ "application/json": { "schema": schema(generator) } });
+    }
+    let mut described = json!({
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [tag(operation.path)],
+        "security": security(&operation.access),
+        "parameters": parameters(operation, generator),
+        "responses": { (success.as_str()): answer, "default": { "$ref": "#/components/responses/error" } },
+    });
+    if let Some(schema) = operation.body {
+        described["requestBody"] = json!({ "content": { "application/json": { "schema": schema(generator) } } });
+    }
+    described
+}
+
+/// The first word of the path that says what it is about: `droplets` of `/v2/droplets/{droplet_id}`.
+fn tag(path: &str) -> &str {
+    let mut words = path.split('/').filter(|word| !matches!(*word, "" | "v1" | "v2" | "dew"));
+    words.next().unwrap_or("server")
+}
+
+fn security(access: &Access) -> Value {
+    match access {
+        Access::Open => json!([]),
+        Access::Scopes(alternatives) if alternatives.is_empty() => json!([{ "bearer_auth": [] }]),
+        Access::Scopes(alternatives) => alternatives.iter().map(|scopes| json!({ "bearer_auth": scopes })).collect(),
+        Access::Full => json!([{ "bearer_auth": ["*"] }]),
+    }
+}
+
+fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Value> {
+    let in_path = operation.path.split('/').filter_map(|word| word.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = in_path
+        .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
+    if operation.paged {
+        for (name, default, most) in [("page", 1, None), ("per_page", 20, Some(200))] {
+            let mut schema = json!({ "type": "integer", "minimum": 1, "default": default });
+            if let Some(most) = most {
+                schema["maximum"] = json!(most);
+            }
+            parameters.push(json!({ "name": name, "in": "query", "schema": schema }));
+        }
+    }
+    if let Some(schema) = operation.query {
+        let members = schema(generator).to_value();
+        let required = |name: &str| members["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
+        for (name, schema) in members["properties"].as_object().into_iter().flatten() {
+            let description = schema.get("description").cloned().unwrap_or_default();
+            let text = description.as_str().unwrap_or_default();
+            let is_required = required(name);
+            parameters.push(
+                json!({ "name": name, "in": "query", "required": is_required, "description": text, "schema": schema }),
+            );
+        }
+    }
+    parameters
+}
