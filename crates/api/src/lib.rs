@@ -1,1 +1,56 @@
+//! The wire types of the public API, and nothing else: models, requests, envelopes, error bodies, scopes.
+//!
+//! A file a resource. Shapes follow the public OpenAPI description, behaviour follows the rules of `behaviour.md`, cited by
+//! name. Nothing here knows HTTP, SQL or engines. Requests read leniently, as the real clients need; what is of the right
+//! JSON type but wrong otherwise is for the control plane to refuse.
+#![warn(missing_docs)]
 
+pub mod page;
+pub mod rules;
+
+mod account;
+mod actions;
+mod backups;
+mod droplet_requests;
+mod droplets;
+mod embedded;
+mod error;
+mod id;
+mod images;
+mod lenient;
+mod regions;
+mod scope;
+mod sizes;
+mod slug;
+mod snapshots;
+mod ssh_keys;
+mod tags;
+mod tokens;
+mod volumes;
+mod vpcs;
+mod word;
+
+pub use account::*;
+pub use actions::*;
+pub use backups::*;
+pub use droplet_requests::*;
+pub use droplets::*;
+pub use embedded::Embedded;
+pub use error::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
+pub use id::*;
+pub use images::{
+    Distribution, Image, ImageActionRequest, ImageActionResponse, ImageCreateRequest, ImageIdOrSlug, ImageKind,
+    ImageResponse, ImageStatus, ImageUpdateRequest, ImagesResponse, PublicImageSort,
+};
+pub use page::{ActionLink, ActionLinks, Collection, Links, Meta, PageRequest, Pages, Resource, Single};
+pub use regions::*;
+pub use scope::{Scope, ScopeSet, Scopes};
+pub use sizes::*;
+pub use slug::{ImageSlug, RegionSlug, SizeSlug, TagName};
+pub use snapshots::*;
+pub use ssh_keys::*;
+pub use tags::*;
+pub use tokens::*;
+pub use volumes::*;
+pub use vpcs::*;
+pub use word::UnknownWord;

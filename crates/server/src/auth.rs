@@ -18,7 +18,7 @@ pub struct Caller(Arc<Grant>);
 impl Caller {
     /// Whether the token has this scope. For answers that leave out what it may not read (behaviour rule AUTH-6).
     pub fn has(&self, scope: Scope) -> bool {
-        self.scopes.has(scope)
+        self.scopes.allows(scope)
     }
 
     /// 403 unless the token has this scope too. For bodies that need more than their operation does (rule AUTH-5).

@@ -13,10 +13,15 @@ use std::{
     time::Instant,
 };
 
-use axum::{body::{Body, HttpBody as _}, extract::Request, response::IntoResponse as _, response::Response};
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::Request,
+    response::IntoResponse as _,
+    response::Response,
+};
 use dewpoint_control::Grant;
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tracing::{Instrument as _, Span, field};
 use uuid::Uuid;
 
@@ -119,7 +124,7 @@ impl Edge {
         };
         let (grant, allowance) = match operation.access {
             Access::Open => (None, None),
-            Access::Scopes(_) | Access::Full => match self.admit(operation, &request).await {
+            Access::Scopes(_) | Access::Full => match self.admit(operation, request.headers()).await {
                 Ok((grant, allowance)) => (Some(grant), Some(allowance)),
                 Err(refused) => return refused,
             },
@@ -131,8 +136,8 @@ impl Edge {
     }
 
     /// Token, count, scope, limit, in that order.
-    async fn admit(&self, operation: &Operation, request: &Request) -> Result<(Arc<Grant>, Allowance), Outcome> {
-        let token = auth::bearer(request.headers()).ok_or_else(ApiError::unauthorized)?;
+    async fn admit(&self, operation: &Operation, headers: &HeaderMap) -> Result<(Arc<Grant>, Allowance), Outcome> {
+        let token = auth::bearer(headers).ok_or_else(ApiError::unauthorized)?;
         let grant = self.app.control.authenticate(token).await.map_err(ApiError::from)?;
         Span::current().record("account.id", field::display(grant.account));
         let now = self.app.control.clock().now();
@@ -186,7 +191,10 @@ fn with_error_body(mut response: Response, request_id: &str) -> Response {
 fn is_foreign_error(response: &Response) -> bool {
     let status = response.status();
     (status.is_client_error() || status.is_server_error())
-        && response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| !kind.as_bytes().starts_with(b"application/json"))
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_none_or(|kind| !kind.as_bytes().starts_with(b"application/json"))
 }
 
 fn put_headers(response: &mut Response, request_id: &str, allowance: &Allowance) {

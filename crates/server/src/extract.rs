@@ -67,7 +67,8 @@ impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
 /// The whole body, at most [`BODY_MAX`] bytes and [`BODY_TIME`].
 async fn body_of(request: Request) -> Result<Bytes, ApiError> {
     let (parts, mut body) = request.into_parts();
-    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let announced: Option<usize> =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let reading = async {
         if announced.is_none_or(|length| length <= BODY_MAX) {
             match Limited::new(&mut body, BODY_MAX).collect().await {
@@ -111,7 +112,9 @@ fn cut_off(error: &(dyn StdError + Send + Sync)) -> ApiError {
 fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let position = error.valid_up_to();
-        ApiError::bad_request(format!("The request body is not UTF-8: the byte at position {position} begins no character."))
+        ApiError::bad_request(format!(
+            "The request body is not UTF-8: the byte at position {position} begins no character."
+        ))
     })?;
     serde_json::from_str(text).map_err(|error| refusal_of_json::<T>(text, &error))
 }

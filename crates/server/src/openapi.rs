@@ -121,7 +121,8 @@ fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Val
     }
     if let Some(schema) = operation.query {
         let members = schema(generator).to_value();
-        let required = |name: &str| members["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
+        let required =
+            |name: &str| members["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name));
         for (name, schema) in members["properties"].as_object().into_iter().flatten() {
             let description = schema.get("description").cloned().unwrap_or_default();
             let text = description.as_str().unwrap_or_default();

@@ -30,7 +30,7 @@ impl Access {
     pub fn admits(&self, scopes: &Scopes) -> bool {
         match self {
             Self::Open => true,
-            Self::Scopes(alternatives) => alternatives.iter().any(|all| all.iter().all(|scope| scopes.has(*scope))),
+            Self::Scopes(alternatives) => alternatives.iter().any(|all| all.iter().all(|scope| scopes.allows(*scope))),
             Self::Full => scopes.is_full(),
         }
     }
@@ -227,7 +227,11 @@ impl Operation {
 
 impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Operation").field("id", &self.id).field("method", &self.method).field("path", &self.path).finish()
+        f.debug_struct("Operation")
+            .field("id", &self.id)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish()
     }
 }
 

@@ -109,7 +109,8 @@ impl FromRequestParts<App> for Paging {
                 _ => {}
             }
         }
-        let asked = PageRequest::from_query(page, per_page).map_err(|invalid| ApiError::bad_request(invalid.to_string()))?;
+        let asked =
+            PageRequest::from_query(page, per_page).map_err(|invalid| ApiError::bad_request(invalid.to_string()))?;
         let base = BaseUrl::of_request(&app.config, &parts.uri, &parts.headers);
         Ok(Self { asked, base, uri: parts.uri.clone() })
     }
@@ -142,7 +143,10 @@ mod tests {
         let config = ServerConfig::default();
         assert_eq!(base(&config, &[("host", "127.0.0.1:8080")]), "http://127.0.0.1:8080");
         assert_eq!(
-            base(&config, &[("host", "inner:1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "dew.example.com, b")]),
+            base(
+                &config,
+                &[("host", "inner:1"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "dew.example.com, b")]
+            ),
             "https://dew.example.com",
         );
         assert_eq!(base(&config, &[("host", "[::1]:80")]), "http://[::1]:80");

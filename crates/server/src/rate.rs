@@ -27,7 +27,7 @@ const TOKENS_MAX: usize = 4096;
 
 /// Which limit an operation counts against, besides that of its token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Bucket {
+pub(crate) enum Bucket {
     /// None of its own.
     #[default]
     Token,
@@ -37,7 +37,7 @@ pub enum Bucket {
 
 /// What the rate limit headers of an answer say, and whether the request may go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     /// Requests an hour.
     pub limit: usize,
     /// How many of them are left.
@@ -69,19 +69,19 @@ impl Refusal {
 
 /// Counts requests by token. With [`Limits::Off`] it keeps nothing and refuses nobody.
 #[derive(Debug)]
-pub struct RateLimiter {
+pub(crate) struct RateLimiter {
     limits: Limits,
     logs: Mutex<HashMap<TokenId, Log>>,
 }
 
 impl RateLimiter {
     /// A limiter that has seen no request.
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self { limits, logs: Mutex::default() }
     }
 
     /// Counts a request of `token` at `now`, unless it is one too many.
-    pub fn count(&self, token: TokenId, bucket: Bucket, now: Timestamp) -> Allowance {
+    pub(crate) fn count(&self, token: TokenId, bucket: Bucket, now: Timestamp) -> Allowance {
         match self.limits {
             Limits::Off => Self::untouched(now),
             Limits::DigitalOcean => {
@@ -95,7 +95,7 @@ impl RateLimiter {
     }
 
     /// What a request that belongs to no token is told.
-    pub fn untouched(now: Timestamp) -> Allowance {
+    pub(crate) fn untouched(now: Timestamp) -> Allowance {
         Allowance { limit: PER_HOUR, remaining: PER_HOUR, reset: now + HOUR, refusal: None }
     }
 }

@@ -61,7 +61,7 @@ async fn connection(stream: TcpStream, edge: Edge, mut stopped: watch::Receiver<
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut edge = edge.clone();
-        async move { Ok::<Response, Infallible>(edge.call(request.map(Body::new)).await?) }
+        async move { edge.call(request.map(Body::new)).await }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -1,0 +1,33 @@
+//! Reading requests the way the real clients write them (behaviour rule PRO-5).
+//!
+//! `godo` sends members it has no value for as `null` or `""`, so for those null, missing and empty are one. A wrong JSON
+//! type stays an error.
+
+use serde::{Deserialize, Deserializer};
+
+/// `null` reads as the default. For members with `#[serde(default)]`, so that missing does too.
+pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// `null` and `""` read as none; anything else as what its text makes.
+pub(crate) fn empty_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<String>,
+{
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()).map(T::from))
+}
+
+/// A number or a text, such as an id that clients write either way.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a whole number or a text")]
+pub(crate) enum NumberOrText {
+    Number(u64),
+    Text(String),
+}
