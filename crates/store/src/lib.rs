@@ -1,5 +1,58 @@
-//! All SQL.
-/// Why the store could not.
-#[derive(Debug, thiserror::Error)]
-#[error("the store failed")]
-pub struct Error;
+//! All SQL: a file a resource, the same text on SQLite and PostgreSQL.
+//!
+//! Query functions are synchronous and take `&mut dyn Tx`; [`Store::write`] and [`Store::read`] bring a closure of them to the
+//! database's own thread. What a caller asked for takes the `AccountId` first, so no query forgets whose data it is.
+
+pub mod accounts;
+pub mod actions;
+pub mod addresses;
+pub mod counters;
+mod db;
+pub mod droplets;
+mod error;
+mod migrate;
+mod row;
+pub mod sqlite;
+pub mod ssh_keys;
+pub mod tags;
+pub mod tokens;
+mod value;
+pub mod volumes;
+pub mod vpcs;
+
+pub use accounts::AccountRecord;
+pub use actions::{ActionRecord, TimelineEntry};
+pub use counters::Sequence;
+pub use db::{Dialect, Retry, Store, Tx};
+pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState};
+pub use error::Error;
+pub use row::{Cell, FromCell, Row};
+pub use ssh_keys::SshKeyRecord;
+pub use tokens::TokenRecord;
+pub use value::Value;
+pub use volumes::VolumeRecord;
+pub use vpcs::VpcRecord;
+
+/// Which part of an ordered list to read: `skip` rows are passed over, at most `take` returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Rows before the page.
+    pub skip: u64,
+    /// Rows on the page.
+    pub take: u32,
+}
+
+/// One page and how many rows there are in all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows of the page, in order.
+    pub rows: Vec<T>,
+    /// Rows of the whole list.
+    pub total: u64,
+}
+
+/// `$first, $first+1, …`: the placeholders of an IN list of `count` values.
+pub(crate) fn placeholders(first: usize, count: usize) -> String {
+    let names: Vec<String> = (first..first + count).map(|n| format!("${n}")).collect();
+    names.join(", ")
+}

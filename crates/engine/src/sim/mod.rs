@@ -1,1 +1,187 @@
-//! The simulator.
+//! The simulator: a full engine whose machines are rows in a file of its own.
+//!
+//! It keeps them apart from the control plane's store and writes them in transactions of its own, so that a crash leaves the
+//! same gaps as with a hypervisor; many instant machines share one write. It is as fast as its delays, which pass on the
+//! injected clock, and fails when told to ([`Faults`]).
+
+mod faults;
+mod machines;
+
+pub use faults::{Fault, Faults, Moment};
+
+use std::{
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use dewpoint_clock::Clock;
+use machines::Machines;
+use tokio::sync::broadcast;
+
+use crate::{
+    Access, Engine, Error, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Operation, Power, PowerState,
+    Readiness, UserDataOutcome,
+};
+
+/// How long the simulator takes for what a hypervisor takes long for. All zero by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// Making a machine's disks.
+    pub ensure: Duration,
+    /// From power on to a running guest.
+    pub power_on: Duration,
+    /// Pulling the plug.
+    pub power_off: Duration,
+    /// A guest's own shutdown.
+    pub shutdown: Duration,
+    /// Removing a machine.
+    pub destroy: Duration,
+}
+
+/// The simulator. Its one host has room for everything.
+#[derive(Debug)]
+pub struct SimEngine {
+    machines: Machines,
+    clock: Arc<dyn Clock>,
+    delays: Mutex<Delays>,
+    faults: Faults,
+    changes: broadcast::Sender<MachineId>,
+}
+
+/// The name of the simulator's one host.
+const HOST: &str = "sim-1";
+
+impl SimEngine {
+    /// Opens the simulator's file, making it if it is not there. Machines of an earlier run are still there, as they were.
+    pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        Ok(Self {
+            machines: Machines::open(path)?,
+            clock,
+            delays: Mutex::default(),
+            faults: Faults::default(),
+            changes: broadcast::Sender::new(1024),
+        })
+    }
+
+    /// Where faults are ordered.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Sets how long things take from now on.
+    pub fn set_delays(&self, delays: Delays) {
+        if let Ok(mut current) = self.delays.lock() {
+            *current = delays;
+        }
+    }
+
+    /// Makes a machine go off as if its guest had done it.
+    pub async fn guest_powers_off(&self, id: MachineId) -> Result<(), Error> {
+        self.machines.set_power(id, None).await?;
+        // Nobody listening is fine: what is true can be observed at any time.
+        let _ = self.changes.send(id);
+        Ok(())
+    }
+
+    async fn pause(&self, pick: impl FnOnce(&Delays) -> Duration) {
+        let delay = self.delays.lock().map(|delays| pick(&delays)).unwrap_or_default();
+        if !delay.is_zero() {
+            self.clock.sleep_until(self.clock.now() + delay).await;
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Engine for SimEngine {
+    fn name(&self) -> &'static str {
+        "sim"
+    }
+
+    async fn hosts(&self) -> Result<Vec<Host>, Error> {
+        Ok(vec![Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: true }])
+    }
+
+    fn networking(&self) -> Networking {
+        Networking {
+            pool: (Ipv4Addr::new(100, 64, 0, 0), 10),
+            netmask: Ipv4Addr::new(255, 192, 0, 0),
+            gateway: Ipv4Addr::new(100, 64, 0, 1),
+        }
+    }
+
+    fn has_image(&self, _: &ImageName) -> bool {
+        true
+    }
+
+    fn image_hint(&self, _: &ImageName) -> Option<String> {
+        None
+    }
+
+    async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        self.faults.check(Operation::Ensure, id, Moment::Before)?;
+        self.pause(|delays| delays.ensure).await;
+        self.machines.ensure(id, spec).await?;
+        self.faults.check(Operation::Ensure, id, Moment::After)
+    }
+
+    async fn power(&self, id: MachineId, power: Power) -> Result<(), Error> {
+        let operation = match power {
+            Power::On => Operation::PowerOn,
+            Power::Off => Operation::PowerOff,
+            Power::Shutdown => Operation::Shutdown,
+        };
+        self.faults.check(operation, id, Moment::Before)?;
+        self.pause(|delays| match power {
+            Power::On => delays.power_on,
+            Power::Off => delays.power_off,
+            Power::Shutdown => delays.shutdown,
+        })
+        .await;
+        let started = match power {
+            Power::On => Some(self.clock.now()),
+            Power::Off | Power::Shutdown => None,
+        };
+        self.machines.set_power(id, started).await?;
+        self.faults.check(operation, id, Moment::After)
+    }
+
+    async fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        self.faults.check(Operation::Readdress, id, Moment::Before)?;
+        self.machines.replace_nics(id, spec).await?;
+        self.faults.check(Operation::Readdress, id, Moment::After)
+    }
+
+    async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {
+        self.machines.observe(id).await
+    }
+
+    async fn readiness(&self, id: MachineId) -> Result<Readiness, Error> {
+        let observed = self.machines.observe(id).await?.ok_or(Error::NoSuchMachine(id))?;
+        Ok(match observed.power {
+            PowerState::On => Readiness { ssh: true, user_data: UserDataOutcome::Done },
+            PowerState::Off => Readiness { ssh: false, user_data: UserDataOutcome::Pending },
+        })
+    }
+
+    async fn access(&self, id: MachineId) -> Result<Access, Error> {
+        self.machines.observe(id).await?.ok_or(Error::NoSuchMachine(id))?;
+        Ok(Access::default())
+    }
+
+    async fn destroy(&self, id: MachineId) -> Result<(), Error> {
+        self.faults.check(Operation::Destroy, id, Moment::Before)?;
+        self.pause(|delays| delays.destroy).await;
+        self.machines.remove(id).await?;
+        self.faults.check(Operation::Destroy, id, Moment::After)
+    }
+
+    async fn machines(&self) -> Result<Vec<MachineId>, Error> {
+        self.machines.list().await
+    }
+
+    fn changes(&self) -> broadcast::Receiver<MachineId> {
+        self.changes.subscribe()
+    }
+}

@@ -1,0 +1,42 @@
+//! What an operator can set about the control plane itself.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+/// Settings of the control plane; the defaults are generous (design: limits are config).
+#[derive(Clone, Debug)]
+pub struct ControlConfig {
+    /// Most Droplets an account may have (CRE-20).
+    pub droplet_limit: u64,
+    /// Most volumes an account may have.
+    pub volume_limit: u64,
+    /// Most reserved IPs an account may have.
+    pub reserved_ip_limit: u64,
+    /// Where public IPv4 addresses come from, as first address and prefix length; the engine's own pool when `None`.
+    pub public_v4_pool: Option<(Ipv4Addr, u8)>,
+    /// Where IPv6 addresses come from: a /64 of unique local addresses.
+    pub public_v6_pool: Ipv6Addr,
+    /// Prefix length of VPCs that are made by themselves.
+    pub default_vpc_prefix: u8,
+    /// How long a worker holds an action between signs of life.
+    pub lease: Duration,
+    /// After how long a guest that reported nothing counts as `unknown`.
+    pub readiness_limit: Duration,
+}
+
+impl Default for ControlConfig {
+    fn default() -> Self {
+        Self {
+            droplet_limit: 1_000_000,
+            volume_limit: 1_000_000,
+            reserved_ip_limit: 1_000_000,
+            public_v4_pool: None,
+            public_v6_pool: Ipv6Addr::new(0xfd64, 0x6577, 0x0001, 0, 0, 0, 0, 0),
+            default_vpc_prefix: 16,
+            lease: Duration::from_secs(30),
+            readiness_limit: Duration::from_secs(600),
+        }
+    }
+}

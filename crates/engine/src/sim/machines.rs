@@ -1,0 +1,182 @@
+//! The simulator's file: one thread, one table, one commit for all calls that wait.
+
+use std::{path::Path, sync::mpsc, thread};
+
+use dewpoint_clock::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+
+use crate::{Error, MachineId, MachineSpec, Observed, PowerState};
+
+/// How many calls may share one commit.
+const BATCH: usize = 256;
+
+#[derive(Debug)]
+pub(super) struct Machines {
+    calls: mpsc::Sender<Box<dyn Call>>,
+}
+
+impl Machines {
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let connection = connect(path).map_err(|error| Error::host("open the simulator's file", error))?;
+        let (calls, waiting) = mpsc::channel();
+        thread::Builder::new()
+            .name("sim-machines".into())
+            .spawn(move || serve(&connection, &waiting))
+            .map_err(|error| Error::host("start the simulator's thread", error))?;
+        Ok(Self { calls })
+    }
+
+    pub(super) async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let spec = to_text(spec)?;
+        let same = self
+            .call(move |db| {
+                let sql = "INSERT INTO machines (id, spec) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+                if db.prepare_cached(sql)?.execute(params![number(id), spec])? > 0 {
+                    return Ok(true);
+                }
+                let sql = "SELECT spec = ?2 FROM machines WHERE id = ?1";
+                db.prepare_cached(sql)?.query_row(params![number(id), spec], |row| row.get(0))
+            })
+            .await?;
+        if same { Ok(()) } else { Err(Error::SpecConflict(id)) }
+    }
+
+    /// Running since `started`, or off. A machine that already runs keeps its start.
+    pub(super) async fn set_power(&self, id: MachineId, started: Option<Timestamp>) -> Result<(), Error> {
+        let found = self
+            .call(move |db| match started {
+                Some(at) => {
+                    let sql = "UPDATE machines SET started_at = COALESCE(started_at, ?2) WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![number(id), at.as_millis()])
+                }
+                None => {
+                    let sql = "UPDATE machines SET started_at = NULL WHERE id = ?1";
+                    db.prepare_cached(sql)?.execute(params![number(id)])
+                }
+            })
+            .await?;
+        if found > 0 { Ok(()) } else { Err(Error::NoSuchMachine(id)) }
+    }
+
+    pub(super) async fn replace_nics(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let spec = to_text(spec)?;
+        let sql = "UPDATE machines SET spec = ?2 WHERE id = ?1 AND started_at IS NULL";
+        let found = self.call(move |db| db.prepare_cached(sql)?.execute(params![number(id), spec])).await?;
+        if found > 0 { Ok(()) } else { Err(Error::NoSuchMachine(id)) }
+    }
+
+    pub(super) async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {
+        let sql = "SELECT started_at FROM machines WHERE id = ?1";
+        let found: Option<Option<i64>> = self
+            .call(move |db| db.prepare_cached(sql)?.query_row(params![number(id)], |row| row.get(0)).optional())
+            .await?;
+        Ok(found.map(|started| Observed {
+            power: if started.is_some() { PowerState::On } else { PowerState::Off },
+            started_at: started.map(Timestamp::from_millis),
+        }))
+    }
+
+    pub(super) async fn remove(&self, id: MachineId) -> Result<(), Error> {
+        self.call(move |db| db.prepare_cached("DELETE FROM machines WHERE id = ?1")?.execute(params![number(id)]))
+            .await
+            .map(drop)
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<MachineId>, Error> {
+        self.call(|db| {
+            let mut statement = db.prepare_cached("SELECT id FROM machines ORDER BY id")?;
+            let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
+            ids.map(|id| id.map(|id| MachineId(id.unsigned_abs()))).collect()
+        })
+        .await
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        // A call that cannot be sent drops `reply`, and the wait below fails.
+        let _ = self.calls.send(Box::new(Asked { work, result: None, reply }));
+        answer.await.unwrap_or_else(|_| Err(Error::host("reach the simulator's thread", "it has ended")))
+    }
+}
+
+fn number(id: MachineId) -> i64 {
+    i64::try_from(id.0).unwrap_or(i64::MAX)
+}
+
+fn to_text(spec: &MachineSpec) -> Result<String, Error> {
+    serde_json::to_string(spec).map_err(|error| Error::host("write a machine's specification", error))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A killed process loses nothing; after a power cut the control plane makes the machines again.
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -1024)?;
+    connection.execute_batch(
+        "CREATE TABLE IF NOT EXISTS machines (id INTEGER PRIMARY KEY, spec TEXT NOT NULL, started_at INTEGER)",
+    )?;
+    Ok(connection)
+}
+
+trait Call: Send {
+    fn run(&mut self, connection: &Connection);
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+struct Asked<F, T> {
+    work: F,
+    result: Option<rusqlite::Result<T>>,
+    reply: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<F: FnMut(&Connection) -> rusqlite::Result<T> + Send, T: Send> Call for Asked<F, T> {
+    fn run(&mut self, connection: &Connection) {
+        self.result = Some((self.work)(connection));
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let result = match (self.result, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
+            (Some(Err(error)), _) => Err(explain(&error)),
+            (_, Err(error)) => Err(error),
+            (None, Ok(())) => Err(Error::host("use the simulator's file", "the call was not run")),
+        };
+        // Whoever asked may have gone.
+        let _ = self.reply.send(result);
+    }
+}
+
+fn explain(error: &rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => Error::DiskFull { path: "the simulator's file".into() },
+        _ => Error::host("use the simulator's file", error),
+    }
+}
+
+fn serve(connection: &Connection, waiting: &mpsc::Receiver<Box<dyn Call>>) {
+    while let Ok(first) = waiting.recv() {
+        let mut batch = vec![first];
+        batch.extend(waiting.try_iter().take(BATCH - 1));
+        let committed = commit(connection, &mut batch);
+        if committed.is_err() && !connection.is_autocommit() {
+            // Nothing more can be done about a rollback that fails: the next BEGIN will say so.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        for call in batch {
+            call.answer(committed.as_ref().copied().map_err(explain));
+        }
+    }
+}
+
+fn commit(connection: &Connection, batch: &mut [Box<dyn Call>]) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    for call in batch.iter_mut() {
+        call.run(connection);
+    }
+    connection.prepare_cached("COMMIT")?.execute([]).map(drop)
+}

@@ -1,0 +1,57 @@
+//! The schema and its history: numbered texts, forward only, one text for both databases.
+
+use crate::{Error, db::Tx};
+
+/// `(number, name, text)`, in order. `{id}` in a text is the database's whole-number primary key.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
+
+/// The newest schema this program knows.
+pub(crate) fn known() -> i64 {
+    MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or(0)
+}
+
+/// Brings the schema up to date, all missing migrations in one transaction: they are all applied, or none.
+///
+/// Fails with [`Error::TooNew`] when the store knows a migration this program does not.
+pub(crate) fn run<B>(
+    backend: &mut B,
+    in_transaction: impl FnOnce(&mut B, &mut dyn FnMut(&mut dyn Tx) -> Result<(), Error>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    in_transaction(backend, &mut |tx| {
+        tx.execute("CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)", &[])?;
+        let found = tx.query_one("SELECT COALESCE(MAX(number), 0) FROM migrations", &[], |row| row.next::<i64>())?;
+        if found > known() {
+            return Err(Error::TooNew { found, known: known() });
+        }
+        for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
+            let text = text.replace("{id}", tx.dialect().id_type());
+            for statement in statements(&text) {
+                tx.execute(&statement, &[])?;
+            }
+            tx.execute("INSERT INTO migrations (number, name) VALUES ($1, $2)", &[(*number).into(), (*name).into()])?;
+        }
+        Ok(())
+    })
+}
+
+/// The statements of a migration: comments end with their line, statements with a `;`. Neither occurs inside a literal here.
+fn statements(text: &str) -> Vec<String> {
+    let code: Vec<&str> = text.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+    code.join("\n").split(';').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_without_gaps() {
+        let numbers: Vec<i64> = MIGRATIONS.iter().map(|(number, ..)| *number).collect();
+        assert_eq!(numbers, (1..=known()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_comment_is_no_statement() {
+        assert_eq!(statements("-- a; b\nCREATE x; -- c\n\nCREATE y;"), ["CREATE x", "CREATE y"]);
+    }
+}

@@ -1,0 +1,160 @@
+//! Tags and what carries them.
+
+use std::collections::HashMap;
+
+use dewpoint_api::{AccountId, DropletId, TagName};
+use dewpoint_clock::Timestamp;
+
+use crate::{Error, Page, Tx, Value, Window, counters, placeholders};
+
+/// Makes sure the tag exists and returns it as it was first written: another case makes no second one (TAG-1).
+pub fn tag_ensure(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<TagName, Error> {
+    let folded = name.as_str().to_lowercase();
+    let sql = "SELECT name FROM tags WHERE account_id = $1 AND name_folded = $2";
+    if let Some(found) = tx.query_opt(sql, &[account.into(), (&folded).into()], |row| row.next())? {
+        return Ok(found);
+    }
+    let sql = "INSERT INTO tags (account_id, name_folded, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    tx.execute(sql, &[account.into(), (&folded).into(), name.into()])?;
+    Ok(name.clone())
+}
+
+/// Whether the account has this very tag, in this case.
+pub fn tag_exists(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM tags WHERE account_id = $1 AND name_folded = $2 AND name = $3";
+    let values = [account.into(), name.as_str().to_lowercase().into(), name.into()];
+    tx.query_one(sql, &values, |row| row.next::<u64>()).map(|count| count > 0)
+}
+
+/// The account's tags by name.
+pub fn tag_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result<Page<TagName>, Error> {
+    let from = "FROM tags WHERE account_id = $1";
+    counters::page(tx, "name", from, "name_folded", &[account.into()], window, |row| row.next())
+}
+
+/// Removes the tag from everything and then itself; whether it was there.
+pub fn tag_delete(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<bool, Error> {
+    tx.execute("DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2", &[account.into(), name.into()])?;
+    let sql = "DELETE FROM tags WHERE account_id = $1 AND name = $2";
+    tx.execute(sql, &[account.into(), name.into()]).map(|removed| removed > 0)
+}
+
+/// A resource as tags name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagged {
+    /// `droplet`, `image`, `volume`, `volume_snapshot`, `database`.
+    pub kind: String,
+    /// Its id as text.
+    pub id: String,
+    /// Its id as a number, 0 when it has none.
+    pub number: u64,
+}
+
+impl Tagged {
+    /// A Droplet.
+    pub fn droplet(id: DropletId) -> Self {
+        Self { kind: "droplet".into(), id: id.to_string(), number: id.0 }
+    }
+
+    /// A volume.
+    pub fn volume(id: dewpoint_api::VolumeId) -> Self {
+        Self { kind: "volume".into(), id: id.to_string(), number: 0 }
+    }
+}
+
+/// Puts the tag on a resource; already there is fine.
+pub fn tag_resource(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    tag: &TagName,
+    resource: &Tagged,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let sql = "INSERT INTO tag_resources (account_id, tag, resource_type, resource_id, resource_number, tagged_at)
+               VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+    let values = [
+        account.into(),
+        tag.into(),
+        (&resource.kind).into(),
+        (&resource.id).into(),
+        resource.number.into(),
+        now.into(),
+    ];
+    tx.execute(sql, &values).map(drop)
+}
+
+/// Takes the tag off a resource; not there is fine.
+pub fn untag_resource(tx: &mut dyn Tx, account: AccountId, tag: &TagName, resource: &Tagged) -> Result<(), Error> {
+    let sql = "DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = $3
+               AND resource_number = $4 AND resource_id = $5";
+    let values =
+        [account.into(), tag.into(), (&resource.kind).into(), resource.number.into(), (&resource.id).into()];
+    tx.execute(sql, &values).map(drop)
+}
+
+/// Takes every tag off a resource that goes away.
+pub(crate) fn untag_everywhere(tx: &mut dyn Tx, kind: &str, number: u64, id: &str) -> Result<(), Error> {
+    let sql = "DELETE FROM tag_resources WHERE resource_type = $1 AND resource_number = $2 AND resource_id = $3";
+    tx.execute(sql, &[kind.into(), number.into(), id.into()]).map(drop)
+}
+
+/// The tags of these Droplets, by Droplet, in alphabetical order.
+pub fn tags_of_droplets(tx: &mut dyn Tx, ids: &[DropletId]) -> Result<HashMap<DropletId, Vec<TagName>>, Error> {
+    let mut found: HashMap<DropletId, Vec<TagName>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let sql = format!(
+        "SELECT resource_number, tag FROM tag_resources WHERE resource_type = 'droplet' AND resource_number IN ({}) ORDER BY tag",
+        placeholders(1, ids.len())
+    );
+    let values: Vec<Value<'_>> = ids.iter().map(|id| (*id).into()).collect();
+    tx.query_each(&sql, &values, &mut |row| {
+        found.entry(row.next()?).or_default().push(row.next()?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// The tags of one volume, in alphabetical order.
+pub fn tags_of_volume(tx: &mut dyn Tx, id: dewpoint_api::VolumeId) -> Result<Vec<TagName>, Error> {
+    let sql = "SELECT tag FROM tag_resources WHERE resource_type = 'volume' AND resource_number = 0 AND resource_id = $1
+               ORDER BY tag";
+    tx.query_all(sql, &[id.into()], |row| row.next())
+}
+
+/// How many resources of one kind carry a tag, and which was tagged last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagUse {
+    /// The kind: `droplet`, `volume`, …
+    pub kind: String,
+    /// How many.
+    pub count: u64,
+    /// The id of the one tagged last.
+    pub last: String,
+    /// When that was.
+    pub tagged_at: Timestamp,
+}
+
+/// What carries the tag, kind by kind.
+pub fn tag_uses(tx: &mut dyn Tx, account: AccountId, tag: &TagName) -> Result<Vec<TagUse>, Error> {
+    let sql = "SELECT resource_type, COUNT(*), MAX(tagged_at) FROM tag_resources WHERE account_id = $1 AND tag = $2
+               GROUP BY resource_type ORDER BY resource_type";
+    let mut uses = tx.query_all(sql, &[account.into(), tag.into()], |row| {
+        Ok(TagUse { kind: row.next()?, count: row.next()?, tagged_at: row.next()?, last: String::new() })
+    })?;
+    for one in &mut uses {
+        let sql = "SELECT resource_id FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = $3
+                   AND tagged_at = $4 ORDER BY resource_number DESC, resource_id DESC LIMIT 1";
+        let values = [account.into(), tag.into(), (&one.kind).into(), one.tagged_at.into()];
+        one.last = tx.query_one(sql, &values, |row| row.next())?;
+    }
+    Ok(uses)
+}
+
+/// The Droplets that carry the tag, by ascending id.
+pub fn droplets_with_tag(tx: &mut dyn Tx, account: AccountId, tag: &TagName) -> Result<Vec<DropletId>, Error> {
+    let sql = "SELECT resource_number FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = 'droplet'
+               ORDER BY resource_number";
+    tx.query_all(sql, &[account.into(), tag.into()], |row| row.next())
+}

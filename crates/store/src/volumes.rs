@@ -1,0 +1,146 @@
+//! Volumes, as records: what they hold comes with the engine's part of them.
+
+use std::collections::HashMap;
+
+use dewpoint_api::{AccountId, DropletId, RegionSlug, VolumeId};
+use dewpoint_clock::Timestamp;
+
+use crate::{Error, Page, Row, Tx, Value, Window, counters, placeholders};
+
+/// A row of `volumes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeRecord {
+    /// Its uuid.
+    pub id: VolumeId,
+    /// Where it is.
+    pub region: RegionSlug,
+    /// Its name, unique in the account's region.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// Its size in GiB.
+    pub size_gib: u64,
+    /// `ext4`, `xfs` or nothing.
+    pub filesystem_type: String,
+    /// The file system's label.
+    pub filesystem_label: String,
+    /// The Droplet it is attached to.
+    pub droplet: Option<DropletId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+const COLUMNS: &str =
+    "id, region, name, description, size_gib, filesystem_type, filesystem_label, droplet_id, created_at";
+
+fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
+    Ok(VolumeRecord {
+        id: row.next()?,
+        region: row.next()?,
+        name: row.next()?,
+        description: row.next()?,
+        size_gib: row.next()?,
+        filesystem_type: row.next()?,
+        filesystem_label: row.next()?,
+        droplet: row.next()?,
+        created_at: row.next()?,
+    })
+}
+
+/// Adds a volume; [`Error::Duplicate`] when the region has one of that name.
+pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord) -> Result<(), Error> {
+    let sql = format!("INSERT INTO volumes (account_id, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+    let v = volume;
+    let values = [
+        account.into(),
+        v.id.into(),
+        (&v.region).into(),
+        (&v.name).into(),
+        (&v.description).into(),
+        v.size_gib.into(),
+        (&v.filesystem_type).into(),
+        (&v.filesystem_label).into(),
+        v.droplet.into(),
+        v.created_at.into(),
+    ];
+    tx.execute(&sql, &values).map(drop)
+}
+
+/// The volume, or `None`.
+pub fn volume_get(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Result<Option<VolumeRecord>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM volumes WHERE account_id = $1 AND id = $2");
+    tx.query_opt(&sql, &[account.into(), id.into()], read)
+}
+
+/// The volume of this name in this region.
+pub fn volume_by_name(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    region: &RegionSlug,
+    name: &str,
+) -> Result<Option<VolumeRecord>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM volumes WHERE account_id = $1 AND region = $2 AND name = $3");
+    tx.query_opt(&sql, &[account.into(), region.into(), name.into()], read)
+}
+
+/// The account's volumes, oldest first, optionally of one region or one name.
+pub fn volume_list(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    region: Option<&RegionSlug>,
+    name: Option<&str>,
+    window: Window,
+) -> Result<Page<VolumeRecord>, Error> {
+    let mut from = String::from("FROM volumes WHERE account_id = $1");
+    let mut values: Vec<Value<'_>> = vec![account.into()];
+    if let Some(region) = region {
+        values.push(region.into());
+        from.push_str(&format!(" AND region = ${}", values.len()));
+    }
+    if let Some(name) = name {
+        values.push(name.into());
+        from.push_str(&format!(" AND name = ${}", values.len()));
+    }
+    counters::page(tx, COLUMNS, &from, "created_at, id", &values, window, read)
+}
+
+/// How many volumes the account has.
+pub fn volume_count(tx: &mut dyn Tx, account: AccountId) -> Result<u64, Error> {
+    tx.query_one("SELECT COUNT(*) FROM volumes WHERE account_id = $1", &[account.into()], |row| row.next())
+}
+
+/// Removes the volume; whether it was there.
+pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Result<bool, Error> {
+    crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
+    let sql = "DELETE FROM volumes WHERE account_id = $1 AND id = $2";
+    tx.execute(sql, &[account.into(), id.into()]).map(|removed| removed > 0)
+}
+
+/// Records an attachment, if the volume is free; whether it was.
+pub fn volume_attach(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    id: VolumeId,
+    droplet: DropletId,
+) -> Result<bool, Error> {
+    let sql = "UPDATE volumes SET droplet_id = $1 WHERE account_id = $2 AND id = $3 AND droplet_id IS NULL";
+    tx.execute(sql, &[droplet.into(), account.into(), id.into()]).map(|changed| changed > 0)
+}
+
+/// The volumes attached to these Droplets, by Droplet.
+pub fn volumes_of_droplets(tx: &mut dyn Tx, ids: &[DropletId]) -> Result<HashMap<DropletId, Vec<VolumeId>>, Error> {
+    let mut found: HashMap<DropletId, Vec<VolumeId>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let sql = format!(
+        "SELECT droplet_id, id FROM volumes WHERE droplet_id IN ({}) ORDER BY created_at, id",
+        placeholders(1, ids.len())
+    );
+    let values: Vec<Value<'_>> = ids.iter().map(|id| (*id).into()).collect();
+    tx.query_each(&sql, &values, &mut |row| {
+        found.entry(row.next()?).or_default().push(row.next()?);
+        Ok(())
+    })?;
+    Ok(found)
+}
