@@ -113,6 +113,11 @@ impl ApiError {
         self.0.status
     }
 
+    /// The sentence for the caller.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
     /// Why, for the log: every text of the chain. `None` when the caller was told all there is.
     pub(crate) fn cause_chain(&self) -> Option<String> {
         let cause = self.0.cause.as_ref()?;

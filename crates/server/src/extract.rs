@@ -220,3 +220,77 @@ impl IntoResponse for Done {
         StatusCode::NO_CONTENT.into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it can be read matters here")]
+    struct Outer {
+        name: String,
+        inner: Vec<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "only whether it can be read matters here")]
+    struct Inner {
+        size: u32,
+    }
+
+    fn refusal(body: &[u8]) -> (u16, String) {
+        let error = parse_json::<Outer>(body).expect_err("a wrong body");
+        (error.status().as_u16(), error.message().to_owned())
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_a_400_that_says_where() {
+        let (status, text) = refusal(b"{\"name\": \"a\", }");
+        assert_eq!((status, text.contains("line 1 column 15")), (400, true), "{text}");
+        let (status, text) = refusal(b"{\"name\": \"\xff\"}");
+        assert_eq!((status, text.contains("position 10")), (400, true), "{text}");
+        let (status, text) = refusal(b"{\"name\": 5, \"inner\": [");
+        assert_eq!((status, text.contains("not JSON")), (400, true), "wrong shape and cut short: {text}");
+        assert_eq!(refusal(&[b'['; 5000]).0, 400, "nested too deep");
+    }
+
+    #[test]
+    fn json_of_another_shape_is_a_422_that_names_the_member_err_3() {
+        let (status, text) = refusal(br#"{"name": "a", "inner": [{"size": 1}, {"size": "big"}]}"#);
+        assert_eq!(status, 422);
+        assert_eq!(text, "inner[1].size cannot be read: invalid type: string \"big\", expected u32.");
+        let (status, text) = refusal(br#"{"inner": []}"#);
+        assert_eq!((status, text.as_str()), (422, "The request body cannot be read: missing field `name`."));
+        assert_eq!(refusal(b"[]").0, 422);
+        assert_eq!(refusal(b"null").0, 422);
+    }
+
+    async fn read(body: Body, headers: &[(&'static str, &'static str)]) -> Result<usize, u16> {
+        let mut request = Request::new(body);
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, HeaderValue::from_static(value));
+        }
+        body_of(request).await.map(|bytes| bytes.len()).map_err(|error| error.status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_body_of_one_mebibyte_is_taken_and_one_byte_more_is_a_413() {
+        assert_eq!(read(Body::from(vec![b' '; BODY_MAX]), &[]).await, Ok(BODY_MAX));
+        assert_eq!(read(Body::from(vec![b' '; BODY_MAX + 1]), &[]).await, Err(413));
+        assert_eq!(read(Body::empty(), &[("content-length", "10485760"), ("expect", "100-continue")]).await, Err(413));
+        assert_eq!(read(Body::empty(), &[]).await, Ok(0));
+    }
+
+    #[test]
+    fn a_path_parameter_that_cannot_be_read_names_nothing() {
+        let texts = |values: &[&str]| values.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(DropletId::read(&texts(&["7"])), Some(DropletId(7)));
+        assert_eq!(<(DropletId, ActionId)>::read(&texts(&["7", "8"])), Some((DropletId(7), ActionId(8))));
+        for wrong in ["seven", "-1", "", "7.5", "99999999999999999999", "7/8"] {
+            assert_eq!(DropletId::read(&texts(&[wrong])), None, "{wrong:?}");
+        }
+        assert_eq!(VpcId::read(&texts(&["7"])), None);
+    }
+}

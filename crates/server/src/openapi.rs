@@ -134,3 +134,66 @@ fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Val
     }
     parameters
 }
+
+#[cfg(test)]
+mod tests {
+    use dewpoint_api::{Droplet, Scope, Single};
+    use schemars::JsonSchema;
+
+    use super::*;
+
+    async fn nothing() {}
+
+    #[derive(JsonSchema)]
+    #[expect(dead_code, reason = "only its schema is used")]
+    struct Filter {
+        /// Only those with this tag.
+        tag_name: Option<String>,
+        resource_type: String,
+    }
+
+    #[test]
+    fn an_operation_is_described_with_all_it_was_told() {
+        let operations = [
+            Operation::get("/v2/droplets/{droplet_id}", nothing)
+                .id("droplets_get")
+                .says("One Droplet.")
+                .needs(&[Scope::DropletRead, Scope::ImageRead])
+                .needs(&[Scope::DropletUpdate])
+                .query::<Filter>()
+                .paged()
+                .answers::<Single<Droplet>>(200),
+            Operation::delete("/v2/droplets/{droplet_id}", nothing).id("droplets_destroy").needs_full_token(),
+        ];
+        let document = document(&operations);
+        let get = &document["paths"]["/v2/droplets/{droplet_id}"]["get"];
+        assert_eq!(get["operationId"], "droplets_get");
+        assert_eq!(get["tags"], json!(["droplets"]));
+        let security =
+            json!([{ "bearer_auth": ["droplet:read", "image:read"] }, { "bearer_auth": ["droplet:update"] }]);
+        assert_eq!(get["security"], security);
+        let names: Vec<&Value> = get["parameters"].as_array().expect("a list").iter().map(|one| &one["name"]).collect();
+        assert_eq!(names, ["droplet_id", "page", "per_page", "resource_type", "tag_name"]);
+        assert_eq!(get["parameters"][3]["required"], true);
+        assert_eq!(get["parameters"][4]["description"], "Only those with this tag.");
+        let delete = &document["paths"]["/v2/droplets/{droplet_id}"]["delete"];
+        assert_eq!(delete["responses"]["204"], json!({ "description": "No Content" }));
+    }
+
+    #[test]
+    fn every_reference_in_the_document_leads_somewhere() {
+        let document = document(&crate::operations());
+        let mut open = vec![&document];
+        while let Some(value) = open.pop() {
+            if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+                let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} leaves the document"));
+                assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+            }
+            match value {
+                Value::Object(members) => open.extend(members.values()),
+                Value::Array(items) => open.extend(items),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+    }
+}

@@ -108,8 +108,8 @@ mod tests {
     }
 
     #[track_caller]
-    fn found(method: Method, path: &str) -> (String, Vec<String>) {
-        match table().find(&method, path) {
+    fn found(method: &Method, path: &str) -> (String, Vec<String>) {
+        match table().find(method, path) {
             Found::Operation(_, operation, parameters) => (operation.id.to_owned(), parameters),
             Found::OtherMethods(allow) => (format!("405 {}", allow.to_str().expect("text")), Vec::new()),
             Found::Nothing => ("404".to_owned(), Vec::new()),
@@ -118,29 +118,29 @@ mod tests {
 
     #[test]
     fn a_path_and_a_method_lead_to_one_operation() {
-        assert_eq!(found(Method::GET, "/v2/droplets").0, "list");
-        assert_eq!(found(Method::HEAD, "/v2/droplets/").0, "list");
-        assert_eq!(found(Method::POST, "/v2/droplets/actions").0, "act_by_tag");
-        assert_eq!(found(Method::GET, "/v2/droplets/7/actions/9"), ("action".into(), vec!["7".into(), "9".into()]));
-        assert_eq!(found(Method::DELETE, "/v2/droplets").0, "405 GET, POST, HEAD, OPTIONS");
+        assert_eq!(found(&Method::GET, "/v2/droplets").0, "list");
+        assert_eq!(found(&Method::HEAD, "/v2/droplets/").0, "list");
+        assert_eq!(found(&Method::POST, "/v2/droplets/actions").0, "act_by_tag");
+        assert_eq!(found(&Method::GET, "/v2/droplets/7/actions/9"), ("action".into(), vec!["7".into(), "9".into()]));
+        assert_eq!(found(&Method::DELETE, "/v2/droplets").0, "405 GET, POST, HEAD, OPTIONS");
         for path in ["/", "", "*", "/v2", "/v2/droplets//", "/v2//droplets", "/v2/droplets/7/8/9"] {
-            assert_eq!(found(Method::GET, path).0, "404", "{path:?}");
+            assert_eq!(found(&Method::GET, path).0, "404", "{path:?}");
         }
     }
 
     #[test]
     fn an_encoded_slash_stays_inside_its_parameter_reg_6() {
-        assert_eq!(found(Method::GET, "/v2/droplets/a%2Factions%2F9").1, ["a/actions/9"]);
-        assert_eq!(found(Method::GET, "/v2/droplets/..%2f..%2fetc").1, ["../../etc"]);
-        assert_eq!(found(Method::GET, "/v2/droplets/%E5%90%8D").1, ["名"]);
-        assert_eq!(found(Method::GET, "/v2/%64roplets").0, "404", "names of ours are not encoded");
+        assert_eq!(found(&Method::GET, "/v2/droplets/a%2Factions%2F9").1, ["a/actions/9"]);
+        assert_eq!(found(&Method::GET, "/v2/droplets/..%2f..%2fetc").1, ["../../etc"]);
+        assert_eq!(found(&Method::GET, "/v2/droplets/%E5%90%8D").1, ["名"]);
+        assert_eq!(found(&Method::GET, "/v2/%64roplets").0, "404", "names of ours are not encoded");
     }
 
     #[test]
     fn a_parameter_that_is_no_text_is_nothing() {
         for path in ["/v2/droplets/%ff", "/v2/droplets/a%00b"] {
-            assert_eq!(found(Method::GET, path).0, "404", "{path:?}");
+            assert_eq!(found(&Method::GET, path).0, "404", "{path:?}");
         }
-        assert_eq!(found(Method::GET, "/v2/droplets/100%").1, ["100%"]);
+        assert_eq!(found(&Method::GET, "/v2/droplets/100%").1, ["100%"]);
     }
 }
