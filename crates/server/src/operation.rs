@@ -19,7 +19,7 @@ use crate::{ApiError, App, rate::Bucket};
 pub enum Access {
     /// Anybody; no token is looked at.
     Open,
-    /// A token with all scopes of one of these alternatives (behaviour rule AUTH-4). An empty one: any good token.
+    /// A token with all scopes of one of these alternatives (behaviour rule AUTH-4). No alternative: any good token will do.
     Scopes(Vec<Vec<Scope>>),
     /// A token with every scope: what is Dewpoint's own, below `/dew/v1`.
     Full,
@@ -30,6 +30,7 @@ impl Access {
     pub fn admits(&self, scopes: &Scopes) -> bool {
         match self {
             Self::Open => true,
+            Self::Scopes(alternatives) if alternatives.is_empty() => true,
             Self::Scopes(alternatives) => alternatives.iter().any(|all| all.iter().all(|scope| scopes.allows(*scope))),
             Self::Full => scopes.is_full(),
         }
