@@ -1,5 +1,6 @@
 //! What Dewpoint does, without HTTP and without SQL text: checks, then record and action in one transaction, then work.
 
+pub mod catalogue;
 mod error;
 
 pub use error::Error;
