@@ -3,6 +3,7 @@
 pub mod catalogue;
 mod error;
 
+pub use catalogue::Catalogue;
 pub use error::Error;
 
 use std::sync::Arc;
@@ -32,12 +33,18 @@ pub struct Control {
 #[derive(Debug)]
 struct Inner {
     clock: Arc<dyn Clock>,
+    catalogue: Arc<Catalogue>,
 }
 
 impl Control {
     /// The clock all of it runs by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    /// Regions, sizes and public images.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.inner.catalogue
     }
 
     /// Who bears `token`; [`Error::Unauthenticated`] for no, unknown, expired or revoked ones. No I/O for a token seen before.

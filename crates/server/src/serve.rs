@@ -1,8 +1,8 @@
 //! The server on its socket: connections, their limits, and an orderly end.
 
-use std::{convert::Infallible, future::Future, io, pin::pin, time::Duration};
+use std::{future::Future, io, pin::pin, time::Duration};
 
-use axum::{body::Body, response::Response};
+use axum::body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
