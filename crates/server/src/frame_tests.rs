@@ -1,5 +1,7 @@
 //! The frame from end to end, with operations made for the purpose: what every answer has, whatever the handler.
 
+mod socket;
+
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
@@ -26,7 +28,7 @@ async fn one(caller: Caller, Path(id): Path<DropletId>) -> Result<Json<Value>, A
 
 async fn many(paging: Paging) -> Json<Value> {
     let all: Vec<u32> = (0..45).collect();
-    let page = paging.slice(&all);
+    let page = paging.slice(all.into_iter());
     Json(json!({ "numbers": page.items, "links": page.links, "meta": page.meta }))
 }
 

@@ -15,7 +15,7 @@ use crate::Edge;
 
 /// How long a connection may take to send a request's head, or lie idle.
 const HEAD_TIME: Duration = Duration::from_secs(75);
-/// Most bytes of a request's head: 431 over it.
+/// About the most bytes of a request's head: 431 over it.
 const HEAD_MAX: usize = 64 * 1024;
 /// How long requests under way may take to end after `shutdown`.
 const DRAIN_TIME: Duration = Duration::from_secs(20);
