@@ -27,7 +27,8 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 /// A JSON body, coming or going. Any content type will do, none too (rules PRO-3, PRO-4).
 ///
 /// Coming: 413 over [`BODY_MAX`]; 400 when it is empty, not UTF-8 or not JSON; 422 when it is JSON of another shape, with the
-/// path to the member. `Option<Json<T>>` takes an empty body as `None`.
+/// path to the member. `Option<Json<T>>` takes an empty body as `None`. A zero character
+/// in a text is a 422 (our choice).
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
@@ -116,7 +117,20 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             "The request body is not UTF-8: the byte at position {position} begins no character."
         ))
     })?;
+    if has_zero_escape(text) {
+        return Err(ApiError::unprocessable(
+            "The request body has a zero character (\\u0000), which no text here may hold.",
+        ));
+    }
     serde_json::from_str(text).map_err(|error| refusal_of_json::<T>(text, &error))
+}
+
+/// Whether a JSON text writes a zero character. PostgreSQL's texts cannot hold one, so no answer could keep its promise.
+fn has_zero_escape(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(position, _)| {
+        let before = json.as_bytes()[..position].iter().rev().take_while(|byte| **byte == b'\\').count();
+        before % 2 == 0
+    })
 }
 
 /// Says what is wrong with a body that was not taken. Reads it again, which only a wrong one costs.
@@ -265,6 +279,14 @@ mod tests {
         assert_eq!((status, text.as_str()), (422, "The request body cannot be read: missing field `name`."));
         assert_eq!(refusal(b"[]").0, 422);
         assert_eq!(refusal(b"null").0, 422);
+    }
+
+    #[test]
+    fn a_zero_character_is_refused_and_the_letters_of_one_are_not() {
+        let (status, text) = refusal(br#"{"name": "a\u0000b", "inner": []}"#);
+        assert_eq!((status, text.contains("zero character")), (422, true), "{text}");
+        assert!(parse_json::<Outer>(br#"{"name": "printf '\\u0000'", "inner": []}"#).is_ok());
+        assert_eq!(refusal(br#"{"name": "\\\u0000", "inner": []}"#).0, 422);
     }
 
     async fn read(body: Body, headers: &[(&'static str, &'static str)]) -> Result<usize, u16> {

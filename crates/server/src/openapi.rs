@@ -44,7 +44,11 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
         .into_generator();
     let error = generator.subschema_for::<ErrorBody>().to_value();
     let mut paths: Map<String, Value> = Map::new();
+    let mut tags: Vec<&str> = Vec::new();
     for operation in operations.iter().filter(|operation| !operation.path.starts_with("/docs")) {
+        if !tags.contains(&tag(operation.path)) {
+            tags.push(tag(operation.path));
+        }
         let method = operation.method.as_str().to_ascii_lowercase();
         let described = describe(operation, &mut generator);
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -58,7 +62,7 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
             "description": "Your own Droplet cloud. What stands below /v2 is the public DigitalOcean API as far as it is \
                             served here; what stands below /dew/v1 is Dewpoint's own.",
         },
-        "servers": [{ "url": "/" }],
+        "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": generator.take_definitions(true),
@@ -90,10 +94,9 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     described
 }
 
-/// The first word of the path that says what it is about: `droplets` of `/v2/droplets/{droplet_id}`.
-fn tag(path: &str) -> &str {
-    let mut words = path.split('/').filter(|word| !matches!(*word, "" | "v1" | "v2" | "dew"));
-    words.next().unwrap_or("server")
+/// What a reader finds it under: `droplets` for `/v2/droplets/{droplet_id}`, `dewpoint` for what is ours.
+fn tag(path: &'static str) -> &'static str {
+    path.strip_prefix("/v2/").and_then(|rest| rest.split('/').next()).unwrap_or("dewpoint")
 }
 
 fn security(access: &Access) -> Value {
