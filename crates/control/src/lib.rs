@@ -26,7 +26,7 @@ pub use tokens::Grant;
 
 use std::{fmt, sync::Arc};
 
-use catalogue::Catalogue;
+pub use catalogue::Catalogue;
 use dewpoint_api::{AccountId, PageRequest};
 use dewpoint_clock::{Clock, Timestamp};
 use dewpoint_engine::{Engine, Host};

@@ -1,1 +1,92 @@
+//! How the outside reaches Dewpoint: HTTP, and nothing that is not HTTP.
+//!
+//! [`app`] makes the service, [`serve`] puts it on a socket. A request passes one [`Edge`] (`edge.rs`), which knows from the
+//! table of [`Operation`]s what is meant and who may; the handler behind it (`v2/`) takes the request apart with the
+//! extractors here, calls the control plane once and answers. `docs/adding-an-endpoint.md` shows how to add one.
 
+mod auth;
+mod config;
+mod context;
+mod cors;
+mod docs;
+mod edge;
+mod error;
+mod extract;
+mod health;
+mod metrics;
+mod openapi;
+mod operation;
+mod page;
+mod rate;
+mod serve;
+mod table;
+mod v2;
+
+use std::{ops::Deref, sync::Arc};
+
+use dewpoint_control::Control;
+
+pub use auth::{Caller, RequestId};
+pub use config::{InvalidPublicUrl, Limits, PublicUrl, ServerConfig};
+pub use edge::Edge;
+pub use error::ApiError;
+pub use extract::{BODY_MAX, Done, Json, Path, Query};
+pub use health::Probes;
+pub use metrics::Sample;
+pub use operation::{Access, Operation};
+pub use page::{BaseUrl, Paging};
+pub use serve::serve;
+
+/// What every request shares. One pointer, so a clone costs nothing.
+#[derive(Clone, Debug)]
+pub struct App(Arc<AppState>);
+
+/// What is behind an [`App`].
+#[derive(Debug)]
+pub struct AppState {
+    /// What does the work.
+    pub control: Control,
+    /// How the operator wants it served.
+    pub config: ServerConfig,
+    /// What the rest of the program says of itself.
+    pub probes: Probes,
+    pub(crate) table: table::Table,
+    pub(crate) rates: rate::RateLimiter,
+    pub(crate) metrics: metrics::Metrics,
+}
+
+impl App {
+    /// Puts together what requests need.
+    pub fn new(control: Control, config: ServerConfig, probes: Probes) -> Self {
+        Self::with_operations(control, config, probes, operations())
+    }
+
+    pub(crate) fn with_operations(
+        control: Control,
+        config: ServerConfig,
+        probes: Probes,
+        operations: Vec<Operation>,
+    ) -> Self {
+        let rates = rate::RateLimiter::new(config.limits);
+        let metrics = metrics::Metrics::new(operations.iter().map(Operation::name).collect());
+        let table = table::Table::new(operations);
+        Self(Arc::new(AppState { control, config, probes, table, rates, metrics }))
+    }
+}
+
+impl Deref for App {
+    type Target = AppState;
+    fn deref(&self) -> &AppState {
+        &self.0
+    }
+}
+
+/// The whole server as a tower service.
+pub fn app(app: App) -> Edge {
+    Edge::new(app)
+}
+
+/// Every operation that is served.
+pub fn operations() -> Vec<Operation> {
+    [v2::operations(), health::operations(), openapi::operations(), docs::operations()].into_iter().flatten().collect()
+}

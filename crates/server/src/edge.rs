@@ -1,0 +1,221 @@
+//! The one pass around every request: id, route, token, scope, limits, handler, headers, log line, counters.
+//!
+//! Order of checks (behaviour rule ERR-9): path and method, authentication, scope, rate limit (counted in every case), and
+//! only then does the handler read the body. Errors travel as [`ApiError`] and get their body here, where the id is known.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{self, Poll},
+    time::Instant,
+};
+
+use axum::{
+    body::{Body, HttpBody as _},
+    extract::Request,
+    response::IntoResponse as _,
+    response::Response,
+};
+use dewpoint_control::Grant;
+use futures_util::FutureExt as _;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tracing::{Instrument as _, Span, field};
+use uuid::Uuid;
+
+use crate::{
+    ApiError, App, auth,
+    context::Context,
+    cors,
+    extract::JSON,
+    operation::{Access, Operation, after_panic},
+    rate::{Allowance, RateLimiter},
+    table::Found,
+};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const RATELIMIT_LIMIT: HeaderName = HeaderName::from_static("ratelimit-limit");
+const RATELIMIT_REMAINING: HeaderName = HeaderName::from_static("ratelimit-remaining");
+const RATELIMIT_RESET: HeaderName = HeaderName::from_static("ratelimit-reset");
+
+/// The whole server as a tower service: give it a request, get the answer. It never fails and clones cheaply.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    app: App,
+}
+
+/// What became of a request on its way in.
+struct Outcome {
+    response: Response,
+    /// What the rate limit headers say; `None`: no token was counted.
+    allowance: Option<Allowance>,
+}
+
+impl From<Response> for Outcome {
+    fn from(response: Response) -> Self {
+        Self { response, allowance: None }
+    }
+}
+
+impl From<ApiError> for Outcome {
+    fn from(error: ApiError) -> Self {
+        error.into_response().into()
+    }
+}
+
+impl Edge {
+    /// The edge in front of the operations of `app`.
+    pub(crate) fn new(app: App) -> Self {
+        Self { app }
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let started = Instant::now();
+        let request_id: Arc<str> = new_request_id();
+        let head_only = request.method() == Method::HEAD;
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        let found = match *request.method() {
+            Method::OPTIONS => None,
+            ref method => Some(self.app.table.find(method, request.uri().path())),
+        };
+        let (position, route) = match &found {
+            Some(Found::Operation(position, operation, _)) => (Some(*position), operation.path),
+            Some(Found::OtherMethods(_) | Found::Nothing) | None => (None, ""),
+        };
+        let span = tracing::info_span!(
+            "request",
+            request.id = %request_id,
+            method = %request.method(),
+            route,
+            account.id = field::Empty,
+        );
+        let outcome = self.dispatch(request, found, &request_id).instrument(span.clone()).await;
+
+        let entered = span.enter();
+        let mut response = with_error_body(outcome.response, &request_id);
+        let status = response.status();
+        let allowance = outcome.allowance.unwrap_or_else(|| RateLimiter::untouched(self.app.control.clock().now()));
+        put_headers(&mut response, &request_id, &allowance);
+        if let Some(origin) = origin {
+            cors::admit(origin, response.headers_mut());
+        }
+        if head_only {
+            response = without_body(response);
+        }
+        let elapsed = started.elapsed();
+        self.app.metrics.count(position, status, elapsed);
+        tracing::debug!(
+            status = status.as_u16(),
+            elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+            "Answered {status}"
+        );
+        drop(entered);
+        response
+    }
+
+    async fn dispatch(&self, mut request: Request, found: Option<Found<'_>>, request_id: &Arc<str>) -> Outcome {
+        let (operation, parameters) = match found {
+            None => return cors::preflight(request.headers()).into(),
+            Some(Found::Nothing) => return ApiError::not_found().into(),
+            Some(Found::OtherMethods(allow)) => return ApiError::method_not_allowed(&allow).into(),
+            Some(Found::Operation(_, operation, parameters)) => (operation, parameters),
+        };
+        let (grant, allowance) = match operation.access {
+            Access::Open => (None, None),
+            Access::Scopes(_) | Access::Full => match self.admit(operation, request.headers()).await {
+                Ok((grant, allowance)) => (Some(grant), Some(allowance)),
+                Err(refused) => return refused,
+            },
+        };
+        request.extensions_mut().insert(Context { request_id: request_id.clone(), parameters, grant });
+        let handler = AssertUnwindSafe(operation.call(request, self.app.clone()));
+        let response = handler.catch_unwind().await.unwrap_or_else(|_| after_panic());
+        Outcome { response, allowance }
+    }
+
+    /// Token, count, scope, limit, in that order.
+    async fn admit(&self, operation: &Operation, headers: &HeaderMap) -> Result<(Arc<Grant>, Allowance), Outcome> {
+        let token = auth::bearer(headers).ok_or_else(ApiError::unauthorized)?;
+        let grant = self.app.control.authenticate(token).await.map_err(ApiError::from)?;
+        Span::current().record("account.id", field::display(grant.account));
+        let now = self.app.control.clock().now();
+        let allowance = self.app.rates.count(grant.token, operation.bucket, now);
+        let refusal = if operation.access.admits(&grant.scopes) {
+            allowance.refusal.map(ApiError::too_many_requests)
+        } else {
+            Some(ApiError::forbidden())
+        };
+        match refusal {
+            None => Ok((grant, allowance)),
+            Some(error) => Err(Outcome { response: error.into_response(), allowance: Some(allowance) }),
+        }
+    }
+}
+
+impl tower::Service<Request> for Edge {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let edge = self.clone();
+        Box::pin(async move { Ok(edge.answer(request).await) })
+    }
+}
+
+/// A name for one request: a random UUID. Never taken from the request, so that one in the log is one of ours.
+fn new_request_id() -> Arc<str> {
+    let mut buffer = Uuid::encode_buffer();
+    Arc::from(&*Uuid::new_v4().hyphenated().encode_lower(&mut buffer))
+}
+
+/// Gives an error its body and logs why, if it was our fault. An error that is not one of ours gets a body like ours.
+fn with_error_body(mut response: Response, request_id: &str) -> Response {
+    let error = match response.extensions_mut().remove::<ApiError>() {
+        Some(error) => error,
+        None if is_foreign_error(&response) => ApiError::of_status(response.status()),
+        None => return response,
+    };
+    if let Some(cause) = error.cause_chain() {
+        tracing::error!(cause, "A request failed through a fault of ours: {cause}");
+    }
+    error.render(request_id)
+}
+
+fn is_foreign_error(response: &Response) -> bool {
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error())
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_none_or(|kind| !kind.as_bytes().starts_with(b"application/json"))
+}
+
+fn put_headers(response: &mut Response, request_id: &str, allowance: &Allowance) {
+    let has_body = response.body().size_hint().exact() != Some(0);
+    let headers = response.headers_mut();
+    if has_body {
+        headers.entry(header::CONTENT_TYPE).or_insert(JSON);
+    }
+    headers.insert(RATELIMIT_LIMIT, HeaderValue::from(allowance.limit));
+    headers.insert(RATELIMIT_REMAINING, HeaderValue::from(allowance.remaining));
+    headers.insert(RATELIMIT_RESET, HeaderValue::from(allowance.reset.as_seconds()));
+    headers.insert(X_REQUEST_ID, HeaderValue::from_str(request_id).expect("a UUID is header text"));
+}
+
+/// What HEAD gets: the headers that GET would, the length of the body among them.
+fn without_body(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact()
+        && parts.status != StatusCode::NO_CONTENT
+    {
+        parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Response::from_parts(parts, Body::empty())
+}

@@ -1,0 +1,253 @@
+//! One operation of the API, said once: from it come its route, its scope check, its entry in the OpenAPI document and its
+//! line in the coverage test against `spec/operations.toml`.
+
+use std::{fmt, future::Future, pin::Pin};
+
+use axum::{
+    extract::Request,
+    handler::Handler,
+    response::{IntoResponse as _, Response},
+};
+use dewpoint_api::{Scope, Scopes};
+use http::{Method, StatusCode};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::{ApiError, App, rate::Bucket};
+
+/// Who may call an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anybody; no token is looked at.
+    Open,
+    /// A token with all scopes of one of these alternatives (behaviour rule AUTH-4). No alternative: any good token will do.
+    Scopes(Vec<Vec<Scope>>),
+    /// A token with every scope: what is Dewpoint's own, below `/dew/v1`.
+    Full,
+}
+
+impl Access {
+    /// Whether a token with these scopes may go on.
+    pub fn admits(&self, scopes: &Scopes) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Scopes(alternatives) if alternatives.is_empty() => true,
+            Self::Scopes(alternatives) => alternatives.iter().any(|all| all.iter().all(|scope| scopes.allows(*scope))),
+            Self::Full => scopes.is_full(),
+        }
+    }
+}
+
+/// Makes the schema of a type, in the generator that the whole document shares.
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+type HandlerFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+type BoxedHandler = Box<dyn Fn(Request, App) -> HandlerFuture + Send + Sync>;
+
+/// One operation. Made by [`Operation::get`] and its like, then told what it needs and answers.
+pub struct Operation {
+    pub(crate) id: &'static str,
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) access: Access,
+    pub(crate) bucket: Bucket,
+    pub(crate) success: StatusCode,
+    pub(crate) answer: Option<SchemaOf>,
+    pub(crate) body: Option<SchemaOf>,
+    pub(crate) query: Option<SchemaOf>,
+    pub(crate) paged: bool,
+    handler: BoxedHandler,
+}
+
+impl Operation {
+    fn new<H, T>(method: Method, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self {
+            id: "",
+            method,
+            path,
+            summary: "",
+            access: Access::Scopes(Vec::new()),
+            bucket: Bucket::Token,
+            success: StatusCode::NO_CONTENT,
+            answer: None,
+            body: None,
+            query: None,
+            paged: false,
+            handler: Box::new(move |request, app| handler.clone().call(request, app)),
+        }
+    }
+
+    /// `GET path`, and `HEAD path` with it. `path` names its parameters as `{droplet_id}`.
+    pub(crate) fn get<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self::new(Method::GET, path, handler)
+    }
+
+    /// `POST path`.
+    pub(crate) fn post<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self::new(Method::POST, path, handler)
+    }
+
+    /// `PUT path`.
+    pub(crate) fn put<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self::new(Method::PUT, path, handler)
+    }
+
+    /// `PATCH path`.
+    pub(crate) fn patch<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self::new(Method::PATCH, path, handler)
+    }
+
+    /// `DELETE path`.
+    pub(crate) fn delete<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self::new(Method::DELETE, path, handler)
+    }
+
+    /// Its name: the public `operationId`, or one of our own. Every operation has one.
+    pub(crate) fn id(mut self, id: &'static str) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// What it does, in one sentence of ours for the document.
+    pub(crate) fn says(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// The scopes its token must have, all of them. Said again: an alternative (behaviour rule AUTH-4). None: any token.
+    pub(crate) fn needs(mut self, scopes: &[Scope]) -> Self {
+        match &mut self.access {
+            Access::Scopes(alternatives) => alternatives.push(scopes.to_vec()),
+            Access::Open | Access::Full => self.access = Access::Scopes(vec![scopes.to_vec()]),
+        }
+        self
+    }
+
+    /// Needs a token with every scope.
+    pub(crate) fn needs_full_token(mut self) -> Self {
+        self.access = Access::Full;
+        self
+    }
+
+    /// Needs no token.
+    pub(crate) fn open(mut self) -> Self {
+        self.access = Access::Open;
+        self
+    }
+
+    /// Also counts against a limit of its own.
+    pub(crate) fn counted_in(mut self, bucket: Bucket) -> Self {
+        self.bucket = bucket;
+        self
+    }
+
+    /// The shape of the request body.
+    pub(crate) fn body<T: JsonSchema>(mut self) -> Self {
+        self.body = Some(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+
+    /// The query parameters it reads, as the members of a struct.
+    pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
+        self.query = Some(T::json_schema);
+        self
+    }
+
+    /// Takes `page` and `per_page` (behaviour rule PAG-1).
+    pub(crate) fn paged(mut self) -> Self {
+        self.paged = true;
+        self
+    }
+
+    /// The status of success, and the shape of its body.
+    pub(crate) fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
+        self.answer = Some(SchemaGenerator::subschema_for::<T>);
+        self.answers_empty(status)
+    }
+
+    /// The status of success when its body is empty. 204 unless said otherwise.
+    pub(crate) fn answers_empty(mut self, status: u16) -> Self {
+        self.success = StatusCode::from_u16(status).expect("a table of ours names real statuses");
+        self
+    }
+
+    /// Its name: the public `operationId`, or one of our own.
+    pub fn name(&self) -> &'static str {
+        self.id
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its path, with parameters as `{droplet_id}`.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// Who may call it.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// The status of its success.
+    pub fn success(&self) -> StatusCode {
+        self.success
+    }
+
+    /// Runs its handler. The caller has checked access.
+    pub(crate) fn call(&self, request: Request, app: App) -> HandlerFuture {
+        (self.handler)(request, app)
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("id", &self.id)
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish()
+    }
+}
+
+/// The answer to an operation whose handler panicked. The panic's own text went to the log by the panic hook.
+pub(crate) fn after_panic() -> Response {
+    ApiError::internal(HandlerPanicked).into_response()
+}
+
+#[derive(Debug)]
+struct HandlerPanicked;
+
+impl fmt::Display for HandlerPanicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the handler panicked")
+    }
+}
+
+impl std::error::Error for HandlerPanicked {}

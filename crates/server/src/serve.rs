@@ -1,0 +1,89 @@
+//! The server on its socket: connections, their limits, and an orderly end.
+
+use std::{future::Future, io, pin::pin, time::Duration};
+
+use axum::body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+use tower::Service as _;
+
+use crate::Edge;
+
+/// How long a connection may take to send a request's head, or lie idle.
+const HEAD_TIME: Duration = Duration::from_secs(75);
+/// About the most bytes of a request's head: 431 over it.
+const HEAD_MAX: usize = 64 * 1024;
+/// How long requests under way may take to end after `shutdown`.
+const DRAIN_TIME: Duration = Duration::from_secs(20);
+/// How long to wait when no connection can be accepted, as when the process has no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `edge` on `listener` until `shutdown` is done, then ends in order: no new connections, idle ones closed, requests
+/// under way answered (for at most 20 s). Fails only when the listener has no address.
+pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "Serving on http://{address}");
+    // Connections hold a receiver each: a value tells them to end, and the last one gone is seen by the sender.
+    let (stop, stopped) = watch::channel(());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(connection(stream, edge.clone(), stopped.clone()));
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "No connection can be accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop((listener, stopped));
+    stop.send_replace(());
+    if tokio::time::timeout(DRAIN_TIME, stop.closed()).await.is_err() {
+        tracing::warn!(open = stop.receiver_count(), "Some requests did not end in time and are cut off");
+    }
+    Ok(())
+}
+
+async fn connection(stream: TcpStream, edge: Edge, mut stopped: watch::Receiver<()>) {
+    // Answers are written whole, so waiting for more bytes to send along only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut edge = edge.clone();
+        async move { edge.call(request.map(Body::new)).await }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        _ = stopped.changed() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "A connection ended early");
+    }
+}
+
+/// Whether the client was gone before it was accepted, which says nothing about the next one.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind as K;
+    matches!(error.kind(), K::ConnectionRefused | K::ConnectionAborted | K::ConnectionReset | K::Interrupted)
+}
