@@ -8,6 +8,7 @@ mod auth;
 mod config;
 mod context;
 mod cors;
+mod dew;
 mod docs;
 mod edge;
 mod error;
@@ -21,6 +22,7 @@ mod rate;
 mod serve;
 mod table;
 mod v2;
+mod view;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -88,5 +90,8 @@ pub fn app(app: App) -> Edge {
 
 /// Every operation that is served.
 pub fn operations() -> Vec<Operation> {
-    [v2::operations(), health::operations(), openapi::operations(), docs::operations()].into_iter().flatten().collect()
+    [v2::operations(), dew::operations(), health::operations(), openapi::operations(), docs::operations()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -1,11 +1,37 @@
 //! The public API, a file a resource. Each gives its operations; their order is that of the document.
 
+mod account;
+mod actions;
+mod backups;
+mod droplet_actions;
+mod droplets;
+mod images;
 mod regions;
 mod sizes;
+mod ssh_keys;
+mod tags;
+mod volumes;
+mod vpcs;
 
 use crate::Operation;
 
 /// Every operation of the public API that is served.
 pub(crate) fn operations() -> Vec<Operation> {
-    [regions::operations(), sizes::operations()].into_iter().flatten().collect()
+    [
+        account::operations(),
+        ssh_keys::operations(),
+        actions::operations(),
+        droplets::operations(),
+        backups::operations(),
+        droplet_actions::operations(),
+        images::operations(),
+        regions::operations(),
+        sizes::operations(),
+        tags::operations(),
+        volumes::operations(),
+        vpcs::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

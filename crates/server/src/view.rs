@@ -1,0 +1,243 @@
+//! Stored records as the API shows them: one function a model. What a token may not read is left out (behaviour rule AUTH-6).
+
+use dewpoint_api as api;
+use dewpoint_api::{Embedded, Scope};
+use dewpoint_control::{
+    Control, backups,
+    droplets::{DropletView, backup_policy},
+    tags::TagView,
+    volumes::VolumeView,
+};
+use dewpoint_store::{AccountRecord, ActionRecord, DropletRecord, SshKeyRecord, TokenRecord, VpcRecord};
+
+use crate::{BaseUrl, Caller};
+
+/// A Droplet (DRO-*). Its `networks` are empty until it has been active (CRE-21, DRO-2).
+pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> api::Droplet {
+    let DropletView { record, tags, volumes } = view;
+    let catalogue = control.catalogue();
+    let size = catalogue.size(&record.size);
+    let policy = backup_policy(&record);
+    api::Droplet {
+        id: record.id,
+        memory: record.memory_mib,
+        vcpus: record.vcpus,
+        disk: record.disk_gib,
+        disk_info: size.map(|size| size.disk_info(record.disk_gib)).unwrap_or_default(),
+        locked: record.running_action.is_some(),
+        status: record.status,
+        kernel: None,
+        created_at: record.created_at,
+        features: features(&record),
+        backup_ids: Vec::new(),
+        next_backup_window: policy.map(|policy| backups::next_window(&policy, control.clock().now())),
+        snapshot_ids: Vec::new(),
+        image: caller.has(Scope::ImageRead).then(|| image_of(control, &record)).flatten(),
+        volume_ids: if caller.has(Scope::BlockStorageRead) { volumes } else { Vec::new() },
+        size: match size {
+            Some(size) => size.embedded().clone(),
+            None => bygone_size(&record).into(),
+        },
+        size_slug: record.size.clone(),
+        networks: networks(control, &record),
+        region: region(control, &record.region),
+        tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },
+        vpc_uuid: caller.has(Scope::VpcRead).then_some(record.vpc),
+        gpu_info: size.and_then(|size| size.gpu_info()),
+        gpu_partition_mode: None,
+        name: record.name,
+    }
+}
+
+fn features(record: &DropletRecord) -> Vec<api::DropletFeature> {
+    use api::DropletFeature as F;
+    let on = [
+        (record.backups.is_some(), F::Backups),
+        (record.ipv6, F::Ipv6),
+        (record.monitoring, F::Monitoring),
+        (true, F::PrivateNetworking),
+        (record.agent, F::DropletAgent),
+    ];
+    on.into_iter().filter_map(|(on, feature)| on.then_some(feature)).collect()
+}
+
+fn image_of(control: &Control, record: &DropletRecord) -> Option<Embedded<api::Image>> {
+    control.catalogue().image(record.image_id).map(|image| image.embedded().clone())
+}
+
+/// A size the operator has since taken out of the catalogue: what the Droplet itself still knows of it.
+fn bygone_size(record: &DropletRecord) -> api::Size {
+    api::Size {
+        slug: record.size.clone(),
+        memory: record.memory_mib,
+        vcpus: record.vcpus,
+        disk: record.disk_gib,
+        transfer: 0.0,
+        price_monthly: 0.0,
+        price_hourly: 0.0,
+        regions: Vec::new(),
+        available: false,
+        description: "No longer offered".to_owned(),
+        networking_throughput: None,
+        disk_info: Vec::new(),
+        gpu_info: None,
+    }
+}
+
+fn networks(control: &Control, record: &DropletRecord) -> api::Networks {
+    use api::NetworkKind::{Private, Public};
+    if record.active_at.is_none() {
+        return api::Networks::default();
+    }
+    let (netmask, gateway) = control.public_network();
+    let public = record.public_v4.map(|address| api::NetworkV4 {
+        ip_address: address,
+        netmask,
+        gateway: Some(gateway),
+        kind: Public,
+    });
+    let private =
+        api::NetworkV4 { ip_address: record.private_v4, netmask: record.private_netmask, gateway: None, kind: Private };
+    let v6 = record.public_v6.map(|address| api::NetworkV6 {
+        ip_address: address,
+        netmask: 64,
+        gateway: Some(dewpoint_control::network::v6_gateway(control.config().public_v6_pool)),
+        kind: Public,
+    });
+    api::Networks { v4: public.into_iter().chain([private]).collect(), v6: v6.into_iter().collect() }
+}
+
+/// A region by its slug. One that the operator has since taken out of the catalogue shows its slug alone.
+pub(crate) fn region(control: &Control, slug: &api::RegionSlug) -> Embedded<api::Region> {
+    match control.catalogue().region(slug) {
+        Some(region) => region.embedded().clone(),
+        None => Embedded::from(api::Region {
+            name: slug.to_string(),
+            slug: slug.clone(),
+            features: Vec::new(),
+            available: false,
+            sizes: Vec::new(),
+        }),
+    }
+}
+
+/// An action (ACT-2).
+pub(crate) fn action(control: &Control, record: ActionRecord) -> api::Action {
+    api::Action {
+        id: record.id,
+        status: record.status,
+        // A kind that only a newer version knows cannot be in a store this version opens.
+        kind: record.kind.parse().unwrap_or(api::ActionKind::Create),
+        started_at: record.started_at,
+        completed_at: record.completed_at,
+        resource_id: record.resource_id,
+        resource_type: record.resource_type,
+        region: record.region.as_ref().map(|slug| region(control, slug)),
+        region_slug: record.region,
+    }
+}
+
+/// The link to an action in the answer that began it (ACT-1, ACT-5).
+pub(crate) fn action_link(base: &BaseUrl, record: &ActionRecord, rel: &str) -> api::ActionLink {
+    let href = base.address(&format!("/v2/actions/{}", record.id));
+    api::ActionLink { id: record.id, rel: rel.to_owned(), href }
+}
+
+/// An account (ACC-1).
+pub(crate) fn account(control: &Control, record: AccountRecord) -> api::Account {
+    let config = control.config();
+    api::Account {
+        droplet_limit: config.droplet_limit,
+        floating_ip_limit: config.reserved_ip_limit,
+        reserved_ip_limit: config.reserved_ip_limit,
+        volume_limit: config.volume_limit,
+        email: record.email,
+        name: record.name,
+        uuid: record.uuid,
+        email_verified: true,
+        status: record.status.parse().unwrap_or(api::AccountStatus::Active),
+        status_message: record.status_message,
+        team: Some(api::Team { uuid: record.team_uuid, name: record.team_name }),
+    }
+}
+
+/// An SSH key.
+pub(crate) fn ssh_key(record: SshKeyRecord) -> api::SshKey {
+    api::SshKey { id: record.id, fingerprint: record.fingerprint, public_key: record.public_key, name: record.name }
+}
+
+/// A tag with what carries it (TAG-4); the counts are zero for a token that may not read them.
+pub(crate) fn tag(base: &BaseUrl, view: TagView) -> api::Tag {
+    let mut resources = api::TagResources::default();
+    let latest = view.uses.iter().max_by_key(|one| one.tagged_at).map(|one| one.kind.clone());
+    for one in view.uses {
+        let uri = base.address(&format!("/v2/{}s/{}", one.kind, one.last));
+        resources.count += one.count;
+        if latest.as_deref() == Some(one.kind.as_str()) {
+            resources.last_tagged_uri = Some(uri.clone());
+        }
+        let count = api::TagCount { count: one.count, last_tagged_uri: Some(uri) };
+        match one.kind.as_str() {
+            "droplet" => resources.droplets = count,
+            "image" => resources.images = count,
+            "volume" => resources.volumes = count,
+            "volume_snapshot" => resources.volume_snapshots = count,
+            "database" => resources.databases = count,
+            _ => {}
+        }
+    }
+    api::Tag { name: view.name, resources }
+}
+
+/// A VPC.
+pub(crate) fn vpc(record: VpcRecord) -> api::Vpc {
+    api::Vpc {
+        urn: format!("do:vpc:{}", record.id),
+        id: record.id,
+        name: record.name,
+        description: record.description,
+        region: record.region,
+        ip_range: record.ip_range,
+        default: record.is_default,
+        created_at: record.created_at,
+    }
+}
+
+/// A volume (VOL-4).
+pub(crate) fn volume(control: &Control, caller: &Caller, view: VolumeView) -> api::Volume {
+    let VolumeView { record, tags } = view;
+    api::Volume {
+        id: record.id,
+        region: region(control, &record.region),
+        droplet_ids: record.droplet.into_iter().filter(|_| caller.has(Scope::DropletRead)).collect(),
+        name: record.name,
+        description: record.description,
+        size_gigabytes: record.size_gib,
+        created_at: record.created_at,
+        filesystem_type: record.filesystem_type,
+        filesystem_label: record.filesystem_label,
+        tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },
+    }
+}
+
+/// What a Droplet has of backups (DRO-8).
+pub(crate) fn backup_record(control: &Control, record: &DropletRecord) -> api::BackupPolicyRecord {
+    let policy = backup_policy(record);
+    api::BackupPolicyRecord {
+        droplet_id: record.id,
+        backup_enabled: policy.is_some(),
+        backup_policy: policy,
+        next_backup_window: policy.map(|policy| backups::next_window(&policy, control.clock().now())),
+    }
+}
+
+/// A token, without its secret.
+pub(crate) fn token(record: TokenRecord) -> api::Token {
+    api::Token {
+        id: record.id,
+        name: record.name,
+        scopes: record.scopes.parse().unwrap_or(api::Scopes::Custom(api::ScopeSet::default())),
+        created_at: record.created_at,
+        expires_at: record.expires_at,
+    }
+}
