@@ -48,3 +48,15 @@ impl Error {
         Self::Invalid(sentence.into())
     }
 }
+
+impl From<dewpoint_api::Invalid> for Error {
+    fn from(invalid: dewpoint_api::Invalid) -> Self {
+        Self::Invalid(invalid.to_string())
+    }
+}
+
+impl dewpoint_store::Retry for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(dewpoint_store::Error::Conflict))
+    }
+}

@@ -1,55 +1,165 @@
 //! What Dewpoint does, without HTTP and without SQL text: checks, then record and action in one transaction, then work.
+//!
+//! A request ends with its commit; what takes time is an action, which the [worker](actions) carries out and a restart
+//! resumes. Policy (limits, states, windows, placement) is pure functions beside it.
 
+pub mod actions;
+pub mod backups;
 pub mod catalogue;
+mod config;
+pub mod droplets;
 mod error;
+pub mod fixtures;
+pub mod network;
+pub mod readiness;
+mod reconcile;
+pub mod scheduler;
+pub mod ssh_keys;
+pub mod tags;
+pub mod tokens;
+pub mod volumes;
+pub mod vpcs;
 
-pub use catalogue::Catalogue;
+pub use config::ControlConfig;
 pub use error::Error;
+pub use tokens::Grant;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use dewpoint_api::{AccountId, Scopes, TokenId};
+use catalogue::Catalogue;
+use dewpoint_api::{AccountId, PageRequest};
 use dewpoint_clock::{Clock, Timestamp};
-
-/// What a token lets its bearer do. Made by [`Control::authenticate`].
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// Whose resources it reaches.
-    pub account: AccountId,
-    /// Which token it is.
-    pub token: TokenId,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// From when on it is void.
-    pub expires_at: Option<Timestamp>,
-}
+use dewpoint_engine::{Engine, Host};
+use dewpoint_store::{AccountRecord, Store, Window, accounts};
+use ipnet::Ipv4Net;
+use network::Pool;
+use tokio::sync::Notify;
 
 /// The control plane: one value, cheap to clone, shared by every request and by the worker.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Control {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
+    store: Store,
+    engine: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
-    catalogue: Arc<Catalogue>,
+    catalogue: Catalogue,
+    config: ControlConfig,
+    hosts: Vec<Host>,
+    public_v4: PublicNetwork,
+    grants: tokens::Cache,
+    /// Rung when there is a new action to claim.
+    bell: Notify,
+}
+
+/// The public IPv4 network as Droplets show it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PublicNetwork {
+    pub(crate) pool: Pool,
+    pub(crate) netmask: std::net::Ipv4Addr,
+    pub(crate) gateway: std::net::Ipv4Addr,
+}
+
+/// The name of the public pool in the store.
+pub(crate) const PUBLIC_POOL: &str = "public-v4";
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("engine", &self.inner.engine.name()).finish_non_exhaustive()
+    }
+}
+
+/// What a control plane is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The truth.
+    pub store: Store,
+    /// The maker of machines.
+    pub engine: Arc<dyn Engine>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What can be bought.
+    pub catalogue: Catalogue,
+    /// The operator's settings.
+    pub config: ControlConfig,
 }
 
 impl Control {
+    /// Puts the parts together. Sizes no host can serve become unavailable.
+    ///
+    /// Fails when the engine cannot name its hosts, or the configured address pool is not one.
+    pub async fn new(parts: Parts) -> Result<Self, Error> {
+        let Parts { store, engine, clock, mut catalogue, config } = parts;
+        let hosts = engine.hosts().await?;
+        catalogue.limit_sizes(|size| scheduler::place(&hosts, size.needs()).is_some());
+        let defaults = engine.networking();
+        let public_v4 = match config.public_v4_pool {
+            None => PublicNetwork {
+                pool: Pool::new(pool_of(defaults.pool)?),
+                netmask: defaults.netmask,
+                gateway: defaults.gateway,
+            },
+            Some(own) => {
+                let pool = Pool::new(pool_of(own)?);
+                PublicNetwork { pool, netmask: pool.netmask(), gateway: pool.address(1) }
+            }
+        };
+        let grants = tokens::Cache::new(store.dialect());
+        let bell = Notify::new();
+        let inner = Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, bell };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
     /// The clock all of it runs by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
     }
 
-    /// Regions, sizes and public images.
+    /// What can be bought.
     pub fn catalogue(&self) -> &Catalogue {
         &self.inner.catalogue
     }
 
-    /// Who bears `token`; [`Error::Unauthenticated`] for no, unknown, expired or revoked ones. No I/O for a token seen before.
-    pub async fn authenticate(&self, token: &str) -> Result<Arc<Grant>, Error> {
-        let _ = token;
-        Err(Error::Unauthenticated)
+    /// The store, for reads that are only a query.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
     }
+
+    /// The engine, for what only it can tell: how to reach a machine.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.inner.engine
+    }
+
+    /// The operator's settings.
+    pub fn config(&self) -> &ControlConfig {
+        &self.inner.config
+    }
+
+    /// The public network's netmask and gateway, as Droplets show them.
+    pub fn public_network(&self) -> (std::net::Ipv4Addr, std::net::Ipv4Addr) {
+        (self.inner.public_v4.netmask, self.inner.public_v4.gateway)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The account, which exists as long as a token of it does.
+    pub async fn account_get(&self, account: AccountId) -> Result<AccountRecord, Error> {
+        let found: Option<_> =
+            self.inner.store.read(move |tx| accounts::account_get(tx, account).map_err(Error::from)).await?;
+        found.ok_or(Error::NotFound)
+    }
+}
+
+fn pool_of((address, prefix): (std::net::Ipv4Addr, u8)) -> Result<Ipv4Net, Error> {
+    Ipv4Net::new(address, prefix)
+        .map_err(|_| Error::invalid(format!("the address pool {address}/{prefix} is no network: a prefix has at most 32 bits")))
+}
+
+/// The window of rows a page is.
+pub fn window(page: PageRequest) -> Window {
+    Window { skip: page.offset(), take: u32::try_from(page.per_page).unwrap_or(u32::MAX) }
 }

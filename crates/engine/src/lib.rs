@@ -36,6 +36,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// What an operator runs to bring `image` to this host; `None` when nothing can.
     fn image_hint(&self, image: &ImageName) -> Option<String>;
 
+    /// Whether its machines run a Droplet agent when a create insists on one (CRE-18). No engine with real guests has one yet.
+    fn has_droplet_agent(&self) -> bool {
+        false
+    }
+
     /// Makes the machine exist as `spec` says, powered off, its disks and seed written. Calling it again with the same spec
     /// changes nothing, also when the machine runs by now; after a crash in the middle it finishes the work.
     ///

@@ -119,6 +119,10 @@ impl Engine for SimEngine {
         None
     }
 
+    fn has_droplet_agent(&self) -> bool {
+        true
+    }
+
     async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
         self.faults.check(Operation::Ensure, id, Moment::Before)?;
         self.pause(|delays| delays.ensure).await;

@@ -1,0 +1,107 @@
+//! `create`: make the machine, boot it. If that fails for good, nothing is left of the Droplet (CRE-23).
+
+use dewpoint_api::DropletStatus;
+use dewpoint_engine::{Error as EngineError, Power};
+use dewpoint_store::{Tx, addresses, droplets, droplets::DropletChange};
+
+use super::flow::{Also, Context, Effect, Flow};
+use crate::{Error, PUBLIC_POOL, readiness};
+
+/// The steps of a create. The host was chosen when it was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CreateStep {
+    Ensure,
+    Boot,
+    /// Compensation: takes everything back.
+    Remove,
+}
+
+/// How many addresses are tried before a create gives up on finding one this host can use.
+const ADDRESSES_TRIED: usize = 64;
+
+impl Flow for CreateStep {
+    const STEPS: &'static [Self] = &[Self::Ensure, Self::Boot, Self::Remove];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ensure => "ensure",
+            Self::Boot => "boot",
+            Self::Remove => "remove",
+        }
+    }
+
+    fn next(self) -> Option<Self> {
+        match self {
+            Self::Ensure => Some(Self::Boot),
+            Self::Boot | Self::Remove => None,
+        }
+    }
+
+    fn compensation(self) -> Option<Self> {
+        match self {
+            Self::Ensure | Self::Boot => Some(Self::Remove),
+            Self::Remove => None,
+        }
+    }
+
+    async fn run(self, cx: &Context) -> Result<Effect, Error> {
+        match self {
+            Self::Ensure => {
+                cx.engine().ensure(cx.machine(), &cx.spec().await?).await?;
+                Ok(Effect::default())
+            }
+            Self::Boot => {
+                boot(cx).await?;
+                let now = cx.control.now();
+                let mut change = DropletChange {
+                    status: Some(DropletStatus::Active),
+                    started_at: Some(now),
+                    active_at: Some(now),
+                    ..DropletChange::default()
+                };
+                readiness::first_look(&cx.control, cx.droplet, &mut change).await;
+                Ok(change.into())
+            }
+            Self::Remove => {
+                cx.engine().destroy(cx.machine()).await?;
+                Ok(Effect { change: DropletChange::default(), also: Also::RemoveDroplet })
+            }
+        }
+    }
+}
+
+/// Starts the machine. An address this host cannot use is withdrawn for good and replaced by the next one.
+async fn boot(cx: &Context) -> Result<(), Error> {
+    for _ in 0..ADDRESSES_TRIED {
+        match cx.engine().power(cx.machine(), Power::On).await {
+            Ok(()) => return Ok(()),
+            Err(EngineError::AddressUnusable(bad)) => {
+                tracing::warn!(droplet.id = %cx.droplet, address = %bad, "Address {bad} cannot be used here, taking another");
+                replace_address(cx, bad).await?;
+                cx.engine().readdress(cx.machine(), &cx.spec().await?).await?;
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Err(Error::invalid(format!("None of {ADDRESSES_TRIED} public addresses can be used on this host.")))
+}
+
+async fn replace_address(cx: &Context, bad: std::net::Ipv4Addr) -> Result<(), Error> {
+    let (pool, id) = (cx.control.inner.public_v4.pool, cx.droplet);
+    cx.control
+        .inner
+        .store
+        .write(move |tx: &mut dyn Tx| {
+            let record = droplets::droplet_of_machine(tx, id)?.ok_or(Error::NotFound)?;
+            if record.public_v4 != Some(bad) {
+                return Ok(());
+            }
+            addresses::address_ban(tx, PUBLIC_POOL, pool.position(bad))?;
+            let next = addresses::address_take(tx, PUBLIC_POOL, pool.first(), pool.size(), id)?;
+            let next = next.ok_or_else(|| Error::invalid("No public IPv4 address is left that this host can use."))?;
+            let change = DropletChange { public_v4: Some(pool.address(next)), ..DropletChange::default() };
+            droplets::droplet_change(tx, id, &change)?;
+            Ok(())
+        })
+        .await
+}

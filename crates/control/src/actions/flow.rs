@@ -1,0 +1,137 @@
+//! What a flow is: the typed steps of one kind of action.
+
+use std::{future::Future, sync::Arc};
+
+use dewpoint_api::DropletId;
+use dewpoint_engine::{Engine, MachineId, MachineSpec, NicKind};
+use dewpoint_store::{ActionRecord, DropletRecord, Tx, droplets, droplets::DropletChange};
+
+use crate::{Control, Error, network};
+
+/// The step of an action that has none.
+pub(crate) const NOTHING: &str = "nothing";
+
+/// The steps of one kind of action. A step may run twice: it must then find its work done.
+pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
+    /// All steps, in order; compensations come last.
+    const STEPS: &'static [Self];
+
+    /// Its name in the store and in timelines.
+    fn name(self) -> &'static str;
+
+    /// The step after this one; `None` after the last.
+    fn next(self) -> Option<Self>;
+
+    /// What to do when this step fails for good; `None` when the resource is whole as it is.
+    fn compensation(self) -> Option<Self> {
+        None
+    }
+
+    /// Does the work and returns what to write about it.
+    fn run(self, cx: &Context) -> impl Future<Output = Result<Effect, Error>> + Send;
+
+    /// What to write when the action ends errored at this step and there is no compensation: the Droplet as it really is.
+    fn aftermath(self, cx: &Context) -> impl Future<Output = Effect> + Send {
+        let _ = cx;
+        async { Effect::default() }
+    }
+}
+
+/// What a step's end writes beside the action itself, in the same transaction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Effect {
+    pub(crate) change: DropletChange,
+    pub(crate) also: Also,
+}
+
+/// What else goes with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Also {
+    #[default]
+    Nothing,
+    /// The Droplet is removed and its addresses are given back.
+    RemoveDroplet,
+    /// The addresses of a Droplet that is gone are given back.
+    ReleaseAddresses,
+}
+
+impl From<DropletChange> for Effect {
+    fn from(change: DropletChange) -> Self {
+        Self { change, also: Also::Nothing }
+    }
+}
+
+/// What a step has to work with.
+pub(crate) struct Context {
+    pub(crate) control: Control,
+    pub(crate) action: ActionRecord,
+    pub(crate) droplet: DropletId,
+}
+
+impl Context {
+    pub(crate) fn machine(&self) -> MachineId {
+        MachineId(self.droplet.0)
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
+        &self.control.inner.engine
+    }
+
+    /// The Droplet's row now.
+    pub(crate) async fn record(&self) -> Result<DropletRecord, Error> {
+        let id = self.droplet;
+        let store = &self.control.inner.store;
+        let found: Option<_> =
+            store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
+        found.ok_or(Error::NotFound)
+    }
+
+    /// The machine the Droplet's row describes.
+    pub(crate) async fn spec(&self) -> Result<MachineSpec, Error> {
+        let id = self.droplet;
+        let (record, seed) = self
+            .control
+            .inner
+            .store
+            .read(move |tx: &mut dyn Tx| {
+                let record = droplets::droplet_of_machine(tx, id)?.ok_or(Error::NotFound)?;
+                Ok::<_, Error>((record, droplets::droplet_seed(tx, id)?))
+            })
+            .await?;
+        self.control.machine_spec(&record, seed)
+    }
+}
+
+impl Control {
+    /// Translates a Droplet into a machine.
+    fn machine_spec(&self, record: &DropletRecord, seed: dewpoint_store::DropletSeed) -> Result<MachineSpec, Error> {
+        use dewpoint_engine::{ImageName, Ipv4Link, Ipv6Link, Nic};
+        let image = record.image_slug.clone().and_then(ImageName::new);
+        let image = image.ok_or_else(|| Error::invalid("The Droplet's image has no name an engine could find it by."))?;
+        let (netmask, gateway) = self.public_network();
+        let pool = self.inner.config.public_v6_pool;
+        let public = record.public_v4.map(|address| Nic {
+            kind: NicKind::Public,
+            mac: network::mac(record.id, NicKind::Public),
+            ipv4: Some(Ipv4Link { address, netmask, gateway: Some(gateway) }),
+            ipv6: record.public_v6.map(|address| Ipv6Link { address, prefix: 64, gateway: network::v6_gateway(pool) }),
+        });
+        let private = Nic {
+            kind: NicKind::Private,
+            mac: network::mac(record.id, NicKind::Private),
+            ipv4: Some(Ipv4Link { address: record.private_v4, netmask: record.private_netmask, gateway: None }),
+            ipv6: None,
+        };
+        Ok(MachineSpec {
+            hostname: record.name.clone(),
+            host: record.host.clone().unwrap_or_default(),
+            vcpus: record.vcpus,
+            memory_mib: record.memory_mib,
+            disk_gib: record.disk_gib,
+            image,
+            ssh_keys: seed.ssh_keys,
+            user_data: seed.user_data,
+            nics: public.into_iter().chain([private]).collect(),
+        })
+    }
+}

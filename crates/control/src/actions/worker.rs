@@ -1,0 +1,316 @@
+//! The worker: claims actions, drives their flows, and stores each step's result while its claim holds.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use dewpoint_api::{ActionKind, ActionStatus, DropletId};
+use dewpoint_store::{ActionRecord, TimelineEntry, Tx, actions, addresses, droplets};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tracing::Instrument as _;
+
+use super::{
+    create, destroy,
+    flow::{Also, Context, Effect, Flow},
+    power, rename,
+};
+use crate::{Control, Error};
+
+/// Most actions claimed in one transaction.
+const CLAIM: u32 = 64;
+/// Most actions worked on at once.
+const AT_ONCE: usize = 512;
+/// How often a step that fails transiently is tried in all.
+const TRIES: usize = 5;
+/// The pause after the first transient failure; it doubles with each.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Where in a step the worker is; what tests stop it at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The step's work is about to begin.
+    Before,
+    /// The step's work is done, its result not stored.
+    Done,
+    /// The step's result is stored.
+    Stored,
+}
+
+/// Watches a worker's progress, and may stop it as a kill would.
+pub trait Probe: fmt::Debug + Send + Sync {
+    /// Whether the worker goes on; otherwise it lets go of the action at once and stores nothing more.
+    fn goes_on(&self, action: &ActionRecord, point: Point) -> bool;
+}
+
+/// Carries out actions. Several may run, also in several processes on one PostgreSQL store.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    control: Control,
+    probe: Option<Arc<dyn Probe>>,
+}
+
+/// How driving an action came to its end.
+enum Ended {
+    /// It is completed or errored, and stored so.
+    Over,
+    /// Another worker has it, or the probe stopped this one.
+    Lost,
+}
+
+impl Worker {
+    /// A worker of this control plane.
+    pub fn new(control: Control) -> Self {
+        Self { control, probe: None }
+    }
+
+    /// A worker that is watched.
+    pub fn watched(control: Control, probe: Arc<dyn Probe>) -> Self {
+        Self { control, probe: Some(probe) }
+    }
+
+    /// Works until `stop` turns true, then finishes the steps at hand; what is not done by then is resumed by the next worker.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(AT_ONCE));
+        let mut running = JoinSet::new();
+        while !*stop.borrow() {
+            let free = u32::try_from(places.available_permits()).unwrap_or(CLAIM).min(CLAIM);
+            let claimed = if free == 0 { Vec::new() } else { self.claim(free).await };
+            let full = claimed.len() == free as usize;
+            for action in claimed {
+                let (worker, places) = (self.clone(), Arc::clone(&places));
+                running.spawn(async move {
+                    let _place = places.acquire_owned().await;
+                    worker.drive(action).await
+                });
+            }
+            while running.try_join_next().is_some() {}
+            if full && free > 0 {
+                continue;
+            }
+            let clock = self.control.clock();
+            let look_again = clock.now() + self.control.config().lease / 2;
+            tokio::select! {
+                () = self.control.inner.bell.notified() => {}
+                // Actions of a worker in another process that died become free when their lease ends.
+                () = clock.sleep_until(look_again) => {}
+                Some(_) = running.join_next(), if free == 0 => {}
+                _ = stop.changed() => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
+    }
+
+    /// Works until nothing is left to claim. For tests, and for one-shot commands.
+    pub async fn run_until_idle(&self) {
+        loop {
+            let claimed = self.claim(CLAIM).await;
+            if claimed.is_empty() {
+                return;
+            }
+            let mut running = JoinSet::new();
+            for action in claimed {
+                let worker = self.clone();
+                running.spawn(async move { worker.drive(action).await });
+            }
+            while running.join_next().await.is_some() {}
+        }
+    }
+
+    async fn claim(&self, most: u32) -> Vec<ActionRecord> {
+        let (now, lease) = (self.control.now(), self.control.config().lease);
+        let claimed = self
+            .control
+            .inner
+            .store
+            .write(move |tx: &mut dyn Tx| actions::action_claim(tx, now, lease, most).map_err(Error::from))
+            .await;
+        claimed.unwrap_or_else(|error| {
+            tracing::error!(error = %chain(&error), "Cannot claim actions");
+            Vec::new()
+        })
+    }
+
+    async fn drive(&self, action: ActionRecord) {
+        let kind: Result<ActionKind, _> = action.kind.parse();
+        let (id, droplet) = (action.id, DropletId(action.resource_id.unwrap_or_default()));
+        let span = tracing::info_span!("action", action.id = %id, action.kind = %action.kind, droplet.id = %droplet);
+        let cx = Context { control: self.control.clone(), action, droplet };
+        let ended = async {
+            match kind {
+                Ok(ActionKind::Create) => self.steps::<create::CreateStep>(cx).await,
+                Ok(ActionKind::Destroy) => self.steps::<destroy::DestroyStep>(cx).await,
+                Ok(ActionKind::PowerOn) => self.steps::<power::PowerOnStep>(cx).await,
+                Ok(ActionKind::PowerOff) => self.steps::<power::PowerOffStep>(cx).await,
+                Ok(ActionKind::Shutdown) => self.steps::<power::ShutdownStep>(cx).await,
+                Ok(ActionKind::Reboot) => self.steps::<power::RebootStep>(cx).await,
+                Ok(ActionKind::PowerCycle) => self.steps::<power::PowerCycleStep>(cx).await,
+                Ok(ActionKind::Rename) => self.steps::<rename::RenameStep>(cx).await,
+                Ok(ActionKind::EnablePrivateNetworking) => self.steps::<rename::NothingStep>(cx).await,
+                // Accepted by no handler of this version; a store that a newer one wrote is refused at the start.
+                Ok(_) | Err(_) => Err(Error::invalid("this version of Dewpoint cannot carry out such an action")),
+            }
+        }
+        .instrument(span)
+        .await;
+        if let Err(error) = ended {
+            // The action keeps its lease until that runs out, and is tried again then.
+            tracing::error!(action.id = %id, error = %chain(&error), "Cannot store how action {id} went");
+        }
+    }
+
+    async fn steps<F: Flow>(&self, mut cx: Context) -> Result<Ended, Error> {
+        loop {
+            let Some(step) = F::STEPS.iter().copied().find(|step| step.name() == cx.action.step) else {
+                return self.end(&mut cx, Some("the stored step is unknown".to_owned()), Effect::default()).await;
+            };
+            if !self.goes_on(&cx, Point::Before) {
+                return Ok(Ended::Lost);
+            }
+            let result = self.while_leased(&cx, step.run(&cx)).await;
+            if !self.goes_on(&cx, Point::Done) {
+                return Ok(Ended::Lost);
+            }
+            let problem = result.as_ref().err().map(chain);
+            let ended_at_ms = self.control.now().as_millis();
+            cx.action.timeline.push(TimelineEntry { step: step.name().to_owned(), ended_at_ms, error: problem.clone() });
+            let ended = match result {
+                Ok(effect) => match step.next() {
+                    None => return self.end(&mut cx, None, effect).await,
+                    Some(next) => {
+                        cx.action.step = next.name().to_owned();
+                        self.save(&mut cx, effect).await?
+                    }
+                },
+                Err(error) if is_transient(&error) && failures(&cx.action, step.name()) < TRIES => {
+                    let pause = PAUSE * 2_u32.pow(u32::try_from(failures(&cx.action, step.name())).unwrap_or(1) - 1);
+                    tracing::warn!(error = %chain(&error), pause_ms = pause.as_millis(), "Step {} failed, trying again", step.name());
+                    let clock = self.control.clock();
+                    let until = clock.now() + pause;
+                    let kept = self.save(&mut cx, Effect::default()).await?;
+                    self.while_leased(&cx, clock.sleep_until(until)).await;
+                    kept
+                }
+                Err(error) => {
+                    let reason = format!("step {} failed: {}", step.name(), chain(&error));
+                    tracing::warn!(reason, "Action {} failed", cx.action.id);
+                    match step.compensation() {
+                        None => {
+                            let effect = step.aftermath(&cx).await;
+                            return self.end(&mut cx, Some(reason), effect).await;
+                        }
+                        Some(back) => {
+                            cx.action.step = back.name().to_owned();
+                            cx.action.reason = Some(reason);
+                            self.save(&mut cx, Effect::default()).await?
+                        }
+                    }
+                }
+            };
+            if matches!(ended, Ended::Lost) || !self.goes_on(&cx, Point::Stored) {
+                return Ok(Ended::Lost);
+            }
+        }
+    }
+
+    fn goes_on(&self, cx: &Context, point: Point) -> bool {
+        self.probe.as_ref().is_none_or(|probe| probe.goes_on(&cx.action, point))
+    }
+
+    /// Runs `work`, renewing the lease for as long as that takes.
+    async fn while_leased<T>(&self, cx: &Context, work: impl Future<Output = T>) -> T {
+        let (clock, lease) = (self.control.clock(), self.control.config().lease);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = clock.sleep_until(clock.now() + lease / 3) => {}
+            }
+            let (held, until) = ([(cx.action.id, cx.action.attempt)], clock.now() + lease);
+            let store = &self.control.inner.store;
+            let renewed: Result<(), Error> =
+                store.write(move |tx: &mut dyn Tx| actions::action_renew(tx, &held, until).map_err(Error::from)).await;
+            if let Err(error) = renewed {
+                tracing::warn!(error = %chain(&error), "Cannot renew the lease of action {}", cx.action.id);
+            }
+        }
+    }
+
+    /// Stores the end of the action, with the reason when it failed.
+    async fn end(&self, cx: &mut Context, failure: Option<String>, mut effect: Effect) -> Result<Ended, Error> {
+        if failure.is_some() {
+            cx.action.reason = failure;
+        }
+        let errored = cx.action.reason.is_some();
+        cx.action.status = if errored { ActionStatus::Errored } else { ActionStatus::Completed };
+        cx.action.completed_at = Some(self.control.now());
+        effect.change.unlock = Some(cx.action.id);
+        let ended = self.save(cx, effect).await?;
+        if matches!(ended, Ended::Over) {
+            let elapsed_ms = self.control.now().since(cx.action.started_at).as_millis();
+            tracing::debug!(elapsed_ms, "Action {} is {}", cx.action.id, cx.action.status);
+        }
+        self.goes_on(cx, Point::Stored);
+        Ok(ended)
+    }
+
+    /// Stores the action as it is now together with `effect`, if the claim still holds.
+    async fn save(&self, cx: &mut Context, effect: Effect) -> Result<Ended, Error> {
+        cx.action.leased_until = self.control.now() + self.control.config().lease;
+        let (action, droplet) = (cx.action.clone(), cx.droplet);
+        let kept = self
+            .control
+            .inner
+            .store
+            .write(move |tx: &mut dyn Tx| {
+                if !actions::action_save(tx, &action)? {
+                    return Ok::<_, Error>(false);
+                }
+                match effect.also {
+                    Also::Nothing => {
+                        droplets::droplet_change(tx, droplet, &effect.change)?;
+                    }
+                    Also::RemoveDroplet => {
+                        droplets::droplet_delete(tx, droplet)?;
+                        addresses::address_release_all(tx, droplet)?;
+                    }
+                    Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
+                }
+                Ok(true)
+            })
+            .await?;
+        Ok(if kept { Ended::Over } else { Ended::Lost })
+    }
+}
+
+/// How often this step failed so far, by the timeline, which survives a crash.
+fn failures(action: &ActionRecord, step: &str) -> usize {
+    action.timeline.iter().filter(|entry| entry.step == step && entry.error.is_some()).count()
+}
+
+fn is_transient(error: &Error) -> bool {
+    match error {
+        Error::Engine(engine) => engine.is_transient(),
+        Error::Store(_) => true,
+        Error::Unauthenticated
+        | Error::Forbidden(_)
+        | Error::NotFound
+        | Error::Malformed(_)
+        | Error::Invalid(_)
+        | Error::OutOfStock { .. }
+        | Error::Busy
+        | Error::Conflict(_) => false,
+    }
+}
+
+/// The error with all its causes, for logs and reasons.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

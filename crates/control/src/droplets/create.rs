@@ -1,0 +1,441 @@
+//! Creating Droplets: the whole request is checked before any effect (ERR-8), then rows and actions in one transaction.
+
+use std::sync::Arc;
+
+use dewpoint_api::{
+    AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletCreateRequest, DropletId, DropletStatus,
+    ImageId, PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName, VolumeId,
+    VolumeReference, VpcId, rules,
+};
+use dewpoint_clock::Timestamp;
+use dewpoint_engine::ImageName;
+use dewpoint_store::{
+    ActionRecord, DropletRecord, DropletSeed, ReadinessState, Sequence, Tx, VpcRecord, actions, addresses, counters,
+    droplets, tags, tags::Tagged, volumes, vpcs,
+};
+use ipnet::Ipv4Net;
+use uuid::Uuid;
+
+use super::DropletView;
+use crate::{
+    Control, Error, PUBLIC_POOL, PublicNetwork,
+    actions::{NewAction, new_action},
+    backups,
+    catalogue::{Catalogue, SizeEntry},
+    network::{self, Pool},
+    scheduler, ssh_keys,
+    vpcs::{DefaultVpc, default_of},
+};
+
+/// What a create made.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// The Droplets, in the order of their names.
+    pub droplets: Vec<DropletView>,
+    /// Their create actions, in the same order.
+    pub actions: Vec<ActionRecord>,
+    /// Whether `names` was used: the answer then has `droplets`, otherwise `droplet` (CRE-1).
+    pub many: bool,
+    /// Echoed in this answer only (CRE-19).
+    pub partition_mode: Option<PartitionMode>,
+}
+
+/// A request checked as far as that goes without the store.
+#[derive(Debug)]
+struct Plan {
+    account: AccountId,
+    now: Timestamp,
+    names: Vec<String>,
+    many: bool,
+    size: SizeSlug,
+    vcpus: u32,
+    memory_mib: u64,
+    disk_gib: u64,
+    gpu: bool,
+    partition_mode: Option<PartitionMode>,
+    image_id: ImageId,
+    image_slug: Option<String>,
+    /// Where it could be, best first; never empty.
+    regions: Vec<RegionSlug>,
+    vpc: Option<VpcId>,
+    volumes: Vec<VolumeReference>,
+    ssh_keys: Vec<SshKeyIdOrFingerprint>,
+    tags: Vec<TagName>,
+    backups: bool,
+    backup_policy: Option<BackupPolicyRequest>,
+    ipv6: bool,
+    monitoring: bool,
+    agent: bool,
+    public_networking: bool,
+    user_data: Option<String>,
+    host: String,
+    droplet_limit: u64,
+    public_v4: PublicNetwork,
+    v6_pool: std::net::Ipv6Addr,
+    default_vpc: DefaultVpc,
+}
+
+const INVALID_REGION: &str = "You specified an invalid region for Droplet creation.";
+const INVALID_VOLUMES: &str = "Invalid volume allocations";
+
+fn names_of(request: &DropletCreateRequest) -> Result<(Vec<String>, bool), Error> {
+    let (names, many) = match (&request.name, &request.names) {
+        (Some(_), Some(_)) => return Err(Error::invalid("Give either name or names, not both.")),
+        (None, None) => return Err(Error::invalid("name is required and cannot be empty.")),
+        (Some(name), None) => (vec![name.clone()], false),
+        (None, Some(names)) => (names.clone(), true),
+    };
+    if names.is_empty() {
+        return Err(Error::invalid("names is required and cannot be empty."));
+    }
+    if names.len() > rules::NAMES_MAX {
+        return Err(Error::invalid(format!("names has {} entries: at most {} are allowed.", names.len(), rules::NAMES_MAX)));
+    }
+    names.iter().try_for_each(|name| rules::droplet_name(name))?;
+    Ok((names, many))
+}
+
+/// The regions a request without, with a whole or with a partial region may go to (CRE-7); never empty.
+fn regions_for(catalogue: &Catalogue, size: &SizeEntry, wish: Option<&RegionSlug>) -> Result<Vec<RegionSlug>, Error> {
+    let sold = |slug: &RegionSlug| size.regions.contains(slug);
+    if let Some(region) = wish.and_then(|wish| catalogue.region(wish)) {
+        if !region.available {
+            return Err(Error::invalid("Region is not available"));
+        }
+        if !sold(&region.slug) {
+            return Err(Error::invalid("Size is not available in this region."));
+        }
+        return Ok(vec![region.slug.clone()]);
+    }
+    let is_part = |slug: &str| {
+        wish.is_none_or(|wish| {
+            slug.strip_prefix(wish.as_str()).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
+        })
+    };
+    let named: Vec<_> = catalogue.regions().iter().filter(|region| is_part(region.slug.as_str())).collect();
+    if named.is_empty() {
+        return Err(Error::invalid(INVALID_REGION));
+    }
+    let open: Vec<_> = named.iter().filter(|region| region.available && sold(&region.slug)).collect();
+    if open.is_empty() {
+        return Err(Error::invalid("Size is not available in this region."));
+    }
+    Ok(open.into_iter().map(|region| region.slug.clone()).collect())
+}
+
+impl Control {
+    /// Makes one Droplet or up to ten (CRE-*): all of them, or none and no trace.
+    pub async fn droplet_create(&self, account: AccountId, request: DropletCreateRequest) -> Result<Created, Error> {
+        let plan = Arc::new(self.plan(account, request)?);
+        let created = self.inner.store.write(move |tx: &mut dyn Tx| commit(tx, &plan)).await?;
+        self.inner.bell.notify_one();
+        Ok(created)
+    }
+
+    /// Checks everything that needs no store.
+    fn plan(&self, account: AccountId, request: DropletCreateRequest) -> Result<Plan, Error> {
+        let (names, many) = names_of(&request)?;
+        let wanted = request.size.as_ref().ok_or_else(|| Error::invalid("size is required and cannot be empty."))?;
+        let size = self
+            .catalogue()
+            .size(wanted)
+            .ok_or_else(|| Error::invalid("You specified an invalid size for Droplet creation."))?;
+        if !size.available {
+            return Err(Error::invalid(format!("Size {} is not available: no host here can serve it.", size.slug)));
+        }
+        let wanted = request.image.as_ref().ok_or_else(|| Error::invalid("image is required and cannot be empty."))?;
+        let image = self
+            .catalogue()
+            .image(wanted)
+            .ok_or_else(|| Error::invalid("You specified an invalid image for Droplet creation."))?;
+        if image.min_disk_gib > size.disk_gib {
+            return Err(Error::invalid(format!(
+                "Image {} needs a disk of at least {} GB; size {} has {} GB.",
+                image.slug, image.min_disk_gib, size.slug, size.disk_gib
+            )));
+        }
+        self.check_image_is_here(image.slug.as_str())?;
+        let regions = regions_for(self.catalogue(), size, request.region.as_ref())?;
+        let host = scheduler::place(&self.inner.hosts, size.needs())
+            .ok_or_else(|| Error::invalid(format!("Size {} is not available: no host here can serve it.", size.slug)))?;
+
+        let agent = request.with_droplet_agent == Some(true);
+        if agent && !(self.inner.engine.has_droplet_agent() && image.agent) {
+            return Err(Error::invalid(format!("with_droplet_agent is not supported on image {}.", image.slug)));
+        }
+        let public_networking = request.public_networking.unwrap_or(true);
+        if !public_networking && request.ipv6 {
+            return Err(Error::invalid("ipv6 needs public_networking: leave ipv6 out, or public_networking on."));
+        }
+        if request.user_data.as_ref().is_some_and(|text| text.len() > rules::USER_DATA_MAX) {
+            return Err(Error::invalid(format!("user_data is too long (maximum is {} bytes).", rules::USER_DATA_MAX)));
+        }
+        if request.backup_policy.is_some() && !request.backups {
+            return Err(Error::invalid("backup_policy needs backups: true."));
+        }
+        // Also refuses a bad policy now, before any effect; the choice itself depends on the Droplet's number.
+        backups::choose(request.backup_policy.as_ref(), DropletId(0))?;
+        if many && !request.volumes.is_empty() || request.volumes.len() > rules::VOLUMES_MAX {
+            return Err(Error::invalid(INVALID_VOLUMES));
+        }
+        let vpc = match &request.vpc_uuid {
+            Some(text) => Some(text.parse().map_err(|_| Error::invalid("vpc_uuid is no UUID of a VPC."))?),
+            None => None,
+        };
+        let partition_mode = match &request.gpu_partition_mode {
+            Some(text) => {
+                let mode = text.parse().ok().filter(|mode| size.partition_modes().contains(mode));
+                Some(mode.ok_or_else(|| Error::invalid(format!("gpu_partition_mode is not supported by size {}.", size.slug)))?)
+            }
+            None => None,
+        };
+        let mut tags: Vec<TagName> = Vec::new();
+        for tag in &request.tags {
+            let tag: TagName = tag.parse()?;
+            if !tags.iter().any(|known| known.folded() == tag.folded()) {
+                tags.push(tag);
+            }
+        }
+        let now = self.now();
+        Ok(Plan {
+            account,
+            now,
+            names,
+            many,
+            size: size.slug.clone(),
+            vcpus: size.vcpus,
+            memory_mib: size.memory_mib,
+            disk_gib: size.disk_gib,
+            gpu: size.is_gpu(),
+            partition_mode,
+            image_id: image.id,
+            image_slug: Some(image.slug.as_str().to_owned()),
+            regions,
+            vpc,
+            volumes: request.volumes,
+            ssh_keys: request.ssh_keys,
+            tags,
+            backups: request.backups,
+            backup_policy: request.backup_policy,
+            ipv6: request.ipv6,
+            monitoring: request.monitoring,
+            agent,
+            public_networking,
+            user_data: request.user_data,
+            host: host.name.clone(),
+            droplet_limit: self.inner.config.droplet_limit,
+            public_v4: self.inner.public_v4,
+            v6_pool: self.inner.config.public_v6_pool,
+            default_vpc: DefaultVpc {
+                id: VpcId(Uuid::new_v4()),
+                prefix: self.inner.config.default_vpc_prefix,
+                now,
+            },
+        })
+    }
+
+    /// Refuses a catalogue image whose file is not on this host, with the command that would bring it.
+    fn check_image_is_here(&self, slug: &str) -> Result<(), Error> {
+        let engine = &self.inner.engine;
+        let Some(name) = ImageName::new(slug) else {
+            return Err(Error::invalid("You specified an invalid image for Droplet creation."));
+        };
+        if engine.has_image(&name) {
+            return Ok(());
+        }
+        let hint = engine.image_hint(&name).map(|command| format!(" Bring it with: {command}")).unwrap_or_default();
+        Err(Error::invalid(format!("Image {slug} is not on this host.{hint}")))
+    }
+}
+
+/// The transaction: what depends on the store is checked, then all rows are written. Runs again from the start if need be.
+fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
+    let count = plan.names.len() as u64;
+    if droplets::droplet_count(tx, plan.account)? + count > plan.droplet_limit {
+        return Err(Error::invalid("creating this/these droplet(s) will exceed your droplet limit"));
+    }
+    let ssh_keys = resolve_keys(tx, plan)?;
+    let (region, vpc, volumes) = resolve_region(tx, plan)?;
+    let seed = DropletSeed { ssh_keys, user_data: plan.user_data.clone() };
+    let mut tags = Vec::with_capacity(plan.tags.len());
+    for tag in &plan.tags {
+        tags.push(tags::tag_ensure(tx, plan.account, tag)?);
+    }
+    tags.sort();
+
+    let first_droplet = counters::draw(tx, Sequence::Droplet, count)?;
+    let first_action = counters::draw(tx, Sequence::Action, count)?;
+    let mut created =
+        Created { droplets: vec![], actions: vec![], many: plan.many, partition_mode: plan.partition_mode };
+    for (index, name) in (0..).zip(&plan.names) {
+        let (id, action) = (DropletId(first_droplet + index), ActionId(first_action + index));
+        let record = droplet_row(tx, plan, id, action, name, &region, &vpc)?;
+        droplets::droplet_insert(tx, &record, &seed)?;
+        for tag in &tags {
+            tags::tag_resource(tx, plan.account, tag, &Tagged::droplet(id), plan.now)?;
+        }
+        for volume in &volumes {
+            if !volumes::volume_attach(tx, plan.account, *volume, id)? {
+                return Err(Error::invalid(INVALID_VOLUMES));
+            }
+        }
+        let action = new_action(&NewAction {
+            id: action,
+            account: plan.account,
+            kind: ActionKind::Create,
+            droplet: id,
+            region: &region,
+            request: "{}",
+            now: plan.now,
+        });
+        actions::action_insert(tx, &action)?;
+        created.droplets.push(DropletView { record, tags: tags.clone(), volumes: volumes.clone() });
+        created.actions.push(action);
+    }
+    Ok(created)
+}
+
+/// All keys, or a refusal that names every unknown one (CRE-9).
+fn resolve_keys(tx: &mut dyn Tx, plan: &Plan) -> Result<Vec<String>, Error> {
+    let (mut keys, mut unknown) = (Vec::new(), Vec::new());
+    for wanted in &plan.ssh_keys {
+        match ssh_keys::find(tx, plan.account, wanted)? {
+            // One key named by number and by fingerprint is one key.
+            Some(key) if keys.contains(&key.public_key) => {}
+            Some(key) => keys.push(key.public_key),
+            None => unknown.push(wanted.to_string()),
+        }
+    }
+    if unknown.is_empty() {
+        return Ok(keys);
+    }
+    Err(Error::invalid(format!("{} are invalid key identifiers for Droplet creation.", unknown.join(", "))))
+}
+
+/// The region where VPC and volumes are, or else the best one; then the VPC and the volumes (CRE-8, CRE-13, CRE-14).
+fn resolve_region(tx: &mut dyn Tx, plan: &Plan) -> Result<(RegionSlug, VpcRecord, Vec<VolumeId>), Error> {
+    let named = match plan.vpc {
+        Some(id) => {
+            let vpc = vpcs::vpc_get(tx, plan.account, id)?;
+            Some(vpc.ok_or_else(|| Error::invalid(format!("vpc_uuid {id} is no VPC of your account.")))?)
+        }
+        None => None,
+    };
+    let mut regions = plan.regions.clone();
+    if let Some(vpc) = &named {
+        if !regions.contains(&vpc.region) {
+            return Err(Error::invalid(format!("The VPC is in region {}; the Droplet cannot be there.", vpc.region)));
+        }
+        regions = vec![vpc.region.clone()];
+    }
+    let mut volumes = Vec::new();
+    for reference in &plan.volumes {
+        let volume = find_volume(tx, plan.account, reference, &regions)?
+            .filter(|volume| volume.droplet.is_none() && regions.contains(&volume.region))
+            .ok_or_else(|| Error::invalid(INVALID_VOLUMES))?;
+        if volumes.contains(&volume.id) {
+            return Err(Error::invalid(INVALID_VOLUMES));
+        }
+        regions = vec![volume.region];
+        volumes.push(volume.id);
+    }
+    let region = regions.into_iter().next().ok_or_else(|| Error::invalid(INVALID_REGION))?;
+    let vpc = match named {
+        Some(vpc) => vpc,
+        None => default_of(tx, plan.account, &region, plan.default_vpc)?,
+    };
+    Ok((region, vpc, volumes))
+}
+
+fn find_volume(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    reference: &VolumeReference,
+    regions: &[RegionSlug],
+) -> Result<Option<dewpoint_store::VolumeRecord>, Error> {
+    Ok(match reference {
+        VolumeReference::Bare(id) | VolumeReference::Id { id } => match id.parse() {
+            Ok(id) => volumes::volume_get(tx, account, id)?,
+            Err(_) => None,
+        },
+        VolumeReference::Name { name } => {
+            let mut found = None;
+            for region in regions {
+                if found.is_none() {
+                    found = volumes::volume_by_name(tx, account, region, name)?;
+                }
+            }
+            found
+        }
+    })
+}
+
+fn droplet_row(
+    tx: &mut dyn Tx,
+    plan: &Plan,
+    id: DropletId,
+    action: ActionId,
+    name: &str,
+    region: &RegionSlug,
+    vpc: &VpcRecord,
+) -> Result<DropletRecord, Error> {
+    let public_v4 = match plan.public_networking {
+        true => {
+            let pool = plan.public_v4.pool;
+            let position = addresses::address_take(tx, PUBLIC_POOL, pool.first(), pool.size(), id)?;
+            let full = || Error::invalid("No public IPv4 address is left: the configured pool is exhausted.");
+            Some(pool.address(position.ok_or_else(full)?))
+        }
+        false => None,
+    };
+    let range: Ipv4Net = vpc.ip_range.parse().map_err(|_| Error::invalid("The VPC has no readable address range."))?;
+    let pool = Pool::new(range);
+    let position = addresses::address_take(tx, &vpc_pool(vpc.id), pool.first(), pool.size(), id)?;
+    let full = || Error::invalid(format!("No private address is left in VPC {} ({}).", vpc.name, vpc.ip_range));
+    let backups = match plan.backups {
+        true => {
+            let policy = backups::choose(plan.backup_policy.as_ref(), id)?;
+            Some(serde_json::to_string(&policy).map_err(|error| Error::invalid(error.to_string()))?)
+        }
+        false => None,
+    };
+    Ok(DropletRecord {
+        id,
+        account: plan.account,
+        name: name.to_owned(),
+        gpu: plan.gpu,
+        status: DropletStatus::New,
+        region: region.clone(),
+        size: plan.size.clone(),
+        image_id: plan.image_id,
+        image_slug: plan.image_slug.clone(),
+        vcpus: plan.vcpus,
+        memory_mib: plan.memory_mib,
+        disk_gib: plan.disk_gib,
+        vpc: vpc.id,
+        host: Some(plan.host.clone()),
+        running_action: Some(action),
+        backups,
+        ipv6: plan.ipv6,
+        monitoring: plan.monitoring,
+        agent: plan.agent,
+        public_networking: plan.public_networking,
+        public_v4,
+        private_v4: pool.address(position.ok_or_else(full)?),
+        private_netmask: pool.netmask(),
+        public_v6: plan.ipv6.then(|| network::v6_address(plan.v6_pool, id)),
+        created_at: plan.now,
+        placed_at: Some(plan.now),
+        started_at: None,
+        active_at: None,
+        ssh_at: None,
+        ready_at: None,
+        readiness: ReadinessState::Pending,
+        readiness_detail: None,
+    })
+}
+
+/// The name of a VPC's pool in the store.
+pub(crate) fn vpc_pool(vpc: VpcId) -> String {
+    format!("vpc:{vpc}")
+}

@@ -1,0 +1,64 @@
+//! Deleting Droplets: gone from the API with the answer, from the engine by the destroy action.
+
+use dewpoint_api::{AccountId, ActionId, ActionKind, DropletId, TagName};
+use dewpoint_clock::Timestamp;
+use dewpoint_store::{DropletRecord, Sequence, Tx, actions, counters, droplets, tags};
+
+use crate::{Control, Error, actions::{NewAction, new_action}};
+
+/// Removes the Droplet's row and records the action that removes its machine.
+fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<(), Error> {
+    if droplet.running_action.is_some() {
+        return Err(Error::Busy);
+    }
+    let action = new_action(&NewAction {
+        id: ActionId(counters::draw(tx, Sequence::Action, 1)?),
+        account: droplet.account,
+        kind: ActionKind::Destroy,
+        droplet: droplet.id,
+        region: &droplet.region,
+        request: "{}",
+        now,
+    });
+    droplets::droplet_delete(tx, droplet.id)?;
+    actions::action_insert(tx, &action)?;
+    Ok(())
+}
+
+impl Control {
+    /// Deletes a Droplet: GET answers 404 from here on (DEL-1); refused while an action runs (DEL-2).
+    pub async fn droplet_delete(&self, account: AccountId, id: DropletId) -> Result<(), Error> {
+        let now = self.now();
+        self.inner
+            .store
+            .write(move |tx: &mut dyn Tx| {
+                let droplet = droplets::droplet_get(tx, account, id)?.ok_or(Error::NotFound)?;
+                delete(tx, &droplet, now)
+            })
+            .await?;
+        self.inner.bell.notify_one();
+        Ok(())
+    }
+
+    /// Deletes every Droplet that carries the tag, or none if one of them is busy (DEL-4).
+    pub async fn droplet_delete_by_tag(&self, account: AccountId, tag: &str) -> Result<(), Error> {
+        let tag: TagName = tag.parse().map_err(|_| Error::NotFound)?;
+        let now = self.now();
+        self.inner
+            .store
+            .write(move |tx: &mut dyn Tx| {
+                if !tags::tag_exists(tx, account, &tag)? {
+                    return Err(Error::NotFound);
+                }
+                for id in tags::droplets_with_tag(tx, account, &tag)? {
+                    if let Some(droplet) = droplets::droplet_get(tx, account, id)? {
+                        delete(tx, &droplet, now)?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        self.inner.bell.notify_one();
+        Ok(())
+    }
+}

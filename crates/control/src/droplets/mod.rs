@@ -1,0 +1,71 @@
+//! Droplets: what may be asked of them, and what is recorded when it is.
+
+mod act;
+mod create;
+mod delete;
+
+pub use create::Created;
+
+use dewpoint_api::{AccountId, BackupPolicy, DropletId, PageRequest, TagName, VolumeId};
+use dewpoint_store::{DropletFilter, DropletRecord, Page, Tx, droplets, tags, volumes};
+
+use crate::{Control, Error, window};
+
+/// A Droplet with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct DropletView {
+    /// The row.
+    pub record: DropletRecord,
+    /// Its tags.
+    pub tags: Vec<TagName>,
+    /// The volumes attached to it.
+    pub volumes: Vec<VolumeId>,
+}
+
+/// The policy a Droplet's backups follow; `None` when they are off.
+pub fn backup_policy(record: &DropletRecord) -> Option<BackupPolicy> {
+    serde_json::from_str(record.backups.as_ref()?).ok()
+}
+
+pub(crate) fn droplet_views(tx: &mut dyn Tx, records: Vec<DropletRecord>) -> Result<Vec<DropletView>, Error> {
+    let ids: Vec<DropletId> = records.iter().map(|record| record.id).collect();
+    let mut tags = tags::tags_of_droplets(tx, &ids)?;
+    let mut volumes = volumes::volumes_of_droplets(tx, &ids)?;
+    let view = |record: DropletRecord| DropletView {
+        tags: tags.remove(&record.id).unwrap_or_default(),
+        volumes: volumes.remove(&record.id).unwrap_or_default(),
+        record,
+    };
+    Ok(records.into_iter().map(view).collect())
+}
+
+impl Control {
+    /// A page of the account's Droplets by ascending id (DRO-5).
+    pub async fn droplet_list(
+        &self,
+        account: AccountId,
+        filter: DropletFilter,
+        page: PageRequest,
+    ) -> Result<Page<DropletView>, Error> {
+        self.inner
+            .store
+            .read(move |tx: &mut dyn Tx| {
+                let found = droplets::droplet_list(tx, account, &filter, window(page))?;
+                Ok(Page { rows: droplet_views(tx, found.rows)?, total: found.total })
+            })
+            .await
+    }
+
+    /// One Droplet.
+    pub async fn droplet_get(&self, account: AccountId, id: DropletId) -> Result<DropletView, Error> {
+        let found: Vec<DropletView> = self
+            .inner
+            .store
+            .read(move |tx: &mut dyn Tx| {
+                let record = droplets::droplet_get(tx, account, id)?.ok_or(Error::NotFound)?;
+                droplet_views(tx, vec![record])
+            })
+            .await?;
+        found.into_iter().next().ok_or(Error::NotFound)
+    }
+}

@@ -1,0 +1,131 @@
+//! From active to ready: SSH answers, and the guest has said how its user data went.
+
+use dewpoint_api::DropletId;
+use dewpoint_clock::Timestamp;
+use dewpoint_engine::{MachineId, Readiness, UserDataOutcome};
+use dewpoint_store::{DropletRecord, ReadinessState, Tx, droplets, droplets::DropletChange};
+
+use crate::{Control, Error, actions::chain};
+
+/// What a look at the guest says about a Droplet's readiness; a pure judgement. `None` while there is something to wait for.
+fn judge(readiness: &Readiness, waited_too_long: bool) -> Option<(ReadinessState, Option<String>)> {
+    match (&readiness.user_data, readiness.ssh) {
+        (UserDataOutcome::Done, true) => Some((ReadinessState::Ready, None)),
+        (UserDataOutcome::Failed(why), true) => Some((ReadinessState::Failed, Some(why.clone()))),
+        (UserDataOutcome::Unsupported, true) => Some((ReadinessState::Unsupported, None)),
+        (UserDataOutcome::Pending, true) if waited_too_long => Some((ReadinessState::Unknown, None)),
+        (_, false) if waited_too_long => {
+            Some((ReadinessState::Unknown, Some("SSH did not answer in time".to_owned())))
+        }
+        (UserDataOutcome::Pending, true) | (_, false) => None,
+    }
+}
+
+/// Looks once, right after the boot, so that an instant machine needs no second write; otherwise a watch begins.
+pub(crate) async fn first_look(control: &Control, id: DropletId, change: &mut DropletChange) {
+    let now = control.now();
+    let look = control.inner.engine.readiness(MachineId(id.0)).await;
+    match look.as_ref().ok().and_then(|readiness| judge(readiness, false)) {
+        Some((state, detail)) => {
+            change.ssh_at = Some(now);
+            change.readiness = Some((state, detail, now));
+        }
+        None => watch(control.clone(), id, now),
+    }
+}
+
+/// Watches a Droplet until it is ready, gone, or the limit has passed.
+pub(crate) fn watch(control: Control, id: DropletId, since: Timestamp) {
+    tokio::spawn(async move {
+        if let Err(error) = until_ready(&control, id, since).await {
+            tracing::warn!(droplet.id = %id, error = %chain(&error), "Cannot tell whether Droplet {id} is ready");
+        }
+    });
+}
+
+/// How often a guest is looked at when it says nothing by itself.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(250);
+
+async fn until_ready(control: &Control, id: DropletId, since: Timestamp) -> Result<(), Error> {
+    let (engine, clock) = (&control.inner.engine, control.clock());
+    let deadline = since + control.config().readiness_limit;
+    let mut changes = engine.changes();
+    let mut ssh_seen = false;
+    loop {
+        let now = clock.now();
+        let readiness = match engine.readiness(MachineId(id.0)).await {
+            Ok(readiness) => readiness,
+            Err(dewpoint_engine::Error::NoSuchMachine(_)) => return Ok(()),
+            Err(other) => return Err(other.into()),
+        };
+        let verdict = judge(&readiness, now >= deadline);
+        if verdict.is_some() || readiness.ssh && !ssh_seen {
+            let ssh_at = (readiness.ssh && !ssh_seen).then(|| clock.now());
+            ssh_seen |= readiness.ssh;
+            let over = verdict.is_some();
+            let readiness = verdict.map(|(state, detail)| (state, detail, clock.now()));
+            let change = DropletChange { ssh_at, readiness, ..DropletChange::default() };
+            let store = &control.inner.store;
+            let there: bool = store
+                .write(move |tx: &mut dyn Tx| droplets::droplet_change(tx, id, &change).map_err(Error::from))
+                .await?;
+            if over || !there {
+                return Ok(());
+            }
+        }
+        tokio::select! {
+            // A lagging or closed channel only means that the timer decides.
+            _ = changes.recv() => {}
+            () = clock.sleep_until(clock.now() + LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Begins to watch every Droplet whose readiness was still awaited when the last server stopped.
+pub(crate) async fn resume(control: &Control) -> Result<(), Error> {
+    const PAGE: u32 = 500;
+    let mut after = DropletId(0);
+    loop {
+        let store = &control.inner.store;
+        let waiting: Vec<DropletId> =
+            store.read(move |tx: &mut dyn Tx| droplets::droplet_not_ready(tx, after, PAGE).map_err(Error::from)).await?;
+        let Some(last) = waiting.last() else { return Ok(()) };
+        after = *last;
+        for id in waiting {
+            watch(control.clone(), id, control.now());
+        }
+    }
+}
+
+/// The times `/dew/v1/droplets/{id}` tells, in the order they come.
+pub fn milestones(record: &DropletRecord) -> [(&'static str, Option<Timestamp>); 6] {
+    [
+        ("accepted", Some(record.created_at)),
+        ("placed", record.placed_at),
+        ("started", record.started_at),
+        ("active", record.active_at),
+        ("ssh", record.ssh_at),
+        ("ready", record.ready_at),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_droplet_is_ready_when_ssh_answers_and_user_data_has_run() {
+        let look = |ssh, user_data| judge(&Readiness { ssh, user_data }, false).map(|(state, _)| state);
+        assert_eq!(look(true, UserDataOutcome::Done), Some(ReadinessState::Ready));
+        assert_eq!(look(false, UserDataOutcome::Done), None);
+        assert_eq!(look(true, UserDataOutcome::Pending), None);
+        assert_eq!(look(true, UserDataOutcome::Failed("exit 1".into())), Some(ReadinessState::Failed));
+        assert_eq!(look(true, UserDataOutcome::Unsupported), Some(ReadinessState::Unsupported));
+    }
+
+    #[test]
+    fn a_guest_that_never_reports_is_unknown_after_the_limit() {
+        let silent = Readiness { ssh: true, user_data: UserDataOutcome::Pending };
+        assert_eq!(judge(&silent, true), Some((ReadinessState::Unknown, None)));
+    }
+}

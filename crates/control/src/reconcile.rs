@@ -1,0 +1,141 @@
+//! Wanted against observed: at the start, and whenever a machine changed by itself.
+
+use std::collections::HashSet;
+
+use dewpoint_api::{ActionKind, DropletId, DropletStatus};
+use dewpoint_engine::{MachineId, PowerState};
+use dewpoint_store::{DropletRecord, Tx, actions, droplets, droplets::DropletChange};
+use tokio::sync::{broadcast::error::RecvError, watch};
+
+use crate::{Control, Error, actions::chain, readiness};
+
+/// What a Droplet's status should say, given what its engine sees; `None` when it says so already. A pure judgement.
+fn corrected(record: &DropletRecord, observed: Option<PowerState>) -> Option<DropletStatus> {
+    // While an action runs the status is the action's business.
+    if record.running_action.is_some() {
+        return None;
+    }
+    let truth = match observed {
+        Some(PowerState::On) => DropletStatus::Active,
+        Some(PowerState::Off) | None => DropletStatus::Off,
+    };
+    (record.status != truth).then_some(truth)
+}
+
+impl Control {
+    /// Takes up what an earlier server left: leases, unready Droplets, machines nobody owns, and Droplets that went off.
+    ///
+    /// `alone` is whether no other server can be at work on this store.
+    pub async fn resume(&self, alone: bool) -> Result<(), Error> {
+        if alone {
+            let freed: u64 = self
+                .inner
+                .store
+                .write(|tx: &mut dyn Tx| actions::action_release_all(tx).map_err(Error::from))
+                .await?;
+            if freed > 0 {
+                tracing::info!(freed, "Resuming {freed} actions that were cut off");
+            }
+        }
+        self.sweep(alone).await?;
+        readiness::resume(self).await
+    }
+
+    /// Compares every machine with its Droplet.
+    async fn sweep(&self, alone: bool) -> Result<(), Error> {
+        const PAGE: u32 = 500;
+        let mut ownerless: HashSet<MachineId> = self.inner.engine.machines().await?.into_iter().collect();
+        let mut after = DropletId(0);
+        loop {
+            let page: Vec<DropletRecord> = self
+                .inner
+                .store
+                .read(move |tx: &mut dyn Tx| droplets::droplet_page_of_all(tx, after, PAGE).map_err(Error::from))
+                .await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            for record in &page {
+                ownerless.remove(&MachineId(record.id.0));
+                if record.running_action.is_none() {
+                    self.correct(record).await?;
+                }
+            }
+        }
+        if !alone {
+            return Ok(());
+        }
+        for machine in self.without_those_being_destroyed(ownerless).await? {
+            tracing::warn!(machine = %machine, "Removing machine {machine}, which belongs to no Droplet");
+            if let Err(error) = self.inner.engine.destroy(machine).await {
+                tracing::error!(machine = %machine, %error, "Cannot remove machine {machine}");
+            }
+        }
+        Ok(())
+    }
+
+    async fn without_those_being_destroyed(&self, machines: HashSet<MachineId>) -> Result<Vec<MachineId>, Error> {
+        if machines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let destroyed: Vec<u64> = self
+            .inner
+            .store
+            .read(|tx: &mut dyn Tx| {
+                actions::action_resources_in_progress(tx, ActionKind::Destroy.as_str()).map_err(Error::from)
+            })
+            .await?;
+        Ok(machines.into_iter().filter(|machine| !destroyed.contains(&machine.0)).collect())
+    }
+
+    /// Asks the engine about one Droplet and writes what it says, if that is news.
+    async fn correct(&self, record: &DropletRecord) -> Result<(), Error> {
+        let observed = self.inner.engine.observe(MachineId(record.id.0)).await?;
+        if observed.is_none() {
+            tracing::error!(droplet.id = %record.id, "The machine of Droplet {} is gone", record.id);
+        }
+        let Some(status) = corrected(record, observed.map(|observed| observed.power)) else { return Ok(()) };
+        tracing::info!(droplet.id = %record.id, status = %status, "Droplet {} is found to be {status}", record.id);
+        let id = record.id;
+        self.inner
+            .store
+            .write(move |tx: &mut dyn Tx| {
+                // An action may have begun since: then its word counts.
+                let now = droplets::droplet_of_machine(tx, id)?;
+                if now.is_some_and(|record| record.running_action.is_none()) {
+                    let change = DropletChange { status: Some(status), ..DropletChange::default() };
+                    droplets::droplet_change(tx, id, &change)?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await
+    }
+
+    /// Follows machines that change by themselves until `stop` turns true.
+    pub async fn follow_changes(self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.inner.engine.changes();
+        while !*stop.borrow() {
+            let changed = tokio::select! {
+                changed = changes.recv() => changed,
+                _ = stop.changed() => return,
+            };
+            let result = match changed {
+                Ok(machine) => self.look_at(DropletId(machine.0)).await,
+                Err(RecvError::Lagged(_)) => self.sweep(false).await,
+                Err(RecvError::Closed) => return,
+            };
+            if let Err(error) = result {
+                tracing::error!(error = %chain(&error), "Cannot follow a machine's change");
+            }
+        }
+    }
+
+    async fn look_at(&self, id: DropletId) -> Result<(), Error> {
+        let store = &self.inner.store;
+        let record: Option<DropletRecord> =
+            store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
+        match record {
+            Some(record) if record.running_action.is_none() => self.correct(&record).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+}
