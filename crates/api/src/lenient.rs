@@ -3,7 +3,21 @@
 //! `godo` sends members it has no value for as `null` or `""`, so for those null, missing and empty are one. A wrong JSON
 //! type stays an error.
 
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
+
+/// Reads the body of a request, which is an object.
+///
+/// Fails for what is not JSON, not UTF-8, not of the request's types, or not an object: serde alone would read `["web"]` as
+/// a request with the name `web`, members in the order of declaration.
+pub fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        None | Some(b'{') => serde_json::from_slice(body),
+        Some(_) => Err(serde_json::Error::custom("expected a JSON object")),
+    }
+}
 
 /// `null` reads as the default. For members with `#[serde(default)]`, so that missing does too.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

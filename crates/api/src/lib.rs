@@ -42,6 +42,7 @@ pub use images::{
     Distribution, Image, ImageActionRequest, ImageActionResponse, ImageCreateRequest, ImageIdOrSlug, ImageKind,
     ImageResponse, ImageStatus, ImageUpdateRequest, ImagesResponse, PublicImageSort,
 };
+pub use lenient::read_object;
 pub use page::{ActionLink, ActionLinks, Collection, Links, Meta, PageRequest, Pages, Resource, Single};
 pub use regions::*;
 pub use scope::{Scope, ScopeSet, Scopes};

@@ -93,7 +93,7 @@ impl Control {
     pub async fn new(parts: Parts) -> Result<Self, Error> {
         let Parts { store, engine, clock, mut catalogue, config } = parts;
         let hosts = engine.hosts().await?;
-        catalogue.limit_sizes(|size| scheduler::place(&hosts, size.needs()).is_some());
+        catalogue.restrict_sizes(|size| scheduler::place(&hosts, scheduler::Needs::of(size)).is_some());
         let defaults = engine.networking();
         let public_v4 = match config.public_v4_pool {
             None => PublicNetwork {
@@ -155,8 +155,9 @@ impl Control {
 }
 
 fn pool_of((address, prefix): (std::net::Ipv4Addr, u8)) -> Result<Ipv4Net, Error> {
-    Ipv4Net::new(address, prefix)
-        .map_err(|_| Error::invalid(format!("the address pool {address}/{prefix} is no network: a prefix has at most 32 bits")))
+    Ipv4Net::new(address, prefix).map_err(|_| {
+        Error::invalid(format!("the address pool {address}/{prefix} is no network: a prefix has at most 32 bits"))
+    })
 }
 
 /// The window of rows a page is.

@@ -14,9 +14,7 @@ fn judge(readiness: &Readiness, waited_too_long: bool) -> Option<(ReadinessState
         (UserDataOutcome::Failed(why), true) => Some((ReadinessState::Failed, Some(why.clone()))),
         (UserDataOutcome::Unsupported, true) => Some((ReadinessState::Unsupported, None)),
         (UserDataOutcome::Pending, true) if waited_too_long => Some((ReadinessState::Unknown, None)),
-        (_, false) if waited_too_long => {
-            Some((ReadinessState::Unknown, Some("SSH did not answer in time".to_owned())))
-        }
+        (_, false) if waited_too_long => Some((ReadinessState::Unknown, Some("SSH did not answer in time".to_owned()))),
         (UserDataOutcome::Pending, true) | (_, false) => None,
     }
 }
@@ -87,8 +85,9 @@ pub(crate) async fn resume(control: &Control) -> Result<(), Error> {
     let mut after = DropletId(0);
     loop {
         let store = &control.inner.store;
-        let waiting: Vec<DropletId> =
-            store.read(move |tx: &mut dyn Tx| droplets::droplet_not_ready(tx, after, PAGE).map_err(Error::from)).await?;
+        let waiting: Vec<DropletId> = store
+            .read(move |tx: &mut dyn Tx| droplets::droplet_not_ready(tx, after, PAGE).map_err(Error::from))
+            .await?;
         let Some(last) = waiting.last() else { return Ok(()) };
         after = *last;
         for id in waiting {

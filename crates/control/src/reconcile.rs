@@ -28,11 +28,8 @@ impl Control {
     /// `alone` is whether no other server can be at work on this store.
     pub async fn resume(&self, alone: bool) -> Result<(), Error> {
         if alone {
-            let freed: u64 = self
-                .inner
-                .store
-                .write(|tx: &mut dyn Tx| actions::action_release_all(tx).map_err(Error::from))
-                .await?;
+            let freed: u64 =
+                self.inner.store.write(|tx: &mut dyn Tx| actions::action_release_all(tx).map_err(Error::from)).await?;
             if freed > 0 {
                 tracing::info!(freed, "Resuming {freed} actions that were cut off");
             }

@@ -2,6 +2,8 @@
 
 use dewpoint_engine::Host;
 
+use crate::catalogue::SizeEntry;
+
 /// What a machine needs of its host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
@@ -13,11 +15,17 @@ pub struct Needs {
     pub gpu: bool,
 }
 
+impl Needs {
+    /// What a Droplet of this size needs.
+    pub fn of(size: &SizeEntry) -> Self {
+        Self { vcpus: size.spec.vcpus, memory_mib: size.spec.memory_mib, gpu: size.is_gpu() }
+    }
+}
+
 /// The host to place such a machine on; `None` when none is large enough, or none has a GPU.
 pub fn place(hosts: &[Host], needs: Needs) -> Option<&Host> {
-    let fits = |host: &&Host| {
-        host.vcpus >= needs.vcpus && host.memory_mib >= needs.memory_mib && (host.gpus || !needs.gpu)
-    };
+    let fits =
+        |host: &&Host| host.vcpus >= needs.vcpus && host.memory_mib >= needs.memory_mib && (host.gpus || !needs.gpu);
     hosts.iter().find(fits)
 }
 

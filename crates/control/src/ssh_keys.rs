@@ -1,7 +1,9 @@
 //! SSH keys: parsing, fingerprints, and the account's collection of them.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use dewpoint_api::{AccountId, PageRequest, SshKeyCreateRequest, SshKeyId, SshKeyIdOrFingerprint, SshKeyUpdateRequest, rules};
+use dewpoint_api::{
+    AccountId, PageRequest, SshKeyCreateRequest, SshKeyId, SshKeyIdOrFingerprint, SshKeyUpdateRequest, rules,
+};
 use dewpoint_store::{Error as StoreError, Page, Sequence, SshKeyRecord, Tx, counters, ssh_keys};
 use md5::{Digest, Md5};
 
@@ -18,7 +20,10 @@ pub fn fingerprint(public_key: &str) -> Option<String> {
     let (length, rest) = blob.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     // A key has at least one field after its type.
-    let fits = known && public_key.lines().count() == 1 && rest.get(..length) == Some(kind.as_bytes()) && rest.len() > length + 4;
+    let fits = known
+        && public_key.lines().count() == 1
+        && rest.get(..length) == Some(kind.as_bytes())
+        && rest.len() > length + 4;
     let bytes: Vec<String> = Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect();
     fits.then(|| bytes.join(":"))
 }
@@ -48,9 +53,14 @@ fn name_of(name: Option<&String>) -> Result<String, Error> {
 
 impl Control {
     /// Adds a key (KEY-1).
-    pub async fn ssh_key_create(&self, account: AccountId, request: SshKeyCreateRequest) -> Result<SshKeyRecord, Error> {
+    pub async fn ssh_key_create(
+        &self,
+        account: AccountId,
+        request: SshKeyCreateRequest,
+    ) -> Result<SshKeyRecord, Error> {
         let name = name_of(request.name.as_ref())?;
-        let public_key = request.public_key.ok_or_else(|| Error::invalid("public_key is required and cannot be empty."))?;
+        let public_key =
+            request.public_key.ok_or_else(|| Error::invalid("public_key is required and cannot be empty."))?;
         let public_key = public_key.trim().to_owned();
         let fingerprint = fingerprint(&public_key).ok_or_else(|| {
             Error::invalid("Key invalid: give one public key in OpenSSH's form, such as `ssh-ed25519 AAAA… name`.")
@@ -129,7 +139,14 @@ mod tests {
 
     #[test]
     fn what_is_no_key_has_no_fingerprint() {
-        let bad = ["", "ssh-ed25519", "ssh-ed25519 !!!!", "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==", "hello world", "ssh-ed25519 AAAA"];
+        let bad = [
+            "",
+            "ssh-ed25519",
+            "ssh-ed25519 !!!!",
+            "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==",
+            "hello world",
+            "ssh-ed25519 AAAA",
+        ];
         for text in bad {
             assert_eq!(fingerprint(text), None, "{text:?}");
         }

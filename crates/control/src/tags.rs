@@ -84,9 +84,7 @@ impl Control {
         let name: TagName = name.parse().map_err(|_| Error::NotFound)?;
         self.inner
             .store
-            .write(move |tx: &mut dyn Tx| {
-                tags::tag_delete(tx, account, &name)?.then_some(()).ok_or(Error::NotFound)
-            })
+            .write(move |tx: &mut dyn Tx| tags::tag_delete(tx, account, &name)?.then_some(()).ok_or(Error::NotFound))
             .await
     }
 

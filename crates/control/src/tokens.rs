@@ -10,7 +10,6 @@ use std::{
 use dewpoint_api::{AccountId, PageRequest, Scopes, TokenCreateRequest, TokenId};
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{AccountRecord, Dialect, Page, Sequence, TokenRecord, Tx, accounts, counters, tokens};
-use rand::RngCore;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -96,10 +95,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// A new secret: the prefix of personal tokens (AUTH-1) and 32 random bytes in hex.
-fn new_secret() -> String {
+///
+/// Fails when the system has no randomness to give.
+fn new_secret() -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    format!("dop_v1_{}", hex(&bytes))
+    getrandom::fill(&mut bytes).map_err(|error| dewpoint_store::Error::Database(error.to_string()))?;
+    Ok(format!("dop_v1_{}", hex(&bytes)))
 }
 
 impl Control {
@@ -110,11 +111,8 @@ impl Control {
             Some(grant) => grant,
             None => {
                 let text = hex(&hash);
-                let found: Option<TokenRecord> = self
-                    .inner
-                    .store
-                    .read(move |tx| tokens::token_by_hash(tx, &text).map_err(Error::from))
-                    .await?;
+                let found: Option<TokenRecord> =
+                    self.inner.store.read(move |tx| tokens::token_by_hash(tx, &text).map_err(Error::from)).await?;
                 let record = found.filter(|record| record.revoked_at.is_none()).ok_or(Error::Unauthenticated)?;
                 let scopes = record.scopes.parse().map_err(|_| Error::Unauthenticated)?;
                 let grant = Arc::new(Grant {
@@ -142,7 +140,7 @@ impl Control {
             Some(seconds) => Some(Duration::from_secs(seconds)),
             None => None,
         };
-        let secret = new_secret();
+        let secret = new_secret()?;
         let record = TokenRecord {
             id: TokenId(Uuid::new_v4()),
             account,
@@ -176,7 +174,7 @@ impl Control {
     ///
     /// `secret` is the token to accept (`DEW_BOOTSTRAP_TOKEN`), or one is made.
     pub async fn bootstrap(&self, secret: Option<String>) -> Result<Option<NewToken>, Error> {
-        let secret = secret.unwrap_or_else(new_secret);
+        let secret = secret.map_or_else(new_secret, Ok)?;
         let now = self.now();
         let (uuid, team, token) = (Uuid::new_v4(), Uuid::new_v4(), TokenId(Uuid::new_v4()));
         let hash = hex(&hash(&secret));

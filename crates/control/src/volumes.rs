@@ -44,7 +44,9 @@ fn check(request: &VolumeCreateRequest, id: VolumeId, now: dewpoint_clock::Times
         Err(_) => return Err(Error::invalid("filesystem_type must be ext4 or xfs.")),
     };
     if label.chars().count() > longest {
-        return Err(Error::invalid(format!("filesystem_label is too long (maximum for {kind} is {longest} characters).")));
+        return Err(Error::invalid(format!(
+            "filesystem_label is too long (maximum for {kind} is {longest} characters)."
+        )));
     }
     Ok(VolumeRecord {
         id,
@@ -65,7 +67,7 @@ impl Control {
         let now = self.now();
         let record = check(request, VolumeId(Uuid::new_v4()), now)?;
         let region = self.catalogue().region(&record.region);
-        if !region.is_some_and(|region| region.available) {
+        if !region.is_some_and(|region| region.spec.available) {
             return Err(Error::invalid("Region is not available"));
         }
         let tags: Vec<TagName> = request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
@@ -137,7 +139,12 @@ impl Control {
     }
 
     /// Removes the volume of this name in this region (VOL-8).
-    pub async fn volume_delete_by_name(&self, account: AccountId, region: RegionSlug, name: String) -> Result<(), Error> {
+    pub async fn volume_delete_by_name(
+        &self,
+        account: AccountId,
+        region: RegionSlug,
+        name: String,
+    ) -> Result<(), Error> {
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| {

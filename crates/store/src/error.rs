@@ -15,7 +15,9 @@ pub enum Error {
     #[error("the transaction met another one")]
     Conflict,
     /// The file is no store, or is damaged. It is left as it is.
-    #[error("{path} is not a readable store ({problem}); nothing was changed; restore it from a copy, or name another --data-dir")]
+    #[error(
+        "{path} is not a readable store ({problem}); nothing was changed; restore it from a copy, or name another --data-dir"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

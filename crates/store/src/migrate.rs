@@ -18,7 +18,10 @@ pub(crate) fn run<B>(
     in_transaction: impl FnOnce(&mut B, &mut dyn FnMut(&mut dyn Tx) -> Result<(), Error>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     in_transaction(backend, &mut |tx| {
-        tx.execute("CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)", &[])?;
+        tx.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (number BIGINT NOT NULL PRIMARY KEY, name TEXT NOT NULL)",
+            &[],
+        )?;
         let found = tx.query_one("SELECT COALESCE(MAX(number), 0) FROM migrations", &[], |row| row.next::<i64>())?;
         if found > known() {
             return Err(Error::TooNew { found, known: known() });

@@ -182,10 +182,7 @@ fn run_together(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together
 }
 
 /// Runs `body` in a transaction of its own: all of it is kept, or nothing.
-fn in_transaction<T>(
-    connection: &Connection,
-    body: impl FnOnce(&mut dyn Tx) -> Result<T, Error>,
-) -> Result<T, Error> {
+fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&mut dyn Tx) -> Result<T, Error>) -> Result<T, Error> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let result = body(&mut Transaction { connection });
     let ended = match result {

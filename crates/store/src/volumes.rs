@@ -117,12 +117,7 @@ pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Resul
 }
 
 /// Records an attachment, if the volume is free; whether it was.
-pub fn volume_attach(
-    tx: &mut dyn Tx,
-    account: AccountId,
-    id: VolumeId,
-    droplet: DropletId,
-) -> Result<bool, Error> {
+pub fn volume_attach(tx: &mut dyn Tx, account: AccountId, id: VolumeId, droplet: DropletId) -> Result<bool, Error> {
     let sql = "UPDATE volumes SET droplet_id = $1 WHERE account_id = $2 AND id = $3 AND droplet_id IS NULL";
     tx.execute(sql, &[droplet.into(), account.into(), id.into()]).map(|changed| changed > 0)
 }

@@ -77,15 +77,6 @@ impl Context {
         &self.control.inner.engine
     }
 
-    /// The Droplet's row now.
-    pub(crate) async fn record(&self) -> Result<DropletRecord, Error> {
-        let id = self.droplet;
-        let store = &self.control.inner.store;
-        let found: Option<_> =
-            store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
-        found.ok_or(Error::NotFound)
-    }
-
     /// The machine the Droplet's row describes.
     pub(crate) async fn spec(&self) -> Result<MachineSpec, Error> {
         let id = self.droplet;
@@ -107,7 +98,8 @@ impl Control {
     fn machine_spec(&self, record: &DropletRecord, seed: dewpoint_store::DropletSeed) -> Result<MachineSpec, Error> {
         use dewpoint_engine::{ImageName, Ipv4Link, Ipv6Link, Nic};
         let image = record.image_slug.clone().and_then(ImageName::new);
-        let image = image.ok_or_else(|| Error::invalid("The Droplet's image has no name an engine could find it by."))?;
+        let image =
+            image.ok_or_else(|| Error::invalid("The Droplet's image has no name an engine could find it by."))?;
         let (netmask, gateway) = self.public_network();
         let pool = self.inner.config.public_v6_pool;
         let public = record.public_v4.map(|address| Nic {

@@ -14,6 +14,7 @@ mod power;
 mod rename;
 mod worker;
 
+pub(crate) use worker::chain;
 pub use worker::{Point, Probe, Worker};
 
 use dewpoint_api::{AccountId, ActionId, ActionKind, ActionStatus, DropletId, PageRequest, RegionSlug, ResourceType};

@@ -173,7 +173,11 @@ impl Worker {
             }
             let problem = result.as_ref().err().map(chain);
             let ended_at_ms = self.control.now().as_millis();
-            cx.action.timeline.push(TimelineEntry { step: step.name().to_owned(), ended_at_ms, error: problem.clone() });
+            cx.action.timeline.push(TimelineEntry {
+                step: step.name().to_owned(),
+                ended_at_ms,
+                error: problem.clone(),
+            });
             let ended = match result {
                 Ok(effect) => match step.next() {
                     None => return self.end(&mut cx, None, effect).await,

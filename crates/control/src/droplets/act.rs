@@ -1,13 +1,15 @@
 //! Asking a Droplet to change: which action is allowed in which state, then the action's record.
 
 use dewpoint_api::{
-    AccountId, ActionId, ActionKind, DropletActionRequest, DropletId, DropletStatus, Scope,
-    TagName, rules,
+    AccountId, ActionId, ActionKind, DropletActionRequest, DropletId, DropletStatus, Scope, TagName, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{ActionRecord, DropletRecord, Sequence, Tx, actions, counters, droplets, tags};
 
-use crate::{Control, Error, Grant, actions::{NewAction, new_action}};
+use crate::{
+    Control, Error, Grant,
+    actions::{NewAction, new_action},
+};
 
 /// The types an action by tag may have (ACT-12).
 const BY_TAG: [ActionKind; 8] = [
@@ -42,7 +44,8 @@ fn kind_of(request: &DropletActionRequest) -> Result<ActionKind, Error> {
     match kind {
         K::PowerOn | K::PowerOff | K::Shutdown | K::Reboot | K::PowerCycle | K::EnablePrivateNetworking => Ok(kind),
         K::Rename => {
-            let name = request.name.as_deref().ok_or_else(|| Error::invalid("name is required to rename a Droplet."))?;
+            let name =
+                request.name.as_deref().ok_or_else(|| Error::invalid("name is required to rename a Droplet."))?;
             rules::droplet_name(name)?;
             Ok(kind)
         }
@@ -57,7 +60,9 @@ fn kind_of(request: &DropletActionRequest) -> Result<ActionKind, Error> {
         | K::Resize
         | K::Rebuild
         | K::EnableIpv6
-        | K::Snapshot => Err(Error::invalid(format!("The action {kind} is not yet served by this version of Dewpoint."))),
+        | K::Snapshot => {
+            Err(Error::invalid(format!("The action {kind} is not yet served by this version of Dewpoint.")))
+        }
         K::Create
         | K::Destroy
         | K::Transfer

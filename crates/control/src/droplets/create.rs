@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use dewpoint_api::{
-    AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletCreateRequest, DropletId, DropletStatus,
-    ImageId, PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName, VolumeId,
-    VolumeReference, VpcId, rules,
+    AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletCreateRequest, DropletId, DropletStatus, ImageId,
+    PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName, VolumeId, VolumeReference, VpcId, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_engine::ImageName;
@@ -21,7 +20,7 @@ use crate::{
     Control, Error, PUBLIC_POOL, PublicNetwork,
     actions::{NewAction, new_action},
     backups,
-    catalogue::{Catalogue, SizeEntry},
+    catalogue::{Catalogue, ImageEntry, RegionEntry, SizeEntry},
     network::{self, Pool},
     scheduler, ssh_keys,
     vpcs::{DefaultVpc, default_of},
@@ -78,6 +77,10 @@ struct Plan {
 const INVALID_REGION: &str = "You specified an invalid region for Droplet creation.";
 const INVALID_VOLUMES: &str = "Invalid volume allocations";
 
+fn unavailable(size: &SizeSlug) -> Error {
+    Error::invalid(format!("Size {size} is not available: no host here can serve it."))
+}
+
 fn names_of(request: &DropletCreateRequest) -> Result<(Vec<String>, bool), Error> {
     let (names, many) = match (&request.name, &request.names) {
         (Some(_), Some(_)) => return Err(Error::invalid("Give either name or names, not both.")),
@@ -89,38 +92,38 @@ fn names_of(request: &DropletCreateRequest) -> Result<(Vec<String>, bool), Error
         return Err(Error::invalid("names is required and cannot be empty."));
     }
     if names.len() > rules::NAMES_MAX {
-        return Err(Error::invalid(format!("names has {} entries: at most {} are allowed.", names.len(), rules::NAMES_MAX)));
+        return Err(Error::invalid(format!(
+            "names has {} entries: at most {} are allowed.",
+            names.len(),
+            rules::NAMES_MAX
+        )));
     }
     names.iter().try_for_each(|name| rules::droplet_name(name))?;
     Ok((names, many))
 }
 
-/// The regions a request without, with a whole or with a partial region may go to (CRE-7); never empty.
-fn regions_for(catalogue: &Catalogue, size: &SizeEntry, wish: Option<&RegionSlug>) -> Result<Vec<RegionSlug>, Error> {
-    let sold = |slug: &RegionSlug| size.regions.contains(slug);
-    if let Some(region) = wish.and_then(|wish| catalogue.region(wish)) {
-        if !region.available {
-            return Err(Error::invalid("Region is not available"));
-        }
-        if !sold(&region.slug) {
-            return Err(Error::invalid("Size is not available in this region."));
-        }
-        return Ok(vec![region.slug.clone()]);
-    }
-    let is_part = |slug: &str| {
-        wish.is_none_or(|wish| {
-            slug.strip_prefix(wish.as_str()).is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
-        })
+fn narrow<'c>(refusal: &str, regions: Vec<&'c RegionEntry>) -> Result<Vec<&'c RegionEntry>, Error> {
+    if regions.is_empty() { Err(Error::invalid(refusal)) } else { Ok(regions) }
+}
+
+/// The regions a request without, with a whole or with a partial region may go to (CRE-7), best first; never empty.
+fn regions_for(
+    catalogue: &Catalogue,
+    size: &SizeEntry,
+    image: &ImageEntry,
+    wish: Option<&RegionSlug>,
+) -> Result<Vec<RegionSlug>, Error> {
+    let named: Vec<&RegionEntry> = match wish {
+        Some(wish) => catalogue.regions_matching(wish),
+        None => catalogue.regions().iter().collect(),
     };
-    let named: Vec<_> = catalogue.regions().iter().filter(|region| is_part(region.slug.as_str())).collect();
-    if named.is_empty() {
-        return Err(Error::invalid(INVALID_REGION));
-    }
-    let open: Vec<_> = named.iter().filter(|region| region.available && sold(&region.slug)).collect();
-    if open.is_empty() {
-        return Err(Error::invalid("Size is not available in this region."));
-    }
-    Ok(open.into_iter().map(|region| region.slug.clone()).collect())
+    let known = narrow(INVALID_REGION, named)?;
+    let open = narrow("Region is not available", known.into_iter().filter(|region| region.spec.available).collect())?;
+    let sold = open.into_iter().filter(|region| size.offered_in(&region.spec.slug)).collect();
+    let sold = narrow("Size is not available in this region.", sold)?;
+    let has_image = sold.into_iter().filter(|region| image.offered_in(&region.spec.slug)).collect();
+    let fit = narrow("Image is not available in this region.", has_image)?;
+    Ok(fit.into_iter().map(|region| region.spec.slug.clone()).collect())
 }
 
 impl Control {
@@ -140,28 +143,29 @@ impl Control {
             .catalogue()
             .size(wanted)
             .ok_or_else(|| Error::invalid("You specified an invalid size for Droplet creation."))?;
-        if !size.available {
-            return Err(Error::invalid(format!("Size {} is not available: no host here can serve it.", size.slug)));
+        if !size.available() {
+            return Err(unavailable(&size.spec.slug));
         }
         let wanted = request.image.as_ref().ok_or_else(|| Error::invalid("image is required and cannot be empty."))?;
         let image = self
             .catalogue()
-            .image(wanted)
+            .image_named(wanted)
             .ok_or_else(|| Error::invalid("You specified an invalid image for Droplet creation."))?;
-        if image.min_disk_gib > size.disk_gib {
+        let (size_spec, image_spec) = (&size.spec, &image.spec);
+        if image_spec.min_disk_gib > size_spec.disk_gib {
             return Err(Error::invalid(format!(
                 "Image {} needs a disk of at least {} GB; size {} has {} GB.",
-                image.slug, image.min_disk_gib, size.slug, size.disk_gib
+                image_spec.slug, image_spec.min_disk_gib, size_spec.slug, size_spec.disk_gib
             )));
         }
-        self.check_image_is_here(image.slug.as_str())?;
-        let regions = regions_for(self.catalogue(), size, request.region.as_ref())?;
-        let host = scheduler::place(&self.inner.hosts, size.needs())
-            .ok_or_else(|| Error::invalid(format!("Size {} is not available: no host here can serve it.", size.slug)))?;
+        self.check_image_is_here(image_spec.slug.as_str())?;
+        let regions = regions_for(self.catalogue(), size, image, request.region.as_ref())?;
+        let host = scheduler::place(&self.inner.hosts, scheduler::Needs::of(size))
+            .ok_or_else(|| unavailable(&size_spec.slug))?;
 
         let agent = request.with_droplet_agent == Some(true);
-        if agent && !(self.inner.engine.has_droplet_agent() && image.agent) {
-            return Err(Error::invalid(format!("with_droplet_agent is not supported on image {}.", image.slug)));
+        if agent && !(self.inner.engine.has_droplet_agent() && image_spec.droplet_agent) {
+            return Err(Error::invalid(format!("with_droplet_agent is not supported on image {}.", image_spec.slug)));
         }
         let public_networking = request.public_networking.unwrap_or(true);
         if !public_networking && request.ipv6 {
@@ -184,8 +188,10 @@ impl Control {
         };
         let partition_mode = match &request.gpu_partition_mode {
             Some(text) => {
-                let mode = text.parse().ok().filter(|mode| size.partition_modes().contains(mode));
-                Some(mode.ok_or_else(|| Error::invalid(format!("gpu_partition_mode is not supported by size {}.", size.slug)))?)
+                let mode = text.parse().ok().filter(|mode| size_spec.supported_partition_modes.contains(mode));
+                Some(mode.ok_or_else(|| {
+                    Error::invalid(format!("gpu_partition_mode is not supported by size {}.", size_spec.slug))
+                })?)
             }
             None => None,
         };
@@ -202,14 +208,14 @@ impl Control {
             now,
             names,
             many,
-            size: size.slug.clone(),
-            vcpus: size.vcpus,
-            memory_mib: size.memory_mib,
-            disk_gib: size.disk_gib,
+            size: size_spec.slug.clone(),
+            vcpus: size_spec.vcpus,
+            memory_mib: size_spec.memory_mib,
+            disk_gib: size_spec.disk_gib,
             gpu: size.is_gpu(),
             partition_mode,
-            image_id: image.id,
-            image_slug: Some(image.slug.as_str().to_owned()),
+            image_id: image_spec.id,
+            image_slug: Some(image_spec.slug.as_str().to_owned()),
             regions,
             vpc,
             volumes: request.volumes,
@@ -226,11 +232,7 @@ impl Control {
             droplet_limit: self.inner.config.droplet_limit,
             public_v4: self.inner.public_v4,
             v6_pool: self.inner.config.public_v6_pool,
-            default_vpc: DefaultVpc {
-                id: VpcId(Uuid::new_v4()),
-                prefix: self.inner.config.default_vpc_prefix,
-                now,
-            },
+            default_vpc: DefaultVpc { id: VpcId(Uuid::new_v4()), prefix: self.inner.config.default_vpc_prefix, now },
         })
     }
 

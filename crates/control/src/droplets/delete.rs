@@ -4,7 +4,10 @@ use dewpoint_api::{AccountId, ActionId, ActionKind, DropletId, TagName};
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{DropletRecord, Sequence, Tx, actions, counters, droplets, tags};
 
-use crate::{Control, Error, actions::{NewAction, new_action}};
+use crate::{
+    Control, Error,
+    actions::{NewAction, new_action},
+};
 
 /// Removes the Droplet's row and records the action that removes its machine.
 fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<(), Error> {
