@@ -12,6 +12,8 @@ mod docs;
 mod edge;
 mod error;
 mod extract;
+#[cfg(test)]
+mod frame_tests;
 mod health;
 mod metrics;
 mod openapi;
