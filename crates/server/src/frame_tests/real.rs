@@ -108,7 +108,7 @@ async fn the_viewer_is_sent_once() {
 async fn no_operation_but_the_open_ones_answers_without_a_token() {
     let server = server().await;
     for operation in crate::operations() {
-        let path: String = operation.path().replace('{', "").replace('}', "");
+        let path: String = operation.path().replace(['{', '}'], "");
         let answer = server.send(&format!("{} {path}", operation.method()), &[], "").await;
         let is_open = *operation.access() == crate::Access::Open;
         assert_eq!(answer.status == 401, !is_open, "{operation:?} answered {}", answer.status);
