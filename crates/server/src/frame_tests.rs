@@ -1,16 +1,20 @@
 //! The frame from end to end, with operations made for the purpose: what every answer has, whatever the handler.
 
+mod real;
 mod socket;
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
-use dewpoint_api::{DropletId, Scope};
+use dewpoint_api::{AccountId, DropletId, Scope};
 use dewpoint_clock::{Clock, ManualClock, Timestamp};
-use dewpoint_control::{self as control, Control};
+use dewpoint_control::{self as control, Control, ControlConfig, Parts, catalogue::Catalogue};
+use dewpoint_engine::sim::SimEngine;
+use dewpoint_store::sqlite;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::{
@@ -73,9 +77,15 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
+/// The frame with the operations above, a store of its own and three tokens: `full`, `read` (all that ends in `:read`) and
+/// `keys` (`ssh_key:read` alone).
 struct Server {
     edge: Edge,
+    control: Control,
+    account: AccountId,
     clock: Arc<ManualClock>,
+    tokens: [(&'static str, String); 3],
+    _directory: TempDir,
 }
 
 /// An answer, read to its end.
@@ -105,24 +115,58 @@ impl Answer {
 }
 
 impl Server {
-    fn with(config: ServerConfig) -> Self {
+    async fn with(config: ServerConfig) -> Self {
+        Self::serving(operations(), config, Probes::default()).await
+    }
+
+    async fn serving(operations: Vec<Operation>, config: ServerConfig, probes: Probes) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_600_000_000_500)));
-        let control = Control::temporary(clock.clone());
-        let state = App::with_operations(control, config, Probes::default(), operations());
-        Self { edge: app(state), clock }
+        let parts = Parts {
+            store: sqlite::open(&directory.path().join("dew.db")).expect("a new store"),
+            engine: Arc::new(
+                SimEngine::open(&directory.path().join("sim.db"), clock.clone()).expect("a new simulator"),
+            ),
+            clock: clock.clone(),
+            catalogue: Catalogue::built_in(),
+            config: ControlConfig::default(),
+        };
+        let control = Control::new(parts).await.expect("parts that fit");
+        let admin = control.bootstrap(None).await.expect("a write").expect("an empty store");
+        let state = App::with_operations(control.clone(), config, probes, operations);
+        let (account, edge) = (admin.record.account, app(state));
+        let tokens = [("full", admin.secret.clone()), ("read", String::new()), ("keys", String::new())];
+        let mut server = Self { edge, control, account, clock, tokens, _directory: directory };
+        server.tokens[1].1 = server.new_token("read").await;
+        server.tokens[2].1 = server.new_token("ssh_key:read").await;
+        server
     }
 
-    fn new() -> Self {
-        Self::with(ServerConfig::default())
+    /// A new token with these scopes.
+    async fn new_token(&self, scopes: &str) -> String {
+        let request = serde_json::from_value(json!({ "name": scopes, "scopes": scopes })).expect("a request");
+        self.control.token_create(self.account, &request).await.expect("a token").secret
     }
 
-    /// Sends `METHOD path` with headers as `name: value` and a body.
+    async fn new() -> Self {
+        Self::with(ServerConfig::default()).await
+    }
+
+    /// What to send for the token of that name; the name itself when there is none.
+    fn token<'a>(&'a self, name: &'a str) -> &'a str {
+        self.tokens.iter().find(|(known, _)| *known == name).map_or(name, |(_, secret)| secret)
+    }
+
+    /// Sends `METHOD path` with headers as `name: value` and a body. A token is given by its name.
     async fn send(&self, line: &str, headers: &[&str], body: impl Into<Body>) -> Answer {
         let (method, path) = line.split_once(' ').expect("METHOD path");
         let mut request = Request::builder().method(method).uri(path);
         for header in headers {
             let (name, value) = header.split_once(": ").expect("name: value");
-            request = request.header(name, value);
+            match value.split_once(' ').filter(|_| name == "authorization") {
+                Some((scheme, token)) => request = request.header(name, format!("{scheme} {}", self.token(token))),
+                None => request = request.header(name, value),
+            }
         }
         let request = request.body(body.into()).expect("a good request");
         let response: Response = self.edge.clone().oneshot(request).await.expect("the edge never fails");
@@ -139,7 +183,7 @@ impl Server {
 
 #[tokio::test]
 async fn a_good_request_is_answered_with_the_headers_every_answer_has_rate_1() {
-    let server = Server::new();
+    let server = Server::new().await;
     let answer = server.get("/v2/droplets/7", "read").await;
     assert_eq!((answer.status, answer.json()), (200, json!({ "id": 7, "account": 1, "sees_images": true })));
     assert_eq!(answer.header("content-type"), "application/json; charset=utf-8");
@@ -151,7 +195,7 @@ async fn a_good_request_is_answered_with_the_headers_every_answer_has_rate_1() {
 
 #[tokio::test]
 async fn errors_of_every_kind_have_one_shape() {
-    let server = Server::new();
+    let server = Server::new().await;
     let full = "authorization: Bearer full";
     server.send("GET /v2/droplets", &[], "").await.is_error(401, "unauthorized");
     server.get("/v2/droplets", "unknown").await.is_error(401, "unauthorized");
@@ -169,7 +213,7 @@ async fn errors_of_every_kind_have_one_shape() {
 
 #[tokio::test]
 async fn a_handler_that_panics_is_a_500_that_says_nothing() {
-    let server = Server::new();
+    let server = Server::new().await;
     for path in ["GET /panicking", "GET /failing"] {
         let answer = server.send(path, &[], "").await;
         answer.is_error(500, "server_error");
@@ -180,13 +224,13 @@ async fn a_handler_that_panics_is_a_500_that_says_nothing() {
 
 #[tokio::test]
 async fn a_method_the_path_does_not_take_is_a_405_with_allow() {
-    let answer = Server::new().send("PATCH /v2/droplets", &[], "").await;
+    let answer = Server::new().await.send("PATCH /v2/droplets", &[], "").await;
     assert_eq!((answer.status, answer.header("allow")), (405, "GET, POST, DELETE, HEAD, OPTIONS"));
 }
 
 #[tokio::test]
 async fn head_is_get_without_the_body_pro_8() {
-    let server = Server::new();
+    let server = Server::new().await;
     let get = server.get("/v2/droplets/7", "full").await;
     let head = server.send("HEAD /v2/droplets/7", &["authorization: Bearer full"], "").await;
     assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -198,14 +242,14 @@ async fn head_is_get_without_the_body_pro_8() {
 
 #[tokio::test]
 async fn a_trailing_slash_and_an_absolute_target_are_the_same_path() {
-    let server = Server::new();
+    let server = Server::new().await;
     assert_eq!(server.get("/v2/droplets/7/", "full").await.status, 200);
     assert_eq!(server.get("http://127.0.0.1:8080/v2/droplets/7", "full").await.status, 200);
 }
 
 #[tokio::test]
 async fn pages_of_other_origins_may_call_pro_8() {
-    let server = Server::new();
+    let server = Server::new().await;
     let asked = [
         "origin: https://example.com",
         "access-control-request-method: DELETE",
@@ -226,7 +270,7 @@ async fn pages_of_other_origins_may_call_pro_8() {
 
 #[tokio::test]
 async fn scopes_of_one_entry_are_all_needed_and_entries_are_alternatives_auth_4() {
-    let server = Server::new();
+    let server = Server::new().await;
     let put = async |token: &str| {
         server.send("PUT /v2/either", &[&format!("authorization: bearer {token}")], "").await.status
     };
@@ -239,7 +283,7 @@ async fn scopes_of_one_entry_are_all_needed_and_entries_are_alternatives_auth_4(
 
 #[tokio::test]
 async fn scope_is_checked_before_the_body_is_read_err_9() {
-    let server = Server::new();
+    let server = Server::new().await;
     let answer = server.send("POST /v2/droplets", &["authorization: Bearer read"], "{").await;
     answer.is_error(403, "forbidden");
     let answer = server.send("POST /v2/droplets", &["authorization: Bearer full"], "{").await;
@@ -248,7 +292,7 @@ async fn scope_is_checked_before_the_body_is_read_err_9() {
 
 #[tokio::test]
 async fn any_content_type_will_do_and_a_delete_may_name_one_without_a_body_pro_3() {
-    let server = Server::new();
+    let server = Server::new().await;
     for kind in ["application/json", "text/plain", "application/x-www-form-urlencoded"] {
         let headers = ["authorization: Bearer full", &format!("content-type: {kind}")];
         assert_eq!(server.send("POST /v2/droplets", &headers, "{}").await.status, 200, "{kind}");
@@ -261,7 +305,7 @@ async fn any_content_type_will_do_and_a_delete_may_name_one_without_a_body_pro_3
 
 #[tokio::test]
 async fn a_page_links_to_its_neighbours_on_the_host_that_was_called_pag_8() {
-    let server = Server::new();
+    let server = Server::new().await;
     let headers = ["authorization: Bearer full", "host: 127.0.0.1:8080"];
     let answer = server.send("GET /v2/droplets?tag_name=a%3Ab&page=2&per_page=10", &headers, "").await.json();
     let url = |page| format!("http://127.0.0.1:8080/v2/droplets?tag_name=a%3Ab&per_page=10&page={page}");
@@ -280,7 +324,7 @@ async fn a_page_links_to_its_neighbours_on_the_host_that_was_called_pag_8() {
 
 #[tokio::test]
 async fn requests_over_the_limit_are_a_429_until_time_passes_rate_3() {
-    let server = Server::with(ServerConfig { limits: Limits::DigitalOcean, ..ServerConfig::default() });
+    let server = Server::with(ServerConfig { limits: Limits::DigitalOcean, ..ServerConfig::default() }).await;
     let first = server.get("/v2/droplets", "full").await;
     assert_eq!((first.status, first.header("ratelimit-remaining")), (200, "4999"));
     for _ in 0..10 {
@@ -302,7 +346,7 @@ async fn requests_over_the_limit_are_a_429_until_time_passes_rate_3() {
 
 #[tokio::test]
 async fn a_request_refused_for_its_scope_counts_all_the_same_err_9() {
-    let server = Server::with(ServerConfig { limits: Limits::DigitalOcean, ..ServerConfig::default() });
+    let server = Server::with(ServerConfig { limits: Limits::DigitalOcean, ..ServerConfig::default() }).await;
     for left in ["4999", "4998"] {
         let answer = server.get("/dew/v1/tokens", "read").await;
         assert_eq!((answer.status, answer.header("ratelimit-remaining")), (403, left));

@@ -13,6 +13,8 @@ mod docs;
 mod edge;
 mod error;
 mod extract;
+#[cfg(test)]
+mod frame_tests;
 mod health;
 mod metrics;
 mod openapi;

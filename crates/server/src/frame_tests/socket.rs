@@ -1,6 +1,6 @@
 //! The frame on a real socket.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,14 +12,19 @@ use tokio::{
 use super::Server;
 use crate::serve;
 
-/// The frame's server on a port of its own: where it is, how to end it, and its end.
-async fn started() -> (std::net::SocketAddr, oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+/// The frame's server on a port of its own: where it is, itself, how to end it, and its end.
+async fn started() -> (SocketAddr, Server, oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
-    let edge = Server::new().edge;
+    let server = Server::new().await;
+    let edge = server.edge.clone();
     let serving = tokio::spawn(serve(listener, edge, async { drop(stopped.await) }));
-    (address, stop, serving)
+    (address, server, stop, serving)
+}
+
+fn head_of_post(server: &Server) -> String {
+    format!("POST /v2/droplets HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {}\r\n", server.token("full"))
 }
 
 /// Reads what comes until `end` was read.
@@ -36,13 +41,15 @@ async fn read_until(stream: &mut TcpStream, end: &str) -> String {
 
 #[tokio::test]
 async fn shutdown_answers_what_is_under_way_and_closes_what_is_idle() {
-    let (address, stop, serving) = started().await;
+    let (address, server, stop, serving) = started().await;
     let mut idle = TcpStream::connect(address).await.expect("a connection");
     idle.write_all(b"GET /open HTTP/1.1\r\nhost: h\r\n\r\n").await.expect("a write");
     assert!(read_until(&mut idle, "\r\n\r\n").await.starts_with("HTTP/1.1 204"));
     let mut busy = TcpStream::connect(address).await.expect("a connection");
-    let head = "POST /v2/droplets HTTP/1.1\r\nhost: h\r\nauthorization: Bearer full\r\nexpect: 100-continue\r\n";
-    busy.write_all(format!("{head}content-length: 2\r\n\r\n").as_bytes()).await.expect("a write");
+    let head = head_of_post(&server);
+    busy.write_all(format!("{head}expect: 100-continue\r\ncontent-length: 2\r\n\r\n").as_bytes())
+        .await
+        .expect("a write");
     read_until(&mut busy, "100 Continue\r\n\r\n").await;
 
     stop.send(()).expect("it serves");
@@ -57,9 +64,9 @@ async fn shutdown_answers_what_is_under_way_and_closes_what_is_idle() {
 
 #[tokio::test]
 async fn a_body_of_ten_megabytes_is_refused_where_its_sender_can_read_it() {
-    let (address, _stop, _serving) = started().await;
+    let (address, server, _stop, _serving) = started().await;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    let head = "POST /v2/droplets HTTP/1.1\r\nhost: h\r\nauthorization: Bearer full\r\n";
+    let head = head_of_post(&server);
     stream.write_all(format!("{head}content-length: 10485760\r\n\r\n").as_bytes()).await.expect("a write");
     stream.write_all(&vec![b' '; 10_485_760]).await.expect("all of it is taken");
     assert!(read_until(&mut stream, "}").await.starts_with("HTTP/1.1 413"));
@@ -67,7 +74,7 @@ async fn a_body_of_ten_megabytes_is_refused_where_its_sender_can_read_it() {
 
 #[tokio::test]
 async fn a_head_that_is_no_http_is_a_400() {
-    let (address, _stop, _serving) = started().await;
+    let (address, _server, _stop, _serving) = started().await;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(b"no such thing\r\n\r\n").await.expect("a write");
     assert!(read_until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 400"));
