@@ -122,7 +122,7 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
             "The request body has a zero character (\\u0000), which no text here may hold.",
         ));
     }
-    serde_json::from_str(text).map_err(|error| refusal_of_json::<T>(text, &error))
+    dewpoint_api::read_object(text.as_bytes()).map_err(|error| refusal_of_json::<T>(text, &error))
 }
 
 /// Whether a JSON text writes a zero character. PostgreSQL's texts cannot hold one, so no answer could keep its promise.
