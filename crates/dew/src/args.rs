@@ -1,0 +1,102 @@
+//! The command line: every flag has an environment twin, and both outrank the configuration file.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+
+/// Your own Droplet cloud: the DigitalOcean v2 API for Droplets, on hardware you own or perfectly simulated.
+#[derive(Debug, Parser)]
+#[command(name = "dew", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the server.
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Box<ServeArgs>),
+    /// Everything the design has and this version does not.
+    #[command(external_subcommand)]
+    NotYet(Vec<String>),
+}
+
+const SERVE_EXAMPLES: &str = "Examples:
+  dew serve --engine sim                      the simulator, for CI and for trying things
+  dew serve --engine qemu --data-dir /srv/dew real machines on this host
+  DEW_LISTEN=127.0.0.1:0 dew serve            a free port, printed once it is known
+
+The first start of an empty data directory makes an admin token: from DEW_BOOTSTRAP_TOKEN when that is set, otherwise a new
+one, printed once and written to DATA_DIR/admin-token.
+
+DEW_LOG sets what is logged to standard error: error, warn, info (default), debug, or a filter such as
+info,dewpoint_server=debug.";
+
+/// Flags of `dew serve`. `None` means: not given, so the configuration file or the default decides.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct ServeArgs {
+    /// Address and port to serve on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "DEW_LISTEN", value_name = "ADDR:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where everything is kept [default: /var/lib/dewpoint for root, ~/.local/share/dewpoint otherwise]
+    #[arg(long, env = "DEW_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// What makes the machines; auto takes qemu when it can run a guest, else sim [default: auto]
+    #[arg(long, env = "DEW_ENGINE", value_enum)]
+    pub(crate) engine: Option<EngineName>,
+    /// Where base images are [default: DATA_DIR/images]
+    #[arg(long, env = "DEW_IMAGE_DIR", value_name = "DIR")]
+    pub(crate) image_dir: Option<PathBuf>,
+    /// A PostgreSQL store instead of the SQLite file in the data directory
+    #[arg(long, env = "DEW_DATABASE_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
+    /// A configuration file (TOML); flags and environment outrank it
+    #[arg(long, env = "DEW_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Load the objects that the public documentation's examples refer to
+    #[arg(long, env = "DEW_FIXTURES", value_enum)]
+    pub(crate) fixtures: Option<Fixtures>,
+    /// Request limits: none, or the real service's [default: off]
+    #[arg(long, env = "DEW_LIMITS", value_enum)]
+    pub(crate) limits: Option<LimitsName>,
+    /// Hosts and GPUs of the simulator (not yet)
+    #[arg(long, env = "DEW_STOCK", value_name = "FILE")]
+    pub(crate) stock: Option<PathBuf>,
+    /// What links in answers begin with [default: what the client called]
+    #[arg(long, env = "DEW_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
+}
+
+/// The engines one can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineName {
+    /// QEMU when it can run a guest here, otherwise the simulator
+    Auto,
+    /// A QEMU process for each Droplet, on this host
+    Qemu,
+    /// The simulator
+    Sim,
+    /// An Incus cluster (not yet)
+    Incus,
+}
+
+/// Sets of objects to load at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Fixtures {
+    /// What the public documentation's examples refer to
+    Docs,
+}
+
+/// Which request limits hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LimitsName {
+    /// None; the headers are sent all the same
+    Off,
+    /// 5000 an hour and 250 a minute for each token
+    Digitalocean,
+}

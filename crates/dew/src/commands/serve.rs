@@ -1,0 +1,174 @@
+//! `dew serve`: puts store, engine, control plane and server together, and takes them apart in order.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use dewpoint_clock::{Clock, SystemClock};
+use dewpoint_control::{Control, Parts, actions::Worker};
+use dewpoint_engine::{Engine, sim::SimEngine};
+use dewpoint_server::{App, Probes, Sample, ServerConfig};
+use dewpoint_store::{Dialect, Store};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use super::data_dir::DataDir;
+use crate::{
+    args::{EngineName, Fixtures, ServeArgs},
+    config::{Settings, settings},
+};
+
+/// How long steps under way may take to end after SIGTERM; what is not done by then is resumed at the next start.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// Runs the server until SIGTERM or SIGINT.
+pub(crate) fn run(args: ServeArgs) -> Result<()> {
+    start_logging()?;
+    let settings = settings(args)?;
+    // What this process makes is for its own user, unless it says otherwise.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let data_dir = DataDir::open(&settings.data_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(serve(settings, &data_dir))
+}
+
+fn start_logging() -> Result<()> {
+    use tracing_subscriber::EnvFilter;
+    let filter = std::env::var("DEW_LOG").unwrap_or_else(|_| "info".to_owned());
+    let filter = EnvFilter::try_new(&filter).with_context(|| format!("DEW_LOG={filter:?} is no log filter"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    Ok(())
+}
+
+async fn serve(settings: Settings, data_dir: &DataDir) -> Result<()> {
+    // From here on a signal ends the server in order, also while it is still starting.
+    let (stop, stopped) = watch::channel(false);
+    let signals = end_signals()?;
+    tokio::spawn(async move {
+        signals.await;
+        stop.send_replace(true);
+    });
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = open_store(&settings, data_dir)?;
+    let engine = open_engine(&settings, data_dir, &clock)?;
+    let Settings { listen, fixtures, limits, public_url, control: config, catalogue, .. } = settings;
+    let parts = Parts { store: store.clone(), engine, clock, catalogue, config };
+    let control = Control::new(parts).await.context("cannot start the control plane")?;
+    bootstrap(&control, data_dir).await?;
+    if let Some(Fixtures::Docs) = fixtures {
+        control.load_documented_fixtures().await.context("cannot load the documented fixtures")?;
+    }
+
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let background = Background::start(&control, &stopped);
+    let app = App::new(control, ServerConfig { public_url, limits }, background.probes(store));
+    let mut told = stopped.clone();
+    let shutdown = async move {
+        // The sender lives until a signal came; if it is gone, that is an end too.
+        let _ = told.wait_for(|stop| *stop).await;
+    };
+    dewpoint_server::serve(listener, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
+    background.drain().await;
+    tracing::info!("Stopped");
+    Ok(())
+}
+
+fn end_signals() -> Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!("{name}: finishing what is under way");
+    })
+}
+
+fn open_store(settings: &Settings, data_dir: &DataDir) -> Result<Store> {
+    match &settings.database_url {
+        None => Ok(dewpoint_store::sqlite::open(&data_dir.join("dewpoint.db"))?),
+        Some(_) => bail!(crate::NotYet("--database-url".to_owned())),
+    }
+}
+
+fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Engine>> {
+    match settings.engine {
+        EngineName::Sim | EngineName::Auto => {
+            Ok(Arc::new(SimEngine::open(&data_dir.join("sim.db"), Arc::clone(clock))?))
+        }
+        EngineName::Qemu => bail!(crate::NotYet("--engine qemu".to_owned())),
+        EngineName::Incus => bail!(crate::NotYet("--engine incus".to_owned())),
+    }
+}
+
+/// The first account and its token, in an empty store.
+async fn bootstrap(control: &Control, data_dir: &DataDir) -> Result<()> {
+    let given = std::env::var("DEW_BOOTSTRAP_TOKEN").ok().filter(|token| !token.is_empty());
+    let was_given = given.is_some();
+    let Some(new) = control.bootstrap(given).await.context("cannot make the admin token")? else { return Ok(()) };
+    if was_given {
+        tracing::info!("The admin token is the one in DEW_BOOTSTRAP_TOKEN");
+        return Ok(());
+    }
+    let path = data_dir.write_secret("admin-token", &new.secret)?;
+    eprintln!("Admin token (shown once, kept in {}): {}", path.display(), new.secret);
+    Ok(())
+}
+
+/// Worker and reconciler, beside the server.
+struct Background {
+    ready: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Background {
+    fn start(control: &Control, stopped: &watch::Receiver<bool>) -> Self {
+        let ready = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(work(control.clone(), stopped.clone(), Arc::clone(&ready)));
+        Self { ready, task }
+    }
+
+    fn probes(&self, store: Store) -> Probes {
+        let ready = Arc::clone(&self.ready);
+        Probes {
+            ready: Arc::new(move || match ready.load(Ordering::Acquire) {
+                true => Ok(()),
+                false => Err("The worker is still taking up what an earlier server left.".to_owned()),
+            }),
+            samples: Arc::new(move || {
+                let (name, help) = ("dewpoint_store_commits_total", "Commits of the store; many writes share one.");
+                vec![Sample { name, help, is_counter: true, value: store.commits() }]
+            }),
+        }
+    }
+
+    async fn drain(self) {
+        if tokio::time::timeout(DRAIN, self.task).await.is_err() {
+            tracing::warn!("Some actions are still at work; the next start resumes them");
+        }
+    }
+}
+
+async fn work(control: Control, stopped: watch::Receiver<bool>, ready: Arc<AtomicBool>) {
+    let alone = control.store().dialect() == Dialect::Sqlite;
+    let mut pause = Duration::from_millis(500);
+    while let Err(error) = control.resume(alone).await {
+        tracing::error!(error = %anyhow::Error::from(error), "Cannot take up what an earlier server left; trying again");
+        control.clock().sleep_until(control.clock().now() + pause).await;
+        pause = (pause * 2).min(Duration::from_secs(30));
+    }
+    ready.store(true, Ordering::Release);
+    let following = control.clone().follow_changes(stopped.clone());
+    tokio::join!(Worker::new(control).run(stopped), following);
+}

@@ -1,0 +1,194 @@
+//! The configuration: flags and environment over the file over the defaults.
+
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use dewpoint_control::{Catalogue, ControlConfig, catalogue::CatalogueFile};
+use dewpoint_server::{Limits, PublicUrl};
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+
+use crate::{
+    NotYet,
+    args::{EngineName, Fixtures, LimitsName, ServeArgs},
+};
+
+/// Everything `dew serve` needs to know.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) engine: EngineName,
+    pub(crate) image_dir: PathBuf,
+    pub(crate) database_url: Option<String>,
+    pub(crate) fixtures: Option<Fixtures>,
+    pub(crate) limits: Limits,
+    pub(crate) public_url: Option<PublicUrl>,
+    pub(crate) control: ControlConfig,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) network: NetworkFile,
+}
+
+/// The configuration file. Unknown members are an error: a setting that is silently not obeyed helps nobody.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    engine: Option<EngineName>,
+    image_dir: Option<PathBuf>,
+    database_url: Option<String>,
+    fixtures: Option<Fixtures>,
+    limits: Option<LimitsName>,
+    public_url: Option<String>,
+    quota: QuotaFile,
+    network: NetworkFile,
+    catalogue: CatalogueSource,
+    /// Seconds after which a guest that reported nothing counts as `unknown`.
+    readiness_limit_seconds: Option<u64>,
+}
+
+/// `[quota]`: how much an account may have.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct QuotaFile {
+    droplets: Option<u64>,
+    volumes: Option<u64>,
+    reserved_ips: Option<u64>,
+}
+
+/// `[network]`: addresses, and what guests may reach.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct NetworkFile {
+    /// Public IPv4 addresses.
+    public_v4_pool: Option<Ipv4Net>,
+    /// Public IPv6 addresses: the network of a /64.
+    public_v6_pool: Option<Ipv6Addr>,
+    /// Prefix length of VPCs that are made by themselves.
+    default_vpc_prefix: Option<u8>,
+    /// QEMU: guest ports forwarded beside 22, 80 and 443.
+    pub(crate) forward_ports: Vec<u16>,
+    /// QEMU: whether guests reach anything outside; they then also reach this host's loopback.
+    pub(crate) guest_egress: bool,
+}
+
+/// `[catalogue]`: a file of the built-in catalogue's form.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct CatalogueSource {
+    /// The file; relative to the configuration file.
+    file: Option<PathBuf>,
+    /// Whether it stands alone instead of extending the built-in one.
+    replace: bool,
+}
+
+/// Puts flags, environment, file and defaults together. Fails with a sentence that names the setting.
+pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
+    let (file, beside) = match &args.config {
+        Some(path) => (read(path)?, path.parent().map(Path::to_owned).unwrap_or_default()),
+        None => (ConfigFile::default(), PathBuf::new()),
+    };
+    if args.stock.is_some() {
+        bail!(NotYet("--stock".to_owned()));
+    }
+    let engine = args.engine.or(file.engine).unwrap_or(EngineName::Auto);
+    if engine == EngineName::Incus {
+        bail!(NotYet("--engine incus".to_owned()));
+    }
+    let data_dir = match args.data_dir.or(file.data_dir) {
+        Some(dir) => dir,
+        None => default_data_dir()?,
+    };
+    let data_dir = std::path::absolute(&data_dir).with_context(|| format!("--data-dir {}", data_dir.display()))?;
+    let image_dir = args.image_dir.or(file.image_dir).unwrap_or_else(|| data_dir.join("images"));
+    let image_dir = std::path::absolute(&image_dir).with_context(|| format!("--image-dir {}", image_dir.display()))?;
+    let public_url = match args.public_url.or(file.public_url) {
+        Some(text) => Some(PublicUrl::parse(&text).context("--public-url")?),
+        None => None,
+    };
+    let limits = match args.limits.or(file.limits).unwrap_or(LimitsName::Off) {
+        LimitsName::Off => Limits::Off,
+        LimitsName::Digitalocean => Limits::DigitalOcean,
+    };
+    let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);
+    Ok(Settings {
+        listen: args.listen.or(file.listen).unwrap_or(default_listen),
+        data_dir,
+        engine,
+        image_dir,
+        database_url: args.database_url.or(file.database_url),
+        fixtures: args.fixtures.or(file.fixtures),
+        limits,
+        public_url,
+        control: control_config(&file.quota, &file.network, file.readiness_limit_seconds)?,
+        catalogue: catalogue(&file.catalogue, &beside)?,
+        network: file.network,
+    })
+}
+
+fn read(path: &Path) -> Result<ConfigFile> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("the configuration {} cannot be used", path.display()))
+}
+
+fn default_data_dir() -> Result<PathBuf> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/dewpoint"));
+    }
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let share = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+    share.map(|share| share.join("dewpoint")).context("there is no HOME to keep data under: give --data-dir")
+}
+
+fn control_config(quota: &QuotaFile, network: &NetworkFile, readiness_limit: Option<u64>) -> Result<ControlConfig> {
+    let defaults = ControlConfig::default();
+    let prefix = network.default_vpc_prefix.unwrap_or(defaults.default_vpc_prefix);
+    if !(16..=28).contains(&prefix) {
+        bail!("network.default_vpc_prefix is {prefix}: it must be from 16 to 28");
+    }
+    Ok(ControlConfig {
+        droplet_limit: quota.droplets.unwrap_or(defaults.droplet_limit),
+        volume_limit: quota.volumes.unwrap_or(defaults.volume_limit),
+        reserved_ip_limit: quota.reserved_ips.unwrap_or(defaults.reserved_ip_limit),
+        public_v4_pool: network.public_v4_pool.map(|pool| (pool.network(), pool.prefix_len())),
+        public_v6_pool: network.public_v6_pool.unwrap_or(defaults.public_v6_pool),
+        default_vpc_prefix: prefix,
+        readiness_limit: readiness_limit.map_or(defaults.readiness_limit, Duration::from_secs),
+        ..defaults
+    })
+}
+
+fn catalogue(source: &CatalogueSource, beside: &Path) -> Result<Catalogue> {
+    let Some(file) = &source.file else { return Ok(Catalogue::built_in()) };
+    let path = beside.join(file);
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read the catalogue {}", path.display()))?;
+    let result = match source.replace {
+        true => Catalogue::parse(&text),
+        false => CatalogueFile::parse(&text).and_then(|more| Catalogue::built_in().extend(more)),
+    };
+    result.with_context(|| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_setting_is_an_error_and_not_ignored() {
+        let error = toml::from_str::<ConfigFile>("lisen = \"127.0.0.1:1\"").expect_err("a slip");
+        assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn a_vpc_prefix_out_of_bounds_is_refused() {
+        let network = NetworkFile { default_vpc_prefix: Some(8), ..NetworkFile::default() };
+        assert!(control_config(&QuotaFile::default(), &network, None).is_err());
+    }
+}
