@@ -111,18 +111,16 @@ pub fn volume_count(tx: &mut dyn Tx, account: AccountId) -> Result<u64, Error> {
 
 /// Removes the volume; whether it was there.
 pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Result<bool, Error> {
-    crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
     let sql = "DELETE FROM volumes WHERE account_id = $1 AND id = $2";
-    tx.execute(sql, &[account.into(), id.into()]).map(|removed| removed > 0)
+    if tx.execute(sql, &[account.into(), id.into()])? == 0 {
+        return Ok(false);
+    }
+    crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
+    Ok(true)
 }
 
 /// Records an attachment, if the volume is free; whether it was.
-pub fn volume_attach(
-    tx: &mut dyn Tx,
-    account: AccountId,
-    id: VolumeId,
-    droplet: DropletId,
-) -> Result<bool, Error> {
+pub fn volume_attach(tx: &mut dyn Tx, account: AccountId, id: VolumeId, droplet: DropletId) -> Result<bool, Error> {
     let sql = "UPDATE volumes SET droplet_id = $1 WHERE account_id = $2 AND id = $3 AND droplet_id IS NULL";
     tx.execute(sql, &[droplet.into(), account.into(), id.into()]).map(|changed| changed > 0)
 }
