@@ -127,9 +127,8 @@ pub fn action_get(tx: &mut dyn Tx, account: AccountId, id: ActionId) -> Result<O
 /// The account's actions, newest first. Deep pages cost as much as the first.
 pub fn action_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result<Page<ActionRecord>, Error> {
     let seek = counters::seek(tx, &list_name(account), window.skip, Order::Descending)?;
-    let sql = format!(
-        "SELECT {COLUMNS} FROM actions WHERE account_id = $1 AND id <= $2 ORDER BY id DESC LIMIT $3 OFFSET $4"
-    );
+    let sql =
+        format!("SELECT {COLUMNS} FROM actions WHERE account_id = $1 AND id <= $2 ORDER BY id DESC LIMIT $3 OFFSET $4");
     let values = [account.into(), seek.bound.into(), window.take.into(), seek.skip.into()];
     Ok(Page { rows: tx.query_all(&sql, &values, read)?, total: seek.total })
 }
@@ -150,12 +149,7 @@ pub fn action_list_of(
 /// Takes up to `most` of the oldest actions whose lease has run out, for `lease` from `now`.
 ///
 /// A worker that dies loses its actions when the lease ends; `attempt` tells its late answer from its successor's.
-pub fn action_claim(
-    tx: &mut dyn Tx,
-    now: Timestamp,
-    lease: Duration,
-    most: u32,
-) -> Result<Vec<ActionRecord>, Error> {
+pub fn action_claim(tx: &mut dyn Tx, now: Timestamp, lease: Duration, most: u32) -> Result<Vec<ActionRecord>, Error> {
     let sql = format!(
         "UPDATE actions SET leased_until = $1, attempt = attempt + 1
          WHERE id IN (SELECT id FROM actions WHERE status = 'in-progress' AND leased_until <= $2
@@ -195,7 +189,8 @@ pub fn action_release_all(tx: &mut dyn Tx) -> Result<u64, Error> {
 /// Stores what `action` says about its progress (status, step, timeline, reason, lease, end), if the claim is still the
 /// caller's: whether it was.
 pub fn action_save(tx: &mut dyn Tx, action: &ActionRecord) -> Result<bool, Error> {
-    let sql = "UPDATE actions SET status = $1, step = $2, timeline = $3, reason = $4, leased_until = $5, completed_at = $6
+    let sql =
+        "UPDATE actions SET status = $1, step = $2, timeline = $3, reason = $4, leased_until = $5, completed_at = $6
                WHERE id = $7 AND attempt = $8 AND status = 'in-progress'";
     let values = [
         action.status.as_str().into(),
@@ -215,8 +210,7 @@ pub fn action_in_progress(tx: &mut dyn Tx, ids: &[ActionId]) -> Result<Vec<Actio
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let sql =
-        format!("SELECT id FROM actions WHERE status = 'in-progress' AND id IN ({})", placeholders(1, ids.len()));
+    let sql = format!("SELECT id FROM actions WHERE status = 'in-progress' AND id IN ({})", placeholders(1, ids.len()));
     let values: Vec<_> = ids.iter().map(|id| (*id).into()).collect();
     tx.query_all(&sql, &values, |row| row.next())
 }

@@ -90,7 +90,8 @@ pub(crate) fn seek(tx: &mut dyn Tx, list: &str, skip: u64, order: Order) -> Resu
         Order::Ascending => "ASC",
         Order::Descending => "DESC",
     };
-    let sql = format!("SELECT bucket, count FROM list_counts WHERE list = $1 AND count > 0 ORDER BY bucket {direction}");
+    let sql =
+        format!("SELECT bucket, count FROM list_counts WHERE list = $1 AND count > 0 ORDER BY bucket {direction}");
     let (mut total, mut left, mut found) = (0_u64, skip, None);
     tx.query_each(&sql, &[list.into()], &mut |row| {
         let (bucket, count): (u64, u64) = (row.next()?, row.next()?);

@@ -412,7 +412,6 @@ pub fn droplet_not_ready(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result
 
 /// Ids above `after` of all Droplets that have been started, whoever owns them, at most `most`.
 pub fn droplet_started(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result<Vec<DropletRecord>, Error> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM droplets WHERE active_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2");
+    let sql = format!("SELECT {COLUMNS} FROM droplets WHERE active_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2");
     tx.query_all(&sql, &[after.into(), most.into()], read)
 }

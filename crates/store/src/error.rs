@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Why the store could not do it. Only what someone acts on is told apart; the rest is [`Error::Database`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The row would be a second one of its kind.
     #[error("the row is a duplicate")]
@@ -15,7 +15,9 @@ pub enum Error {
     #[error("the transaction met another one")]
     Conflict,
     /// The file is no store, or is damaged. It is left as it is.
-    #[error("{path} is not a readable store ({problem}); nothing was changed; restore it from a copy, or name another --data-dir")]
+    #[error(
+        "{path} is not a readable store ({problem}); nothing was changed; restore it from a copy, or name another --data-dir"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -87,8 +87,7 @@ pub fn tag_resource(
 pub fn untag_resource(tx: &mut dyn Tx, account: AccountId, tag: &TagName, resource: &Tagged) -> Result<(), Error> {
     let sql = "DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = $3
                AND resource_number = $4 AND resource_id = $5";
-    let values =
-        [account.into(), tag.into(), (&resource.kind).into(), resource.number.into(), (&resource.id).into()];
+    let values = [account.into(), tag.into(), (&resource.kind).into(), resource.number.into(), (&resource.id).into()];
     tx.execute(sql, &values).map(drop)
 }
 
@@ -118,7 +117,8 @@ pub fn tags_of_droplets(tx: &mut dyn Tx, ids: &[DropletId]) -> Result<HashMap<Dr
 
 /// The tags of one volume, in alphabetical order.
 pub fn tags_of_volume(tx: &mut dyn Tx, id: dewpoint_api::VolumeId) -> Result<Vec<TagName>, Error> {
-    let sql = "SELECT tag FROM tag_resources WHERE resource_type = 'volume' AND resource_number = 0 AND resource_id = $1
+    let sql =
+        "SELECT tag FROM tag_resources WHERE resource_type = 'volume' AND resource_number = 0 AND resource_id = $1
                ORDER BY tag";
     tx.query_all(sql, &[id.into()], |row| row.next())
 }
@@ -154,7 +154,8 @@ pub fn tag_uses(tx: &mut dyn Tx, account: AccountId, tag: &TagName) -> Result<Ve
 
 /// The Droplets that carry the tag, by ascending id.
 pub fn droplets_with_tag(tx: &mut dyn Tx, account: AccountId, tag: &TagName) -> Result<Vec<DropletId>, Error> {
-    let sql = "SELECT resource_number FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = 'droplet'
+    let sql =
+        "SELECT resource_number FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = 'droplet'
                ORDER BY resource_number";
     tx.query_all(sql, &[account.into(), tag.into()], |row| row.next())
 }

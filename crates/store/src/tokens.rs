@@ -70,6 +70,7 @@ pub fn token_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result
 
 /// Revokes the token and returns its hash; `None` when the account has no such token, or it was revoked before.
 pub fn token_revoke(tx: &mut dyn Tx, account: AccountId, id: TokenId, now: Timestamp) -> Result<Option<String>, Error> {
-    let sql = "UPDATE tokens SET revoked_at = $1 WHERE account_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING hash";
+    let sql =
+        "UPDATE tokens SET revoked_at = $1 WHERE account_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING hash";
     tx.query_opt(sql, &[now.into(), account.into(), id.into()], |row| row.next())
 }
