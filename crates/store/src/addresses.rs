@@ -14,18 +14,27 @@ pub fn address_take(
     size: u64,
     droplet: DropletId,
 ) -> Result<Option<u64>, Error> {
+    // The cursor is the position after the one given last.
     let cursor = format!("pool:{pool}");
-    let next = advance(tx, &cursor, 1, first.saturating_sub(1))?;
+    let next = advance(tx, &cursor, 1, first)? - 1;
     if next < first + size && address_hold(tx, pool, next, Some(droplet))? {
         return Ok(Some(next));
     }
     // The cursor met a taken position or the end: look for a gap after it, then from the beginning.
     for from in [next.min(first + size), first] {
+<<<<<<< HEAD
         if let Some(gap) = gap_from(tx, pool, from)?.filter(|gap| *gap < first + size)
             && address_hold(tx, pool, gap, Some(droplet))?
         {
             tx.execute("UPDATE counters SET value = $1 WHERE name = $2", &[gap.into(), (&cursor).into()])?;
             return Ok(Some(gap));
+=======
+        if let Some(gap) = gap_from(tx, pool, from)?.filter(|gap| *gap < first + size) {
+            if address_hold(tx, pool, gap, Some(droplet))? {
+                tx.execute("UPDATE counters SET value = $1 WHERE name = $2", &[(gap + 1).into(), (&cursor).into()])?;
+                return Ok(Some(gap));
+            }
+>>>>>>> postgres
         }
     }
     Ok(None)

@@ -35,6 +35,9 @@ impl Dialect {
 }
 
 /// A transaction in progress. Object-safe, so that query functions are plain functions; the typed queries are inherent.
+///
+/// A statement that fails ends it: what follows fails with the same error, and nothing of the closure is kept whatever it
+/// returns. PostgreSQL works so and SQLite is held to it. To try whether a row is there already, use ON CONFLICT.
 pub trait Tx {
     /// Which database this is.
     fn dialect(&self) -> Dialect;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Why the store could not do it. Only what someone acts on is told apart; the rest is [`Error::Database`].
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The row would be a second one of its kind.
     #[error("the row is a duplicate")]

@@ -6,8 +6,13 @@ use crate::{Error, db::Tx};
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
 
 /// The newest schema this program knows.
-pub(crate) fn known() -> i64 {
+fn known() -> i64 {
     MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or(0)
+}
+
+/// Whether this program can go on with a store whose newest migration is `found`; [`Error::TooNew`] when not.
+pub(crate) fn check(found: i64) -> Result<(), Error> {
+    if found > known() { Err(Error::TooNew { found, known: known() }) } else { Ok(()) }
 }
 
 /// Brings the schema up to date, all missing migrations in one transaction: they are all applied, or none.
@@ -23,9 +28,7 @@ pub(crate) fn run<B>(
             &[],
         )?;
         let found = tx.query_one("SELECT COALESCE(MAX(number), 0) FROM migrations", &[], |row| row.next::<i64>())?;
-        if found > known() {
-            return Err(Error::TooNew { found, known: known() });
-        }
+        check(found)?;
         for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
             let text = text.replace("{id}", tx.dialect().id_type());
             for statement in statements(&text) {

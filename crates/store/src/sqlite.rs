@@ -1,12 +1,15 @@
 //! SQLite: one thread owns the writing connection and lets many closures share a commit; a few threads read snapshots.
 //!
-//! Each closure runs in a savepoint. Nobody is answered before COMMIT succeeded, and if it fails all get the error. A full
-//! disk inside a savepoint rolls back SQLite's *whole* transaction: after each closure the writer looks whether the outer
-//! transaction is still there, and if it is gone runs the batch again, one transaction each.
+//! Each closure runs in a savepoint. Nobody is answered before COMMIT succeeded, and if it fails every closure of the batch
+//! runs again in a transaction of its own. A full disk inside a savepoint rolls back SQLite's *whole* transaction: after each
+//! closure the writer looks whether the outer transaction is still there, and if it is gone does the same.
+
+mod file;
+mod transaction;
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -15,42 +18,38 @@ use std::{
     thread,
 };
 
-use rusqlite::{Connection, OpenFlags, types::ToSqlOutput};
+use rusqlite::Connection;
 
 use crate::{
     Error,
     db::{Backend, Dialect, Job, Store, Tx, Undo},
     migrate,
-    row::Row,
-    value::Value,
 };
+use transaction::Transaction;
 
 /// How many closures may share one commit.
 const BATCH: usize = 64;
 /// How many threads read.
 const READERS: usize = 2;
-/// Statements kept prepared per connection; more than there are texts.
-const STATEMENTS: usize = 256;
 
 /// Opens the store in `path`, making it if it is not there, and brings its schema up to date.
 ///
-/// Fails with [`Error::Damaged`] or [`Error::TooNew`] and then leaves the file as it is.
+/// Fails with [`Error::Damaged`] or [`Error::TooNew`] and then leaves the file as it is. An empty file is damaged, not new:
+/// whatever it held is gone, and a store that forgot its Droplets would have their machines removed.
 pub fn open(path: &Path) -> Result<Store, Error> {
-    let mut writer = connect(path)?;
-    migrate::run(&mut Transaction { connection: &writer }, |tx, body| in_transaction(tx.connection, body))
-        .map_err(|error| explain(path, error))?;
+    let mut writer = file::open_checked(path)?;
+    migrate::run(&mut writer, |writer, body| in_transaction(writer, body))?;
     writer.flush_prepared_statement_cache();
 
     let commits = Arc::new(AtomicU64::new(0));
     let (write, jobs) = mpsc::channel();
     let counter = Arc::clone(&commits);
-    spawn("store-writer", move || write_until_closed(&mut writer, &jobs, &counter))?;
+    spawn("store-writer", move || write_until_closed(&writer, &jobs, &counter))?;
 
     let (read, jobs) = mpsc::channel();
     let jobs = Arc::new(Mutex::new(jobs));
     for _ in 0..READERS {
-        let connection = connect(path)?;
-        connection.pragma_update(None, "query_only", true)?;
+        let connection = file::open_reader(path)?;
         let jobs = Arc::clone(&jobs);
         spawn("store-reader", move || read_until_closed(&connection, &jobs))?;
     }
@@ -60,31 +59,6 @@ pub fn open(path: &Path) -> Result<Store, Error> {
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let thread = thread::Builder::new().name(name.into()).spawn(body);
     thread.map(drop).map_err(|error| Error::Database(format!("cannot start a thread: {error}")))
-}
-
-fn connect(path: &Path) -> Result<Connection, Error> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(path, error.into()))?;
-    let set_up = || -> Result<(), rusqlite::Error> {
-        connection.busy_timeout(std::time::Duration::from_secs(10))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "cache_size", -4096)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(())
-    };
-    set_up().map_err(|error| explain(path, error.into()))?;
-    Ok(connection)
-}
-
-/// Turns SQLite's words for "this is no database" into [`Error::Damaged`], which names the file.
-fn explain(path: &Path, error: Error) -> Error {
-    match error {
-        Error::Database(problem) => Error::Damaged { path: PathBuf::from(path), problem },
-        other => other,
-    }
 }
 
 struct Sqlite {
@@ -118,22 +92,22 @@ impl Backend for Sqlite {
     }
 }
 
-fn write_until_closed(connection: &mut Connection, jobs: &mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
+fn write_until_closed(connection: &Connection, jobs: &mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         batch.extend(jobs.try_iter().take(BATCH - 1));
         match run_together(connection, &mut batch) {
-            Together::Committed => {
+            Together::Committed(outcomes) => {
                 commits.fetch_add(1, Ordering::Relaxed);
-                batch.into_iter().for_each(|job| job.answer(Ok(())));
+                batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
             }
             Together::Lost => {
                 for mut job in batch {
-                    let outcome = in_transaction(connection, |tx| match job.run(tx) {
-                        Ok(()) => Ok(()),
-                        Err(Undo { .. }) => Err(Error::Stopped),
+                    let outcome = in_transaction(connection, &mut |tx| {
+                        // The closure's own error is in its own result and goes before this one.
+                        job.run(tx).map_err(|Undo { .. }| Error::Stopped)
                     });
-                    commits.fetch_add(1, Ordering::Relaxed);
+                    commits.fetch_add(outcome.is_ok().into(), Ordering::Relaxed);
                     job.answer(outcome);
                 }
             }
@@ -142,53 +116,65 @@ fn write_until_closed(connection: &mut Connection, jobs: &mpsc::Receiver<Box<dyn
 }
 
 enum Together {
-    Committed,
+    /// What was kept of each closure: all of it, or nothing and why.
+    Committed(Vec<Result<(), Error>>),
     /// The shared transaction is gone; every closure of the batch must run again, alone.
     Lost,
 }
 
 fn run_together(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together {
-    let begin = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    if begin("BEGIN IMMEDIATE").is_err() {
+    let run = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    if run("BEGIN IMMEDIATE").is_err() {
         return Together::Lost;
     }
+    let mut outcomes = Vec::with_capacity(batch.len());
     // A savepoint that could not be opened or closed leaves the batch half run: then COMMIT must not happen.
     let mut whole = true;
     for job in batch.iter_mut() {
-        whole = begin("SAVEPOINT one").is_ok();
+        whole = run("SAVEPOINT one").is_ok();
         if !whole {
             break;
         }
-        let outcome = job.run(&mut Transaction { connection });
+        let mut transaction = Transaction::new(connection);
+        let undo = job.run(&mut transaction).is_err();
+        let failed = transaction.into_failed();
         if connection.is_autocommit() {
             return Together::Lost;
         }
-        let ended = match outcome {
-            Ok(()) => begin("RELEASE one"),
-            Err(Undo { .. }) => begin("ROLLBACK TO one").and_then(|_| begin("RELEASE one")),
+        let ended = if undo || failed.is_some() {
+            run("ROLLBACK TO one").and_then(|_| run("RELEASE one"))
+        } else {
+            run("RELEASE one")
         };
+        outcomes.push(failed.map_or(Ok(()), Err));
         whole = ended.is_ok();
         if !whole {
             break;
         }
     }
-    if whole && begin("COMMIT").is_ok() {
-        return Together::Committed;
+    if whole && run("COMMIT").is_ok() {
+        return Together::Committed(outcomes);
     }
     if !connection.is_autocommit() {
-        let _ = begin("ROLLBACK");
+        let _ = run("ROLLBACK");
     }
     Together::Lost
 }
 
 /// Runs `body` in a transaction of its own: all of it is kept, or nothing.
+<<<<<<< HEAD
 fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&mut dyn Tx) -> Result<T, Error>) -> Result<T, Error> {
+=======
+fn in_transaction(
+    connection: &Connection,
+    body: &mut dyn FnMut(&mut dyn Tx) -> Result<(), Error>,
+) -> Result<(), Error> {
+>>>>>>> postgres
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let result = body(&mut Transaction { connection });
-    let ended = match result {
-        Ok(value) => connection.execute_batch("COMMIT").map(|()| value).map_err(Error::from),
-        Err(error) => Err(error),
-    };
+    let mut transaction = Transaction::new(connection);
+    let result = body(&mut transaction);
+    let result = transaction.into_failed().map_or(result, Err);
+    let ended = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
     if ended.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
@@ -203,74 +189,19 @@ fn read_until_closed(connection: &Connection, jobs: &Mutex<mpsc::Receiver<Box<dy
             Err(_) => return,
         };
         let Ok(mut job) = job else { return };
-        let outcome = (|| -> Result<(), Error> {
-            connection.prepare_cached("BEGIN")?.execute([])?;
-            // Whether the closure failed is in its own result; the snapshot ends either way.
-            let _ = job.run(&mut Transaction { connection });
-            if !connection.is_autocommit() {
-                connection.prepare_cached("ROLLBACK")?.execute([])?;
-            }
-            Ok(())
-        })();
+        let outcome = read_once(connection, job.as_mut());
         job.answer(outcome);
     }
 }
 
-pub(crate) struct Transaction<'c> {
-    connection: &'c Connection,
-}
-
-impl Transaction<'_> {
-    /// Binds by the number in `$n`: SQLite itself would number such parameters by first appearance.
-    fn bind(statement: &mut rusqlite::Statement<'_>, values: &[Value<'_>]) -> Result<(), Error> {
-        for index in 1..=statement.parameter_count() {
-            let name = statement.parameter_name(index).unwrap_or_default();
-            let number: Option<usize> = name.strip_prefix('$').and_then(|digits| digits.parse().ok());
-            let value = number.and_then(|number| values.get(number.checked_sub(1)?));
-            let value = value.ok_or_else(|| Error::Database(format!("no value for parameter {name:?}")))?;
-            statement.raw_bind_parameter(index, value)?;
-        }
-        Ok(())
+fn read_once(connection: &Connection, job: &mut dyn Job) -> Result<(), Error> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let mut transaction = Transaction::new(connection);
+    // Whether the closure failed is in its own result; the snapshot ends either way.
+    let _ = job.run(&mut transaction);
+    let failed = transaction.into_failed();
+    if !connection.is_autocommit() {
+        connection.prepare_cached("ROLLBACK")?.execute([])?;
     }
-}
-
-impl Tx for Transaction<'_> {
-    fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
-    }
-
-    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Self::bind(&mut statement, values)?;
-        Ok(statement.raw_execute().map(|changed| changed as u64)?)
-    }
-
-    fn query_each(
-        &mut self,
-        sql: &str,
-        values: &[Value<'_>],
-        each: &mut dyn FnMut(&mut Row<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Self::bind(&mut statement, values)?;
-        let mut rows = statement.raw_query();
-        while let Some(row) = rows.next()? {
-            each(&mut Row::sqlite(row))?;
-        }
-        Ok(())
-    }
-}
-
-impl rusqlite::ToSql for Value<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        use rusqlite::types::{Value as Own, ValueRef};
-        Ok(match self {
-            Self::Null => ToSqlOutput::Owned(Own::Null),
-            Self::Int(value) => ToSqlOutput::Owned(Own::Integer(*value)),
-            Self::Real(value) => ToSqlOutput::Owned(Own::Real(*value)),
-            Self::Bool(value) => ToSqlOutput::Owned(Own::Integer((*value).into())),
-            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            Self::Owned(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-        })
-    }
+    failed.map_or(Ok(()), Err)
 }

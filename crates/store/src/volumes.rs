@@ -111,9 +111,12 @@ pub fn volume_count(tx: &mut dyn Tx, account: AccountId) -> Result<u64, Error> {
 
 /// Removes the volume; whether it was there.
 pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Result<bool, Error> {
-    crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
     let sql = "DELETE FROM volumes WHERE account_id = $1 AND id = $2";
-    tx.execute(sql, &[account.into(), id.into()]).map(|removed| removed > 0)
+    if tx.execute(sql, &[account.into(), id.into()])? == 0 {
+        return Ok(false);
+    }
+    crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
+    Ok(true)
 }
 
 /// Records an attachment, if the volume is free; whether it was.

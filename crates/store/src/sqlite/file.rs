@@ -1,0 +1,132 @@
+//! The file of a SQLite store: made whole or not at all, and looked at before anything is written to it.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+
+use crate::{Error, migrate};
+
+/// Statements kept prepared per connection; more than there are texts in frequent use.
+const STATEMENTS: usize = 256;
+
+/// Opens the store in `path` for writing, making an empty one if there is none.
+///
+/// Fails before it has changed anything when the file is empty, damaged, another program's, or of a newer schema.
+pub(super) fn open_checked(path: &Path) -> Result<Connection, Error> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path)?,
+        Err(error) => return Err(cannot_open(path, &error)),
+        Ok(file) if file.is_file() && file.len() == 0 => return Err(damaged(path, "the file is empty")),
+        Ok(_) => {}
+    }
+    let connection = connect(path)?;
+    // A log left by a crash belongs to whoever can read it: while that is open, closing leaves it where it is.
+    let log = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    let keep_log = |on| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on).map(drop);
+    let explain = |error: rusqlite::Error| explain(path, error);
+    if log {
+        keep_log(true).map_err(explain)?;
+    }
+    inspect(path, &connection, log)?;
+    set_up(&connection).map_err(explain)?;
+    keep_log(false).map_err(explain)?;
+    Ok(connection)
+}
+
+/// Opens the store in `path` for reading; [`open_checked`] came before.
+pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
+    let connection = connect(path)?;
+    let ready = set_up(&connection).and_then(|()| connection.pragma_update(None, "query_only", true));
+    ready.map_err(|error| explain(path, error))?;
+    Ok(connection)
+}
+
+fn connect(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(path, error))?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| explain(path, error))?;
+    Ok(connection)
+}
+
+fn set_up(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -4096)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// Makes a store without tables, readable by its owner alone. SQLite gives its log the same mode.
+///
+/// It appears under its name when its first page is written, so that an empty file is never one that was being made.
+fn make(path: &Path) -> Result<(), Error> {
+    let new = beside(path, ".new");
+    match fs::remove_file(&new) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(cannot_open(&new, &error)),
+        Ok(()) | Err(_) => {}
+    }
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+    let file = file.map_err(|error| cannot_open(path, &error))?;
+    let connection = connect(&new)?;
+    // One fsync for all of it; the directory's comes with the log's first.
+    let made = connection
+        .pragma_update(None, "synchronous", "OFF")
+        .and_then(|()| connection.pragma_update(None, "journal_mode", "WAL"))
+        .and_then(|()| connection.close().map_err(|(_, error)| error));
+    made.map_err(|error| explain(path, error))?;
+    file.sync_all().and_then(|()| fs::rename(&new, path)).map_err(|error| cannot_open(path, &error))
+}
+
+/// Reads enough to know that this is a store this program can go on with.
+fn inspect(path: &Path, connection: &Connection, log: bool) -> Result<(), Error> {
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let explain = |error: rusqlite::Error| explain(path, error);
+    let tables = number("SELECT COUNT(*) FROM sqlite_schema").map_err(explain)?;
+    let page_size = number("PRAGMA page_size").map_err(explain)?;
+    let length = fs::metadata(path).map_err(|error| cannot_open(path, &error))?.len();
+    // With a log, a page may be half written: the log has it whole.
+    if !log && length % page_size.unsigned_abs() != 0 {
+        return Err(damaged(path, "the file ends in the middle of a page"));
+    }
+    if tables == 0 {
+        return Ok(());
+    }
+    let ours = "SELECT COUNT(*) FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'";
+    if number(ours).map_err(explain)? == 0 {
+        return Err(damaged(path, "it is a database of another program"));
+    }
+    let found = number("SELECT COALESCE(MAX(number), 0) FROM migrations").map_err(explain)?;
+    migrate::check(found)
+}
+
+/// The file of the same name with `suffix` after it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn damaged(path: &Path, problem: &str) -> Error {
+    Error::Damaged { path: path.into(), problem: problem.into() }
+}
+
+fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::Database(format!("cannot open {}: {error}", path.display()))
+}
+
+/// Turns SQLite's words for "this is no database" into [`Error::Damaged`]; every error names the file.
+fn explain(path: &Path, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(path, &error.to_string()),
+        Some(ErrorCode::DiskFull) => Error::DiskFull,
+        _ => cannot_open(path, &error),
+    }
+}

@@ -1,0 +1,20 @@
+//! The store's suite: every query function and every promise of `Store`, on SQLite always and on PostgreSQL when
+//! `DEW_TEST_POSTGRES_URL` names one (`make test-postgres` starts one for it).
+
+mod accounts;
+mod actions;
+mod addresses;
+mod binds;
+mod counters;
+mod droplets;
+mod files;
+mod fixtures;
+mod full_disk;
+mod harness;
+mod lists;
+mod ssh_keys;
+mod tags;
+mod tokens;
+mod transactions;
+mod volumes;
+mod vpcs;
