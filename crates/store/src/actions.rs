@@ -198,19 +198,8 @@ pub fn action_save(tx: &mut dyn Tx, action: &ActionRecord) -> Result<bool, Error
     tx.execute(sql, &values).map(|changed| changed > 0)
 }
 
-<<<<<<< HEAD
 /// The resources of all actions of a kind that are in progress.
 pub fn action_resources_in_progress(tx: &mut dyn Tx, kind: &str) -> Result<Vec<u64>, Error> {
     let sql = "SELECT resource_id FROM actions WHERE status = 'in-progress' AND type = $1 AND resource_id IS NOT NULL";
     tx.query_all(sql, &[kind.into()], |row| row.next())
-=======
-/// Which of these actions are still in progress.
-pub fn action_in_progress(tx: &mut dyn Tx, ids: &[ActionId]) -> Result<Vec<ActionId>, Error> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sql = format!("SELECT id FROM actions WHERE status = 'in-progress' AND id IN ({})", placeholders(1, ids.len()));
-    let values: Vec<_> = ids.iter().map(|id| (*id).into()).collect();
-    tx.query_all(&sql, &values, |row| row.next())
->>>>>>> postgres
 }

@@ -22,19 +22,11 @@ pub fn address_take(
     }
     // The cursor met a taken position or the end: look for a gap after it, then from the beginning.
     for from in [next.min(first + size), first] {
-<<<<<<< HEAD
         if let Some(gap) = gap_from(tx, pool, from)?.filter(|gap| *gap < first + size)
             && address_hold(tx, pool, gap, Some(droplet))?
         {
-            tx.execute("UPDATE counters SET value = $1 WHERE name = $2", &[gap.into(), (&cursor).into()])?;
+            tx.execute("UPDATE counters SET value = $1 WHERE name = $2", &[(gap + 1).into(), (&cursor).into()])?;
             return Ok(Some(gap));
-=======
-        if let Some(gap) = gap_from(tx, pool, from)?.filter(|gap| *gap < first + size) {
-            if address_hold(tx, pool, gap, Some(droplet))? {
-                tx.execute("UPDATE counters SET value = $1 WHERE name = $2", &[(gap + 1).into(), (&cursor).into()])?;
-                return Ok(Some(gap));
-            }
->>>>>>> postgres
         }
     }
     Ok(None)

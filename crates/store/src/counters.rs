@@ -94,7 +94,6 @@ pub(crate) fn seek(tx: &mut dyn Tx, list: &str, skip: u64, order: Order) -> Resu
         Order::Ascending => (0, "ASC"),
         Order::Descending => (i64::MAX.unsigned_abs(), "DESC"),
     };
-<<<<<<< HEAD
     if skip == 0 {
         return Ok(Seek { total, bound: start, skip });
     }
@@ -102,11 +101,6 @@ pub(crate) fn seek(tx: &mut dyn Tx, list: &str, skip: u64, order: Order) -> Resu
         "SELECT bucket, count FROM list_counts WHERE list = $1 AND bucket >= 0 AND count > 0 ORDER BY bucket {direction}"
     );
     let (mut left, mut found) = (skip, None);
-=======
-    let sql =
-        format!("SELECT bucket, count FROM list_counts WHERE list = $1 AND count > 0 ORDER BY bucket {direction}");
-    let (mut total, mut left, mut found) = (0_u64, skip, None);
->>>>>>> postgres
     tx.query_each(&sql, &[list.into()], &mut |row| {
         let (bucket, count): (u64, u64) = (row.next()?, row.next()?);
         if found.is_none() {

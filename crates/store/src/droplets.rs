@@ -410,14 +410,8 @@ pub fn droplet_not_ready(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result
     tx.query_all(sql, &[after.into(), most.into()], |row| row.next())
 }
 
-<<<<<<< HEAD
 /// Droplets above `after` by ascending id, whoever owns them, at most `most`.
 pub fn droplet_page_of_all(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result<Vec<DropletRecord>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM droplets WHERE id > $1 ORDER BY id LIMIT $2");
-=======
-/// Ids above `after` of all Droplets that have been started, whoever owns them, at most `most`.
-pub fn droplet_started(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result<Vec<DropletRecord>, Error> {
-    let sql = format!("SELECT {COLUMNS} FROM droplets WHERE active_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2");
->>>>>>> postgres
     tx.query_all(&sql, &[after.into(), most.into()], read)
 }

@@ -162,14 +162,10 @@ fn run_together(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together
 }
 
 /// Runs `body` in a transaction of its own: all of it is kept, or nothing.
-<<<<<<< HEAD
-fn in_transaction<T>(connection: &Connection, body: impl FnOnce(&mut dyn Tx) -> Result<T, Error>) -> Result<T, Error> {
-=======
 fn in_transaction(
     connection: &Connection,
     body: &mut dyn FnMut(&mut dyn Tx) -> Result<(), Error>,
 ) -> Result<(), Error> {
->>>>>>> postgres
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let mut transaction = Transaction::new(connection);
     let result = body(&mut transaction);

@@ -21,7 +21,7 @@ on_each_database!(
     a_renewed_lease_lasts_longer_for_its_holder_only,
     a_lone_server_takes_over_what_its_last_life_held,
     two_workers_never_claim_the_same_action,
-    the_backlog_and_the_next_due_follow_the_work,
+    the_backlog_follows_the_work,
 );
 
 const LEASE: Duration = Duration::from_millis(100);
@@ -183,17 +183,22 @@ async fn two_workers_never_claim_the_same_action(database: &Database) {
     assert_eq!(seen.len(), 200);
 }
 
-async fn the_backlog_and_the_next_due_follow_the_work(database: &Database) {
-    assert_eq!(database.read(|tx| Ok((action_backlog(tx)?, action_next_due(tx)?))).await, (0, None));
+async fn the_backlog_follows_the_work(database: &Database) {
+    assert_eq!(database.read(action_backlog).await, 0);
     insert(database, [1, 2, 3]).await;
-    assert_eq!(database.read(|tx| Ok((action_backlog(tx)?, action_next_due(tx)?))).await, (3, Some(at(0))));
+    assert_eq!(database.read(action_backlog).await, 3);
 
     let held = claim(database, 1000, 64).await;
-    assert_eq!(database.read(action_next_due).await, Some(at(1100)));
     let first = ActionRecord { status: ActionStatus::Errored, ..held[0].clone() };
     assert!(save(database, first).await);
     assert_eq!(database.read(action_backlog).await, 2);
-    let asked = [1, 2, 9].map(ActionId);
-    assert_eq!(database.read(move |tx| action_in_progress(tx, &asked)).await, [ActionId(2)]);
-    assert_eq!(database.read(|tx| action_in_progress(tx, &[])).await, []);
+    let kind = held[1].kind.clone();
+    let left: Vec<u64> = held[1..].iter().filter_map(|action| action.resource_id).collect();
+    let asked = move |tx: &mut dyn dewpoint_store::Tx| {
+        let mut found = action_resources_in_progress(tx, &kind)?;
+        found.sort_unstable();
+        Ok(found)
+    };
+    assert_eq!(database.read(asked).await, left);
+    assert_eq!(database.read(|tx| action_resources_in_progress(tx, "no_such_kind")).await, []);
 }

@@ -212,6 +212,6 @@ async fn the_droplets_to_watch_come_in_parts(database: &Database) {
     assert_eq!(not_ready(0).await, [1, 3].map(DropletId));
     assert_eq!(not_ready(3).await, [5, 6].map(DropletId));
     assert_eq!(not_ready(6).await, []);
-    let started = database.read(|tx| droplet_started(tx, DropletId(1), 3)).await;
-    assert_eq!(started.iter().map(|droplet| droplet.id.0).collect::<Vec<_>>(), [3, 4, 5]);
+    let page = database.read(|tx| droplet_page_of_all(tx, DropletId(1), 3)).await;
+    assert_eq!(page.iter().map(|droplet| droplet.id.0).collect::<Vec<_>>(), [2, 3, 4]);
 }
