@@ -32,6 +32,14 @@ impl Dialect {
             Self::Postgres => "BIGINT PRIMARY KEY",
         }
     }
+
+    /// The type of text, sorted by its bytes on both; PostgreSQL would go by its own language.
+    pub(crate) fn text_type(self) -> &'static str {
+        match self {
+            Self::Sqlite => " TEXT",
+            Self::Postgres => " TEXT COLLATE \"C\"",
+        }
+    }
 }
 
 /// A transaction in progress. Object-safe, so that query functions are plain functions; the typed queries are inherent.
@@ -106,6 +114,7 @@ pub(crate) trait Job: Send {
 
 /// The closure failed: nothing it did is to stay. `conflict` tells that running it again may help.
 pub(crate) struct Undo {
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "SQLite has one writer and so no conflicts"))]
     pub(crate) conflict: bool,
 }
 

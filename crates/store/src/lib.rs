@@ -11,6 +11,9 @@ mod db;
 pub mod droplets;
 mod error;
 mod migrate;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+mod queue;
 mod row;
 pub mod sqlite;
 pub mod ssh_keys;

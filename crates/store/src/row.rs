@@ -14,6 +14,8 @@ pub struct Row<'r> {
 
 enum Cells<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
+    #[cfg(feature = "postgres")]
+    Postgres(&'r postgres::Row),
 }
 
 impl<'r> Row<'r> {
@@ -21,19 +23,27 @@ impl<'r> Row<'r> {
         Self { cells: Cells::Sqlite(row), column: 0 }
     }
 
+    #[cfg(feature = "postgres")]
+    pub(crate) fn postgres(row: &'r postgres::Row) -> Self {
+        Self { cells: Cells::Postgres(row), column: 0 }
+    }
+
     /// The next column. Fails with [`Error::Corrupt`] when it does not hold a `T`.
+    #[expect(clippy::should_implement_trait, reason = "each call may read another type, which an iterator cannot")]
     pub fn next<T: FromCell>(&mut self) -> Result<T, Error> {
         let column = self.column;
         self.column += 1;
-        match &self.cells {
-            Cells::Sqlite(row) => T::from_cell(match row.get_ref(column)? {
+        T::from_cell(match &self.cells {
+            Cells::Sqlite(row) => match row.get_ref(column)? {
                 ValueRef::Null => Cell::Null,
                 ValueRef::Integer(value) => Cell::Int(value),
                 ValueRef::Real(value) => Cell::Real(value),
                 ValueRef::Text(text) => Cell::Text(std::str::from_utf8(text).map_err(|e| corrupt("text", &e))?),
                 ValueRef::Blob(_) => return Err(corrupt("column", &"bytes where text or a number should be")),
-            }),
-        }
+            },
+            #[cfg(feature = "postgres")]
+            Cells::Postgres(row) => crate::postgres::cell(row, column)?,
+        })
     }
 }
 

@@ -8,22 +8,20 @@ mod file;
 mod transaction;
 
 use std::{
-    fmt,
     path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
-        mpsc,
     },
-    thread,
 };
 
 use rusqlite::Connection;
 
 use crate::{
     Error,
-    db::{Backend, Dialect, Job, Store, Tx, Undo},
+    db::{Dialect, Job, Store, Tx, Undo},
     migrate,
+    queue::{self, Jobs, Queues},
 };
 use transaction::Transaction;
 
@@ -41,61 +39,19 @@ pub fn open(path: &Path) -> Result<Store, Error> {
     migrate::run(&mut writer, |writer, body| in_transaction(writer, body))?;
     writer.flush_prepared_statement_cache();
 
-    let commits = Arc::new(AtomicU64::new(0));
-    let (write, jobs) = mpsc::channel();
-    let counter = Arc::clone(&commits);
-    spawn("store-writer", move || write_until_closed(&writer, &jobs, &counter))?;
-
-    let (read, jobs) = mpsc::channel();
-    let jobs = Arc::new(Mutex::new(jobs));
+    let (queues, to_write, to_read) = Queues::new(Dialect::Sqlite);
+    let commits = queues.commits();
+    queue::spawn("store-writer", move || write_until_closed(&writer, &to_write, &commits))?;
     for _ in 0..READERS {
         let connection = file::open_reader(path)?;
-        let jobs = Arc::clone(&jobs);
-        spawn("store-reader", move || read_until_closed(&connection, &jobs))?;
+        let jobs = Arc::clone(&to_read);
+        queue::spawn("store-reader", move || read_until_closed(&connection, &jobs))?;
     }
-    Ok(Store::new(Arc::new(Sqlite { write, read, commits })))
+    Ok(Store::new(Arc::new(queues)))
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    let thread = thread::Builder::new().name(name.into()).spawn(body);
-    thread.map(drop).map_err(|error| Error::Database(format!("cannot start a thread: {error}")))
-}
-
-struct Sqlite {
-    write: mpsc::Sender<Box<dyn Job>>,
-    read: mpsc::Sender<Box<dyn Job>>,
-    commits: Arc<AtomicU64>,
-}
-
-impl fmt::Debug for Sqlite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sqlite").field("commits", &self.commits).finish_non_exhaustive()
-    }
-}
-
-impl Backend for Sqlite {
-    fn dialect(&self) -> Dialect {
-        Dialect::Sqlite
-    }
-
-    fn write(&self, job: Box<dyn Job>) {
-        // A job that cannot be sent is dropped, and its caller told `Stopped`.
-        let _ = self.write.send(job);
-    }
-
-    fn read(&self, job: Box<dyn Job>) {
-        let _ = self.read.send(job);
-    }
-
-    fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
-    }
-}
-
-fn write_until_closed(connection: &Connection, jobs: &mpsc::Receiver<Box<dyn Job>>, commits: &AtomicU64) {
-    while let Ok(first) = jobs.recv() {
-        let mut batch = vec![first];
-        batch.extend(jobs.try_iter().take(BATCH - 1));
+fn write_until_closed(connection: &Connection, jobs: &Jobs, commits: &AtomicU64) {
+    while let Some(mut batch) = queue::next_batch(jobs, BATCH) {
         match run_together(connection, &mut batch) {
             Together::Committed(outcomes) => {
                 commits.fetch_add(1, Ordering::Relaxed);
@@ -177,14 +133,8 @@ fn in_transaction(
     ended
 }
 
-fn read_until_closed(connection: &Connection, jobs: &Mutex<mpsc::Receiver<Box<dyn Job>>>) {
-    loop {
-        // The lock is held while waiting, never while reading: the next reader then waits in its place.
-        let job = match jobs.lock() {
-            Ok(jobs) => jobs.recv(),
-            Err(_) => return,
-        };
-        let Ok(mut job) = job else { return };
+fn read_until_closed(connection: &Connection, jobs: &Mutex<Jobs>) {
+    while let Some(mut job) = queue::next_shared(jobs) {
         let outcome = read_once(connection, job.as_mut());
         job.answer(outcome);
     }

@@ -29,7 +29,7 @@ pub(super) fn open_checked(path: &Path) -> Result<Connection, Error> {
     // A log left by a crash belongs to whoever can read it: while that is open, closing leaves it where it is.
     let log = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
     let keep_log = |on| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, on).map(drop);
-    let explain = |error: rusqlite::Error| explain(path, error);
+    let explain = |error: rusqlite::Error| explain(path, &error);
     if log {
         keep_log(true).map_err(explain)?;
     }
@@ -43,14 +43,14 @@ pub(super) fn open_checked(path: &Path) -> Result<Connection, Error> {
 pub(super) fn open_reader(path: &Path) -> Result<Connection, Error> {
     let connection = connect(path)?;
     let ready = set_up(&connection).and_then(|()| connection.pragma_update(None, "query_only", true));
-    ready.map_err(|error| explain(path, error))?;
+    ready.map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 
 fn connect(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(path, error))?;
-    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| explain(path, error))?;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| explain(path, &error))?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(|error| explain(path, &error))?;
     Ok(connection)
 }
 
@@ -81,14 +81,14 @@ fn make(path: &Path) -> Result<(), Error> {
         .pragma_update(None, "synchronous", "OFF")
         .and_then(|()| connection.pragma_update(None, "journal_mode", "WAL"))
         .and_then(|()| connection.close().map_err(|(_, error)| error));
-    made.map_err(|error| explain(path, error))?;
+    made.map_err(|error| explain(path, &error))?;
     file.sync_all().and_then(|()| fs::rename(&new, path)).map_err(|error| cannot_open(path, &error))
 }
 
 /// Reads enough to know that this is a store this program can go on with.
 fn inspect(path: &Path, connection: &Connection, log: bool) -> Result<(), Error> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let explain = |error: rusqlite::Error| explain(path, error);
+    let explain = |error: rusqlite::Error| explain(path, &error);
     let tables = number("SELECT COUNT(*) FROM sqlite_schema").map_err(explain)?;
     let page_size = number("PRAGMA page_size").map_err(explain)?;
     let length = fs::metadata(path).map_err(|error| cannot_open(path, &error))?.len();
@@ -123,10 +123,10 @@ fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> Error {
 }
 
 /// Turns SQLite's words for "this is no database" into [`Error::Damaged`]; every error names the file.
-fn explain(path: &Path, error: rusqlite::Error) -> Error {
+fn explain(path: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(path, &error.to_string()),
         Some(ErrorCode::DiskFull) => Error::DiskFull,
-        _ => cannot_open(path, &error),
+        _ => cannot_open(path, error),
     }
 }
