@@ -36,6 +36,8 @@ pub(crate) struct Database {
 
 enum Place {
     Sqlite(TempDir),
+    #[cfg(feature = "postgres")]
+    Postgres(crate::servers::Schema),
 }
 
 impl Database {
@@ -50,13 +52,33 @@ impl Database {
     pub(crate) fn again(&self) -> Store {
         match &self.place {
             Place::Sqlite(directory) => sqlite::open(&file_in(directory)).expect("the store opens again"),
+            #[cfg(feature = "postgres")]
+            Place::Postgres(schema) => dewpoint_store::postgres::open(&schema.url()).expect("the store opens again"),
         }
     }
 
-    /// An empty store on the PostgreSQL server that the environment names; `None` when it names none, and then says so.
+    /// A store in a schema of its own on the server that the environment names; `None` when it names none, and then says so.
+    #[cfg(feature = "postgres")]
     pub(crate) fn postgres(name: &str) -> Option<Self> {
-        not_tested(name, "not yet");
+        let schema = crate::servers::Schema::new(name)?;
+        let store = dewpoint_store::postgres::open(&schema.url()).expect("a new store opens");
+        Some(Self { store, place: Place::Postgres(schema) })
+    }
+
+    /// Says that there is no PostgreSQL here.
+    #[cfg(not(feature = "postgres"))]
+    pub(crate) fn postgres(name: &str) -> Option<Self> {
+        not_tested(name, "built without the feature `postgres`");
         None
+    }
+
+    /// The schema of a store on PostgreSQL.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn schema(&self) -> &crate::servers::Schema {
+        match &self.place {
+            Place::Sqlite(_) => unreachable!("asked of PostgreSQL's stores only"),
+            Place::Postgres(schema) => schema,
+        }
     }
 
     /// Runs a write that must succeed.
@@ -84,6 +106,15 @@ impl Database {
         T: Send + 'static,
     {
         self.store.read(work).await.expect("the read is good")
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Place::Postgres(schema) = &self.place {
+            schema.remove();
+        }
     }
 }
 

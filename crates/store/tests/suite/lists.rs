@@ -36,12 +36,12 @@ fn skipped(ids: &[u64], window: Window) -> Vec<u64> {
 }
 
 fn insert_droplet(tx: &mut dyn Tx, id: u64) -> Result<(), Error> {
-    droplet_insert(tx, &droplet(id, if id % 11 == 0 { BOB } else { ALICE }), &DropletSeed::default())
+    droplet_insert(tx, &droplet(id, if id.is_multiple_of(11) { BOB } else { ALICE }), &DropletSeed::default())
 }
 
 async fn a_deep_page_of_droplets_is_the_page_that_skipping_gives(database: &Database) {
     database.write(|tx| spread().into_iter().try_for_each(|id| insert_droplet(tx, id))).await;
-    let gone = |id: u64| id % 5 == 0 || (101_376..101_500).contains(&id);
+    let gone = |id: u64| id.is_multiple_of(5) || (101_376..101_500).contains(&id);
     database
         .write(move |tx| {
             spread().into_iter().filter(|id| gone(*id)).try_for_each(|id| droplet_delete(tx, DropletId(id)).map(drop))
@@ -60,7 +60,7 @@ async fn a_deep_page_of_droplets_is_the_page_that_skipping_gives(database: &Data
 async fn a_deep_page_of_actions_is_the_page_that_skipping_gives(database: &Database) {
     database
         .write(|tx| {
-            let account = |id| if id % 11 == 0 { BOB } else { ALICE };
+            let account = |id| if id.is_multiple_of(11) { BOB } else { ALICE };
             spread().into_iter().try_for_each(|id| action_insert(tx, &action(id, account(id))))
         })
         .await;

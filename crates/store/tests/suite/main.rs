@@ -12,6 +12,10 @@ mod fixtures;
 mod full_disk;
 mod harness;
 mod lists;
+#[cfg(feature = "postgres")]
+mod proxy;
+#[cfg(feature = "postgres")]
+mod servers;
 mod ssh_keys;
 mod tags;
 mod tokens;
