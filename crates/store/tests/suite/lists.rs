@@ -60,7 +60,7 @@ async fn a_deep_page_of_droplets_is_the_page_that_skipping_gives(database: &Data
 async fn a_deep_page_of_actions_is_the_page_that_skipping_gives(database: &Database) {
     database
         .write(|tx| {
-            let account = |id| if id.is_multiple_of(11) { BOB } else { ALICE };
+            let account = |id: u64| if id.is_multiple_of(11) { BOB } else { ALICE };
             spread().into_iter().try_for_each(|id| action_insert(tx, &action(id, account(id))))
         })
         .await;
