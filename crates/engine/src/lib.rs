@@ -41,6 +41,11 @@ pub trait Engine: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether its guests are ready the moment [`Engine::power`] has started them, so that nobody needs to look.
+    fn is_ready_at_once(&self) -> bool {
+        false
+    }
+
     /// Makes the machine exist as `spec` says, powered off, its disks and seed written. Calling it again with the same spec
     /// changes nothing, also when the machine runs by now; after a crash in the middle it finishes the work.
     ///

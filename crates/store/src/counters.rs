@@ -73,6 +73,12 @@ pub(crate) fn list_total(tx: &mut dyn Tx, list: &str) -> Result<u64, Error> {
     Ok(tx.query_opt(sql, &[list.into(), TOTAL.into()], |row| row.next())?.unwrap_or(0))
 }
 
+/// How many rows two lists have together.
+pub(crate) fn list_totals(tx: &mut dyn Tx, lists: [&str; 2]) -> Result<u64, Error> {
+    let sql = "SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM list_counts WHERE list IN ($1, $2) AND bucket = $3";
+    tx.query_one(sql, &[lists[0].into(), lists[1].into(), TOTAL.into()], |row| row.next())
+}
+
 /// In which order a counted list is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {

@@ -26,7 +26,7 @@ use crate::{
 use transaction::Transaction;
 
 /// How many closures may share one commit.
-const BATCH: usize = 64;
+const BATCH: usize = 256;
 /// How many threads read.
 const READERS: usize = 2;
 

@@ -37,6 +37,14 @@ impl Flow for CreateStep {
         }
     }
 
+    fn can_wait(self) -> bool {
+        match self {
+            // Making a machine again from the same spec changes nothing.
+            Self::Ensure => true,
+            Self::Boot | Self::Remove => false,
+        }
+    }
+
     fn compensation(self) -> Option<Self> {
         match self {
             Self::Ensure | Self::Boot => Some(Self::Remove),

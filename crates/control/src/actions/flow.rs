@@ -22,6 +22,12 @@ pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
     /// The step after this one; `None` after the last.
     fn next(self) -> Option<Self>;
 
+    /// Whether its result may wait to be stored with the next step's, when that comes at once: then it leaves nothing that
+    /// doing it again would not find. A crash in between repeats it.
+    fn can_wait(self) -> bool {
+        false
+    }
+
     /// What to do when this step fails for good; `None` when the resource is whole as it is.
     fn compensation(self) -> Option<Self> {
         None

@@ -23,6 +23,8 @@ const CLAIM: u32 = 64;
 const AT_ONCE: usize = 512;
 /// How often a step that fails transiently is tried in all.
 const TRIES: usize = 5;
+/// A step that took less than this may leave storing its result to the next one ([`Flow::can_wait`]).
+const QUICK: Duration = Duration::from_millis(20);
 /// The pause after the first transient failure; it doubles with each.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -167,6 +169,7 @@ impl Worker {
             if !self.goes_on(&cx, Point::Before) {
                 return Ok(Ended::Lost);
             }
+            let began = self.control.now();
             let result = self.while_leased(&cx, step.run(&cx)).await;
             if !self.goes_on(&cx, Point::Done) {
                 return Ok(Ended::Lost);
@@ -183,7 +186,8 @@ impl Worker {
                     None => return self.end(&mut cx, None, effect).await,
                     Some(next) => {
                         cx.action.step = next.name().to_owned();
-                        self.save(&mut cx, effect).await?
+                        let quick = self.control.now().since(began) < QUICK;
+                        if step.can_wait() && quick { Ended::Over } else { self.save(&mut cx, effect).await? }
                     }
                 },
                 Err(error) if is_transient(&error) && failures(&cx.action, step.name()) < TRIES => {
@@ -261,7 +265,11 @@ impl Worker {
 
     /// Stores the action as it is now together with `effect`, if the claim still holds.
     async fn save(&self, cx: &mut Context, effect: Effect) -> Result<Ended, Error> {
-        cx.action.leased_until = self.control.now() + self.control.config().lease;
+        // The lease moves only when half of it is gone: it is part of an index.
+        let (now, lease) = (self.control.now(), self.control.config().lease);
+        if cx.action.leased_until < now + lease / 2 {
+            cx.action.leased_until = now + lease;
+        }
         let (action, droplet) = (cx.action.clone(), cx.droplet);
         let kept = self
             .control

@@ -123,6 +123,10 @@ impl Engine for SimEngine {
         true
     }
 
+    fn is_ready_at_once(&self) -> bool {
+        true
+    }
+
     async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
         self.faults.check(Operation::Ensure, id, Moment::Before)?;
         self.pause(|delays| delays.ensure).await;
