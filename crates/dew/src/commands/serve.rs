@@ -98,8 +98,18 @@ fn end_signals() -> Result<impl Future<Output = ()>> {
 fn open_store(settings: &Settings, data_dir: &DataDir) -> Result<Store> {
     match &settings.database_url {
         None => Ok(dewpoint_store::sqlite::open(&data_dir.join("dewpoint.db"))?),
-        Some(_) => bail!(crate::NotYet("--database-url".to_owned())),
+        Some(url) => open_server_store(url),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn open_server_store(url: &str) -> Result<Store> {
+    dewpoint_store::postgres::open(url).context("cannot open the store that --database-url names")
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_server_store(_: &str) -> Result<Store> {
+    bail!("this dew was built without the feature `postgres`, which --database-url needs")
 }
 
 fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Engine>> {
