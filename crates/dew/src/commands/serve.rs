@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    io::IsTerminal as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -45,7 +46,9 @@ fn start_logging() -> Result<()> {
     use tracing_subscriber::EnvFilter;
     let filter = std::env::var("DEW_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("DEW_LOG={filter:?} is no log filter"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    to_stderr.with_env_filter(filter).with_ansi(colours).with_target(false).init();
     Ok(())
 }
 

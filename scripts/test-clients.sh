@@ -1,0 +1,72 @@
+#!/bin/sh
+# Runs the released clients of the public API against `dew serve --engine sim`: tests/clients.
+#
+# Takes nothing for granted but python3 and cargo: makes .venv, builds the server when there is none, starts two of it on
+# free loopback ports over a temporary directory, and leaves nothing running and no file behind. Arguments go to pytest.
+#
+# DEW_BINARY names a server to test instead of the one in the target directory.
+set -eu
+cd "$(dirname "$0")/.."
+
+venv=$PWD/.venv
+wanted=tests/clients/requirements.txt
+
+make_venv() {
+    # Debian keeps venv's pip in a package of its own.
+    if ! python3 -c 'import ensurepip' 2>/dev/null; then
+        echo "python3 has no venv here: installing python3-venv" >&2
+        as_root=$([ "$(id -u)" = 0 ] || echo sudo)
+        $as_root apt-get update -q >&2
+        $as_root apt-get install -q -y --no-install-recommends python3-venv >&2
+    fi
+    rm -rf "$venv"
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted" >&2
+    cp "$wanted" "$venv/installed.txt"
+}
+cmp -s "$wanted" "$venv/installed.txt" || make_venv
+
+target=${CARGO_TARGET_DIR:-target}
+if [ -z "${DEW_BINARY:-}" ]; then
+    # The newer one: an old release build must not be judged in place of today's work.
+    DEW_BINARY=$(ls -t "$target/release/dew" "$target/debug/dew" 2>/dev/null | head -n 1)
+    if [ -z "$DEW_BINARY" ]; then
+        cargo build -q -p dew >&2
+        DEW_BINARY=$target/debug/dew
+    fi
+fi
+
+work=$(mktemp -d)
+servers=
+finish() {
+    status=$?
+    trap - EXIT
+    for pid in $servers; do kill "$pid" 2>/dev/null || true; done
+    for pid in $servers; do wait "$pid" || { echo "a server ended with $?, not 0" >&2; status=1; }; done
+    [ "$status" = 0 ] || cat "$work"/*.log >&2
+    rm -rf "$work"
+    exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# What the caller has set for a server of its own is not for these.
+unset DEW_CONFIG DEW_DATABASE_URL DEW_IMAGE_DIR DEW_LIMITS DEW_PUBLIC_URL DEW_STOCK
+export DEW_TEST_TOKEN=dop_v1_a_token_for_tests_and_nothing_else
+
+# start NAME FLAG... : a server over $work/NAME; sets $address once it answers.
+start() {
+    name=$1
+    shift
+    DEW_LOG=info DEW_BOOTSTRAP_TOKEN=$DEW_TEST_TOKEN "$DEW_BINARY" serve --listen 127.0.0.1:0 \
+        --data-dir "$work/$name" --engine sim --fixtures docs "$@" 2>"$work/$name.log" &
+    servers="$servers $!"
+    address=$("$venv/bin/python" tests/clients/await_server.py "$work/$name.log" "$!")
+}
+start open
+export DEW_TEST_URL=$address
+start limited --limits digitalocean
+export DEW_TEST_LIMITED_URL=$address
+
+PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -c tests/clients/pytest.ini tests/clients "$@"

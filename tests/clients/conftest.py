@@ -1,0 +1,72 @@
+"""What every test of the clients starts from: a running server, told by environment variables.
+
+`scripts/test-clients.sh` starts the servers and sets:
+
+- DEW_TEST_URL: a server with `--engine sim --fixtures docs` and no limits;
+- DEW_TEST_LIMITED_URL: another one with `--limits digitalocean`;
+- DEW_TEST_TOKEN: the admin token of both.
+
+Tests share the server, so each makes what it needs under names of its own and looks at nothing else.
+"""
+
+import os
+
+import httpx
+import pytest
+
+from harness import DOCUMENTED_SIZE, DOCUMENTED_IMAGE, finish, fresh_name
+
+SETTINGS = ("DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_TOKEN")
+
+
+def pytest_sessionstart(session):
+    missing = [name for name in SETTINGS if not os.environ.get(name)]
+    if missing:
+        pytest.exit(f"{', '.join(missing)} not set: run scripts/test-clients.sh, which starts the servers", returncode=2)
+
+
+@pytest.fixture(scope="session")
+def url():
+    """The server's address, without a path."""
+    return os.environ["DEW_TEST_URL"]
+
+
+@pytest.fixture(scope="session")
+def limited_url():
+    """The address of the server with the real service's request limits."""
+    return os.environ["DEW_TEST_LIMITED_URL"]
+
+
+@pytest.fixture(scope="session")
+def token():
+    """A token with every scope, good on both servers."""
+    return os.environ["DEW_TEST_TOKEN"]
+
+
+@pytest.fixture
+def http(url, token):
+    """Plain HTTP with the token, for what no client shows and for requests exactly as godo writes them."""
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def droplet_of(http):
+    """Makes Droplets over plain HTTP, waits for each, and deletes them after the test.
+
+    Called with any members of the create's body; answers the Droplet as `GET` shows it.
+    """
+    made = []
+
+    def create(**wanted):
+        body = {"name": fresh_name("box"), "region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}
+        answer = http.post("/v2/droplets", json=body | wanted)
+        assert answer.status_code == 202, answer.text
+        identity = answer.json()["droplet"]["id"]
+        made.append(identity)
+        finish(http, answer.json()["links"]["actions"][0]["id"])
+        return http.get(f"/v2/droplets/{identity}").json()["droplet"]
+
+    yield create
+    for identity in made:
+        assert http.delete(f"/v2/droplets/{identity}").status_code in (204, 404)

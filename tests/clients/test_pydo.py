@@ -1,0 +1,182 @@
+"""`pydo` 0.44.0 over every served operation. It checks no bodies, so the tests look at what it hands out.
+
+The client refuses to send a token over plain HTTP. Beside a TLS proxy in front of the server there are two ways, both its
+own: `enforce_https=False` on each call, or another authentication policy for all, as here.
+"""
+
+import pytest
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError
+from azure.core.pipeline.policies import HeadersPolicy
+from pydo import Client
+
+from harness import (
+    DOCUMENTED_IMAGE, DOCUMENTED_KEY, DOCUMENTED_SIZE, DOCUMENTED_VPC, GPU_IMAGE, GPU_SIZE,
+    eventually, fresh_name, fresh_public_key,
+)
+
+BODY = {"region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}
+
+
+def connect(url, token):
+    policy = HeadersPolicy({"Authorization": f"Bearer {token}"})
+    return Client(token, endpoint=url, authentication_policy=policy, retry_total=0)
+
+
+@pytest.fixture
+def client(url, token):
+    return connect(url, token)
+
+
+def finished(client, action):
+    done = eventually(
+        lambda: client.actions.get(action["id"])["action"],
+        lambda action: action["status"] != "in-progress",
+        "end of the action",
+    )
+    assert done["status"] == "completed", done
+    return done
+
+
+def create(client, **wanted):
+    created = client.droplets.create(body={"name": fresh_name("pydo")} | BODY | wanted)
+    finished(client, created["links"]["actions"][0])
+    return client.droplets.get(created["droplet"]["id"])["droplet"]
+
+
+def refused(status, call):
+    with pytest.raises(HttpResponseError) as caught:
+        call()
+    assert caught.value.status_code == status
+    return caught.value
+
+
+def test_a_token_over_plain_http_is_the_callers_choice(url, token):
+    client = Client(token, endpoint=url)
+    assert client.account.get(enforce_https=False)["account"]["status"] == "active"
+
+
+def test_droplets_from_first_to_last(client):
+    tag = fresh_name("pydo")
+    droplet = create(
+        client, tags=[tag], ssh_keys=list(DOCUMENTED_KEY), backups=True, ipv6=True, monitoring=True,
+        user_data="#!/bin/sh\ntrue\n", vpc_uuid=DOCUMENTED_VPC,
+    )
+    assert (droplet["status"], droplet["tags"], droplet["vpc_uuid"]) == ("active", [tag], DOCUMENTED_VPC)
+    many = client.droplets.create(body={"names": [fresh_name("pydo") for _ in range(3)], "tags": [tag]} | BODY)
+    for action in many["links"]["actions"]:
+        finished(client, action)
+
+    pages = [client.droplets.list(tag_name=tag, per_page=3, page=page) for page in (1, 2, 3)]
+    assert [len(page["droplets"]) for page in pages] == [3, 1, 0]
+    assert "page=2" in pages[0]["links"]["pages"]["last"]
+    assert client.droplets.list(name=droplet["name"])["droplets"] == [droplet]
+
+    assert client.droplets.destroy(droplet["id"]) is None
+    assert client.droplets.get(droplet["id"])["id"] == "not_found", "this client hands out the body of a 404"
+    client.droplets.destroy_by_tag(tag_name=tag)
+    assert client.droplets.list(tag_name=tag)["meta"]["total"] == 0
+    client.tags.delete(tag)
+
+
+def test_gpu_droplets_are_listed_apart(client):
+    droplet = create(client, region="nyc2", size=GPU_SIZE, image=GPU_IMAGE)
+    assert droplet["id"] in [one["id"] for one in client.droplets.list(type="gpus", per_page=200)["droplets"]]
+    assert droplet["id"] not in [one["id"] for one in client.droplets.list(per_page=200)["droplets"]]
+    client.droplets.destroy(droplet["id"])
+
+
+def test_actions_of_a_droplet_and_of_the_account(client):
+    tag = fresh_name("acts")
+    droplet = create(client, tags=[tag])["id"]
+    for kind in ("power_off", "power_on", "reboot", "power_cycle", "shutdown"):
+        action = client.droplet_actions.post(droplet, body={"type": kind})["action"]
+        assert finished(client, action)["type"] == kind
+        assert client.droplet_actions.get(droplet, action["id"])["action"]["completed_at"]
+    finished(client, client.droplet_actions.post(droplet, body={"type": "rename", "name": "new-name"})["action"])
+    assert client.droplets.get(droplet)["droplet"]["name"] == "new-name"
+    for action in client.droplet_actions.post_by_tag(body={"type": "power_on"}, tag_name=tag)["actions"]:
+        finished(client, action)
+
+    listed = client.droplet_actions.list(droplet, per_page=200)
+    assert [action["type"] for action in listed["actions"]] == [
+        "power_on", "rename", "shutdown", "power_cycle", "reboot", "power_on", "power_off", "create",
+    ]
+    everything = client.actions.list(per_page=200)["actions"]
+    assert listed["actions"][0] in everything
+    assert [action["id"] for action in everything] == sorted((one["id"] for one in everything), reverse=True), "PAG-9"
+    client.droplets.destroy(droplet)
+
+
+def test_backup_policies(client):
+    droplet = create(client, backups=True)["id"]
+    policy = client.droplets.get_backup_policy(droplet)["policy"]
+    assert policy == client.droplets.list_backup_policies(per_page=200)["policies"][str(droplet)]
+    assert len(client.droplets.list_supported_backup_policies()["supported_policies"]) == 2
+    client.droplets.destroy(droplet)
+
+
+def test_ssh_keys(client):
+    public = fresh_public_key()
+    made = client.ssh_keys.create(body={"name": "laptop", "public_key": public})["ssh_key"]
+    assert client.ssh_keys.get(made["fingerprint"]) == client.ssh_keys.get(made["id"]) == {"ssh_key": made}
+    assert client.ssh_keys.update(made["id"], body={"name": "other"})["ssh_key"]["name"] == "other"
+    assert made["id"] in [key["id"] for key in client.ssh_keys.list(per_page=200)["ssh_keys"]]
+    assert client.ssh_keys.delete(made["id"]) is None
+    assert client.ssh_keys.delete(made["id"])["id"] == "not_found"
+
+
+def test_tags_and_what_carries_them(client):
+    name = fresh_name("Tag_")
+    assert client.tags.create(body={"name": name})["tag"]["name"] == name
+    assert client.tags.create(body={"name": name})["tag"]["name"] == name, "TAG-2"
+    droplet = create(client)["id"]
+    resources = {"resources": [{"resource_id": str(droplet), "resource_type": "droplet"}]}
+    client.tags.assign_resources(name, body=resources)
+    client.tags.assign_resources(name, body=resources)
+    counted = client.tags.get(name)["tag"]["resources"]
+    assert counted["count"] == counted["droplets"]["count"] == 1
+    assert counted["droplets"]["last_tagged_uri"].endswith(f"/v2/droplets/{droplet}")
+    assert client.droplets.get(droplet)["droplet"]["tags"] == [name]
+    assert name in [tag["name"] for tag in client.tags.list(per_page=200)["tags"]]
+    client.tags.unassign_resources(name, body=resources)
+    assert client.droplets.get(droplet)["droplet"]["tags"] == []
+    client.tags.delete(name)
+    assert client.tags.get(name)["id"] == "not_found"
+    client.droplets.destroy(droplet)
+
+
+def test_volumes(client):
+    name = fresh_name("volume")
+    made = client.volumes.create(body={"name": name, "region": "nyc3", "size_gigabytes": 10, "filesystem_type": "xfs"})
+    identity = made["volume"]["id"]
+    assert client.volumes.get(identity) == made
+    assert client.volumes.list(name=name, region="nyc3")["volumes"] == [made["volume"]]
+    with pytest.raises(ResourceExistsError):
+        client.volumes.create(body={"name": name, "region": "nyc3", "size_gigabytes": 10})
+    client.volumes.delete_by_name(name=name, region="nyc3")
+    assert client.volumes.get(identity)["id"] == "not_found"
+    other = client.volumes.create(body={"name": name, "region": "nyc1", "size_gigabytes": 1})["volume"]["id"]
+    assert client.volumes.delete(other) is None
+
+
+def test_account_catalogue_and_vpcs(client):
+    account = client.account.get()["account"]
+    assert account["status"] == "active" and account["droplet_limit"] >= 1
+    assert "nyc3" in [region["slug"] for region in client.regions.list(per_page=200)["regions"]]
+    first, second = (client.sizes.list(per_page=20, page=page) for page in (1, 2))
+    slugs = [size["slug"] for size in first["sizes"] + second["sizes"]]
+    assert len(slugs) == len(set(slugs)) and "page=1" in second["links"]["pages"]["prev"]
+    image = client.images.get(DOCUMENTED_IMAGE)["image"]
+    assert client.images.get(image["id"])["image"] == image
+    assert image in client.images.list(type="distribution", per_page=200)["images"]
+    assert client.vpcs.get(DOCUMENTED_VPC)["vpc"]["default"] is False
+    assert DOCUMENTED_VPC in [vpc["id"] for vpc in client.vpcs.list(per_page=200)["vpcs"]]
+
+
+def test_refusals_have_their_exceptions(client, url):
+    with pytest.raises(ClientAuthenticationError):
+        connect(url, "dop_v1_nobody").account.get()
+    error = refused(422, lambda: client.droplets.create(body={"name": "two words"} | BODY))
+    assert "Only valid hostname characters are allowed." in error.response.json()["message"]
+    refused(400, lambda: client.droplets.list(page=-1))
+    refused(422, lambda: client.droplet_actions.post_by_tag(body={"type": "rename"}, tag_name="web"))
