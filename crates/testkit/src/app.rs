@@ -61,7 +61,8 @@ impl Running {
         let sim = Arc::new(sim.equipped(setup.equipment.clone()));
         let mut catalogue = Catalogue::built_in();
         if let Some(text) = setup.catalogue {
-            let more = dewpoint_control::catalogue::CatalogueFile::parse(text).expect("the test's catalogue is well-formed");
+            let more =
+                dewpoint_control::catalogue::CatalogueFile::parse(text).expect("the test's catalogue is well-formed");
             catalogue = catalogue.extend(more).expect("the test's catalogue fits");
         }
         let parts = Parts { store, engine: sim.clone(), clock, catalogue, config: setup.control.clone() };

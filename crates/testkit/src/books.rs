@@ -80,7 +80,11 @@ impl TestApp {
             assert_eq!(held.get(&record.id.0), Some(&(1 + usize::from(record.public_networking))), "{record:?}");
             assert_eq!(record.public_v4.is_some(), record.public_networking);
             assert!(privates.insert((record.vpc, record.private_v4)), "{} has another's address", record.id);
-            assert!(record.public_v4.is_none_or(|address| publics.insert(address)), "{} has another's address", record.id);
+            assert!(
+                record.public_v4.is_none_or(|address| publics.insert(address)),
+                "{} has another's address",
+                record.id
+            );
         }
         self.nothing_dangles(&records).await;
     }
@@ -89,9 +93,18 @@ impl TestApp {
     async fn nothing_dangles(&self, records: &[DropletRecord]) {
         let dangling = [
             ("seeds", "SELECT COUNT(*) FROM droplet_seeds WHERE droplet_id NOT IN (SELECT id FROM droplets)"),
-            ("tags", "SELECT COUNT(*) FROM tag_resources WHERE resource_type = 'droplet' AND resource_number NOT IN (SELECT id FROM droplets)"),
-            ("unknown tags", "SELECT COUNT(*) FROM tag_resources r WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.account_id = r.account_id AND t.name = r.tag)"),
-            ("attachments", "SELECT COUNT(*) FROM volumes WHERE droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)"),
+            (
+                "tags",
+                "SELECT COUNT(*) FROM tag_resources WHERE resource_type = 'droplet' AND resource_number NOT IN (SELECT id FROM droplets)",
+            ),
+            (
+                "unknown tags",
+                "SELECT COUNT(*) FROM tag_resources r WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.account_id = r.account_id AND t.name = r.tag)",
+            ),
+            (
+                "attachments",
+                "SELECT COUNT(*) FROM volumes WHERE droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)",
+            ),
             ("VPCs", "SELECT COUNT(*) FROM droplets WHERE vpc_id NOT IN (SELECT id FROM vpcs)"),
         ];
         for (what, sql) in dangling {
@@ -100,7 +113,9 @@ impl TestApp {
         }
         let sql = "SELECT list, bucket, count FROM list_counts WHERE count <> 0";
         let counts = self.store().read(move |tx: &mut dyn Tx| {
-            tx.query_all(sql, &[], |row| Ok::<_, StoreError>((row.next::<String>()?, row.next::<i64>()?, row.next::<i64>()?)))
+            tx.query_all(sql, &[], |row| {
+                Ok::<_, StoreError>((row.next::<String>()?, row.next::<i64>()?, row.next::<i64>()?))
+            })
         });
         let (mut totals, mut buckets) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, i64>::new());
         for (list, bucket, count) in counts.await.expect("the store can be read") {
