@@ -360,14 +360,16 @@ fn find_volume(
             Ok(id) => volumes::volume_get(tx, account, id)?,
             Err(_) => None,
         },
+        // Names are unique in a region alone: the first region where the one of that name is free.
         VolumeReference::Name { name } => {
-            let mut found = None;
+            let mut free = None;
             for region in regions {
-                if found.is_none() {
-                    found = volumes::volume_by_name(tx, account, region, name)?;
+                if free.is_none() {
+                    free =
+                        volumes::volume_by_name(tx, account, region, name)?.filter(|volume| volume.droplet.is_none());
                 }
             }
-            found
+            free
         }
     })
 }

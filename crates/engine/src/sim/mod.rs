@@ -40,17 +40,36 @@ pub struct Delays {
     pub destroy: Duration,
 }
 
-/// The simulator. Its one host has room for everything.
+/// What the simulator pretends to have: one host with room for everything, every image and an agent, unless told otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Equipment {
+    /// Its hosts.
+    pub hosts: Vec<Host>,
+    /// Base images that are not there.
+    pub missing_images: Vec<ImageName>,
+    /// Whether guests run a Droplet agent.
+    pub droplet_agent: bool,
+}
+
+impl Default for Equipment {
+    fn default() -> Self {
+        let host = Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: true };
+        Self { hosts: vec![host], missing_images: Vec::new(), droplet_agent: true }
+    }
+}
+
+/// The simulator.
 #[derive(Debug)]
 pub struct SimEngine {
     machines: Machines,
+    equipment: Equipment,
     clock: Arc<dyn Clock>,
     delays: Mutex<Delays>,
     faults: Faults,
     changes: broadcast::Sender<MachineId>,
 }
 
-/// The name of the simulator's one host.
+/// The name of the simulator's one host by default.
 const HOST: &str = "sim-1";
 
 impl SimEngine {
@@ -58,11 +77,18 @@ impl SimEngine {
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         Ok(Self {
             machines: Machines::open(path)?,
+            equipment: Equipment::default(),
             clock,
             delays: Mutex::default(),
             faults: Faults::default(),
             changes: broadcast::Sender::new(1024),
         })
+    }
+
+    /// The same simulator with only this to offer.
+    #[must_use]
+    pub fn equipped(self, equipment: Equipment) -> Self {
+        Self { equipment, ..self }
     }
 
     /// Where faults are ordered.
@@ -100,7 +126,7 @@ impl Engine for SimEngine {
     }
 
     async fn hosts(&self) -> Result<Vec<Host>, Error> {
-        Ok(vec![Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: true }])
+        Ok(self.equipment.hosts.clone())
     }
 
     fn networking(&self) -> Networking {
@@ -111,16 +137,16 @@ impl Engine for SimEngine {
         }
     }
 
-    fn has_image(&self, _: &ImageName) -> bool {
-        true
+    fn has_image(&self, image: &ImageName) -> bool {
+        !self.equipment.missing_images.contains(image)
     }
 
-    fn image_hint(&self, _: &ImageName) -> Option<String> {
-        None
+    fn image_hint(&self, image: &ImageName) -> Option<String> {
+        (!self.has_image(image)).then(|| format!("dew image add {image} --file FILE"))
     }
 
     fn has_droplet_agent(&self) -> bool {
-        true
+        self.equipment.droplet_agent
     }
 
     fn is_ready_at_once(&self) -> bool {

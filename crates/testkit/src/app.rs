@@ -1,0 +1,222 @@
+//! Dewpoint in one process, taken up and let down by hand.
+
+use std::sync::Arc;
+
+use dewpoint_api::{AccountId, Scopes, TokenCreateRequest};
+use dewpoint_clock::{ManualClock, Timestamp};
+use dewpoint_control::{
+    Catalogue, Control, ControlConfig, Parts,
+    actions::{Point, Worker},
+};
+use dewpoint_engine::sim::{Equipment, SimEngine};
+use dewpoint_server::{App, Edge, Probes, ServerConfig};
+use dewpoint_store::{AccountRecord, Error as StoreError, Sequence, Store, Tx, accounts, actions, counters, sqlite};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{Client, crash::Trap};
+
+/// When every test begins: a Saturday, so that weekly windows are interesting.
+const BEGINNING: &str = "2026-11-21T10:00:00Z";
+/// The first account's full token.
+const ADMIN: &str = "dop_v1_of-the-admin";
+
+/// What a test may want otherwise than usual.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// Limits, pools, leases.
+    pub control: ControlConfig,
+    /// Public URL and request limits.
+    pub server: ServerConfig,
+    /// What the simulator has.
+    pub equipment: Equipment,
+    /// Text of a catalogue that extends the built-in one.
+    pub catalogue: Option<&'static str>,
+}
+
+/// A whole Dewpoint. Its files go when it goes.
+#[derive(Debug)]
+pub struct TestApp {
+    running: Running,
+    clock: Arc<ManualClock>,
+    trap: Arc<Trap>,
+    setup: Setup,
+    directory: TempDir,
+}
+
+/// What a restart replaces.
+#[derive(Debug)]
+struct Running {
+    control: Control,
+    sim: Arc<SimEngine>,
+    edge: Edge,
+}
+
+impl Running {
+    async fn open(directory: &TempDir, clock: &Arc<ManualClock>, setup: &Setup) -> Self {
+        let file = |name: &str| directory.path().join(name);
+        let store = sqlite::open(&file("dewpoint.db")).expect("the store opens");
+        let clock: Arc<ManualClock> = Arc::clone(clock);
+        let sim = SimEngine::open(&file("sim.db"), clock.clone()).expect("the simulator's file opens");
+        let sim = Arc::new(sim.equipped(setup.equipment.clone()));
+        let mut catalogue = Catalogue::built_in();
+        if let Some(text) = setup.catalogue {
+            let more =
+                dewpoint_control::catalogue::CatalogueFile::parse(text).expect("the test's catalogue is well-formed");
+            catalogue = catalogue.extend(more).expect("the test's catalogue fits");
+        }
+        let parts = Parts { store, engine: sim.clone(), clock, catalogue, config: setup.control.clone() };
+        let control = Control::new(parts).await.expect("the parts fit together");
+        let edge = dewpoint_server::app(App::new(control.clone(), setup.server.clone(), Probes::default()));
+        Self { control, sim, edge }
+    }
+}
+
+impl TestApp {
+    /// Starts on empty files, with one account.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts on empty files, with what `change` makes of the usual setup.
+    pub async fn start_with(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let clock = Arc::new(ManualClock::new(BEGINNING.parse().expect("a time")));
+        let running = Running::open(&directory, &clock, &setup).await;
+        running.control.bootstrap(Some(ADMIN.to_owned())).await.expect("an empty store takes its first account");
+        Self { running, clock, trap: Arc::default(), setup, directory }
+    }
+
+    /// Kills this process's part and starts the next one on the same files: what was in memory alone is lost.
+    pub async fn restart(&mut self) {
+        self.running = Running::open(&self.directory, &self.clock, &self.setup).await;
+        self.running.control.resume(true).await.expect("what the last one left can be taken up");
+    }
+
+    /// The first account, with a token for everything.
+    pub fn admin(&self) -> Client<'_> {
+        Client::new(self, ADMIN.to_owned())
+    }
+
+    /// Someone without a token.
+    pub fn nobody(&self) -> Client<'_> {
+        Client::new(self, String::new())
+    }
+
+    /// The first account, with a token for these scopes alone.
+    pub async fn token_with(&self, scopes: &[&str]) -> Client<'_> {
+        Client::new(self, self.new_token(self.account().await, scopes).await)
+    }
+
+    /// Another account with a token for everything: each call makes one.
+    pub async fn other_account(&self) -> Client<'_> {
+        let now = self.now();
+        let (uuid, team) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
+        let account = self
+            .store()
+            .write(move |tx: &mut dyn Tx| {
+                let id = AccountId(counters::draw(tx, Sequence::Account, 1)?);
+                let row = AccountRecord {
+                    id,
+                    uuid: uuid.clone(),
+                    email: "other@dewpoint.invalid".to_owned(),
+                    name: "Other".to_owned(),
+                    status: "active".to_owned(),
+                    status_message: String::new(),
+                    team_uuid: team.clone(),
+                    team_name: "Another Team".to_owned(),
+                    created_at: now,
+                };
+                accounts::account_insert(tx, &row)?;
+                Ok::<_, StoreError>(id)
+            })
+            .await
+            .expect("an account can be added");
+        Client::new(self, self.new_token(account, &["full"]).await)
+    }
+
+    async fn new_token(&self, account: AccountId, scopes: &[&str]) -> String {
+        let scopes = Scopes::from_names(scopes.iter().copied()).expect("scopes there are");
+        let names = scopes.names().into_iter().map(str::to_owned).collect();
+        let request = TokenCreateRequest { scopes: Some(dewpoint_api::ScopeNames::Many(names)), ..Default::default() };
+        self.control().token_create(account, &request).await.expect("a token can be made").secret
+    }
+
+    /// The number of the first account.
+    pub async fn account(&self) -> AccountId {
+        let first = self.store().read(|tx: &mut dyn Tx| accounts::account_first(tx)).await;
+        first.expect("the store can be read").expect("there is an account").id
+    }
+
+    /// Does what there is to do and can be done now. Stops early where [`TestApp::crash_worker_at`] says so.
+    pub async fn run_actions_to_end(&self) {
+        self.worker().run_until_idle().await;
+    }
+
+    /// Does what there is to do, moving the clock by a second whenever an action waits to be tried again.
+    ///
+    /// Panics when an action is still in progress after two minutes of that.
+    pub async fn run_actions_to_end_in_time(&self) {
+        for _ in 0..120 {
+            self.run_actions_to_end().await;
+            if self.backlog().await == 0 {
+                return;
+            }
+            self.clock.advance(std::time::Duration::from_secs(1));
+        }
+        panic!("an action is still in progress after two minutes");
+    }
+
+    /// How many actions are in progress.
+    pub async fn backlog(&self) -> u64 {
+        self.store().read(|tx: &mut dyn Tx| actions::action_backlog(tx)).await.expect("the store can be read")
+    }
+
+    /// A worker that knows of the crash that was ordered.
+    pub fn worker(&self) -> Worker {
+        Worker::watched(self.control().clone(), self.trap.clone())
+    }
+
+    /// Makes the worker drop dead the next time it is at `point` of `step` of an action of this kind; once.
+    ///
+    /// Its actions stay leased, as after a kill: [`TestApp::restart`] frees them, and so does time.
+    pub fn crash_worker_at(&self, kind: &str, step: &str, point: Point) {
+        self.trap.set(kind, step, point);
+    }
+
+    /// Whether the crash that was ordered has happened.
+    pub fn worker_has_crashed(&self) -> bool {
+        self.trap.is_sprung()
+    }
+
+    /// The simulator: its machines, faults and delays.
+    pub fn sim(&self) -> &SimEngine {
+        &self.running.sim
+    }
+
+    /// The clock, to be moved.
+    pub fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// What the clock shows.
+    pub fn now(&self) -> Timestamp {
+        dewpoint_clock::Clock::now(&*self.clock)
+    }
+
+    /// The control plane.
+    pub fn control(&self) -> &Control {
+        &self.running.control
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        self.running.control.store()
+    }
+
+    pub(crate) fn edge(&self) -> &Edge {
+        &self.running.edge
+    }
+}

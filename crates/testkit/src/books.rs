@@ -1,0 +1,128 @@
+//! Whether what Dewpoint says, what its tables hold and what its engine has are one and the same. Looks into the tables
+//! behind the product's back, with SQL of its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dewpoint_api::{DropletId, DropletStatus};
+use dewpoint_engine::{Engine as _, MachineId, PowerState};
+use dewpoint_store::{DropletRecord, Error as StoreError, Tx, droplets};
+
+use crate::TestApp;
+
+/// A position of a pool and the Droplet that holds it.
+type Held = (String, u64, Option<u64>);
+
+impl TestApp {
+    /// Every Droplet there is, whoever owns it.
+    pub async fn droplet_records(&self) -> Vec<DropletRecord> {
+        let all = self.store().read(|tx: &mut dyn Tx| droplets::droplet_page_of_all(tx, DropletId(0), u32::MAX)).await;
+        all.expect("the store can be read")
+    }
+
+    /// The numbers of the machines the engine has.
+    pub async fn machines(&self) -> Vec<u64> {
+        self.sim().machines().await.expect("the simulator answers").into_iter().map(|machine| machine.0).collect()
+    }
+
+    /// Which of them run.
+    pub async fn running_machines(&self) -> Vec<u64> {
+        let mut running = Vec::new();
+        for id in self.machines().await {
+            let observed = self.sim().observe(MachineId(id)).await.expect("the simulator answers");
+            if observed.is_some_and(|observed| observed.power == PowerState::On) {
+                running.push(id);
+            }
+        }
+        running
+    }
+
+    /// Every address that is held, by pool and position, with the Droplet that holds it.
+    pub async fn addresses(&self) -> Vec<Held> {
+        let sql = "SELECT pool, position, droplet_id FROM addresses ORDER BY pool, position";
+        let all = self
+            .store()
+            .read(move |tx: &mut dyn Tx| tx.query_all(sql, &[], |row| Ok((row.next()?, row.next()?, row.next()?))));
+        all.await.expect("the store can be read")
+    }
+
+    /// How many rows a table has.
+    pub async fn rows(&self, table: &'static str) -> u64 {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        let count = self.store().read(move |tx: &mut dyn Tx| tx.query_one(&sql, &[], |row| row.next::<u64>()));
+        count.await.expect("the store can be read")
+    }
+
+    /// Panics unless Droplets, machines, addresses, locks and counts agree. For when no action is in progress.
+    ///
+    /// Each Droplet has its machine, running exactly when it is `active`, and holds its own addresses; nothing else does.
+    pub async fn books_balance(&self) {
+        assert_eq!(self.backlog().await, 0, "an action is in progress");
+        let records = self.droplet_records().await;
+        let ids: Vec<u64> = records.iter().map(|record| record.id.0).collect();
+        assert_eq!(self.machines().await, ids, "machines and Droplets");
+
+        let active = records.iter().filter(|record| record.status == DropletStatus::Active);
+        let active: Vec<u64> = active.map(|record| record.id.0).collect();
+        assert_eq!(self.running_machines().await, active, "running machines and active Droplets");
+        assert!(records.iter().all(|record| record.running_action.is_none()), "a Droplet is locked by nothing");
+        assert!(records.iter().all(|record| record.status != DropletStatus::New), "a Droplet is left half made");
+
+        let mut held: BTreeMap<u64, usize> = BTreeMap::new();
+        for (pool, position, droplet) in self.addresses().await {
+            // Without a holder it is banned on this host, and nobody's.
+            if let Some(droplet) = droplet {
+                assert!(ids.contains(&droplet), "{pool} {position} is held by {droplet}, which is gone");
+                *held.entry(droplet).or_default() += 1;
+            }
+        }
+        let (mut publics, mut privates) = (BTreeSet::new(), BTreeSet::new());
+        for record in &records {
+            assert_eq!(held.get(&record.id.0), Some(&(1 + usize::from(record.public_networking))), "{record:?}");
+            assert_eq!(record.public_v4.is_some(), record.public_networking);
+            assert!(privates.insert((record.vpc, record.private_v4)), "{} has another's address", record.id);
+            assert!(
+                record.public_v4.is_none_or(|address| publics.insert(address)),
+                "{} has another's address",
+                record.id
+            );
+        }
+        self.nothing_dangles(&records).await;
+    }
+
+    /// Whether rows that belong to Droplets belong to Droplets there are, and the maintained counts are true.
+    async fn nothing_dangles(&self, records: &[DropletRecord]) {
+        let dangling = [
+            ("seeds", "SELECT COUNT(*) FROM droplet_seeds WHERE droplet_id NOT IN (SELECT id FROM droplets)"),
+            (
+                "tags",
+                "SELECT COUNT(*) FROM tag_resources WHERE resource_type = 'droplet' AND resource_number NOT IN (SELECT id FROM droplets)",
+            ),
+            (
+                "unknown tags",
+                "SELECT COUNT(*) FROM tag_resources r WHERE NOT EXISTS (SELECT 1 FROM tags t WHERE t.account_id = r.account_id AND t.name = r.tag)",
+            ),
+            (
+                "attachments",
+                "SELECT COUNT(*) FROM volumes WHERE droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)",
+            ),
+            ("VPCs", "SELECT COUNT(*) FROM droplets WHERE vpc_id NOT IN (SELECT id FROM vpcs)"),
+        ];
+        for (what, sql) in dangling {
+            let count = self.store().read(move |tx: &mut dyn Tx| tx.query_one(sql, &[], |row| row.next::<u64>()));
+            assert_eq!(count.await.expect("the store can be read"), 0, "{what} dangle");
+        }
+        let sql = "SELECT list, bucket, count FROM list_counts WHERE count <> 0";
+        let counts = self.store().read(move |tx: &mut dyn Tx| {
+            tx.query_all(sql, &[], |row| {
+                Ok::<_, StoreError>((row.next::<String>()?, row.next::<i64>()?, row.next::<i64>()?))
+            })
+        });
+        let (mut totals, mut buckets) = (BTreeMap::<String, i64>::new(), BTreeMap::<String, i64>::new());
+        for (list, bucket, count) in counts.await.expect("the store can be read") {
+            *(if bucket < 0 { &mut totals } else { &mut buckets }).entry(list).or_default() += count;
+        }
+        assert_eq!(totals, buckets, "totals and buckets of the counted lists");
+        let of_droplets = totals.iter().filter(|(list, _)| list.starts_with("droplets:") || list.starts_with("gpus:"));
+        assert_eq!(of_droplets.map(|(_, count)| *count).sum::<i64>(), records.len() as i64, "counted Droplets");
+    }
+}

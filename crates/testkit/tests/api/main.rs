@@ -1,0 +1,42 @@
+//! The whole API as it is served, through the front door: real router, fresh files, the simulator, a clock that stands still.
+//! A file a subject; names of rules (CRE-1, ERR-8, …) are those of the behaviour contract.
+
+mod create;
+mod create_options;
+mod create_places;
+mod create_refused;
+
+use serde_json::{Value, json};
+
+/// `base` with the members of `changes` put over it; a null removes one.
+fn with(mut base: Value, changes: Value) -> Value {
+    let members = changes.as_object().expect("an object").clone();
+    for (name, value) in members {
+        match value {
+            Value::Null => base.as_object_mut().expect("an object").remove(&name),
+            value => base.as_object_mut().expect("an object").insert(name, value),
+        };
+    }
+    base
+}
+
+/// The body of an ordinary create with changes.
+fn droplet(changes: Value) -> Value {
+    with(dewpoint_testkit::droplet_body("web-1"), changes)
+}
+
+/// The member `name` of each object of a list.
+fn each<'v>(list: &'v Value, name: &str) -> Vec<&'v Value> {
+    list.as_array().unwrap_or_else(|| panic!("no list: {list}")).iter().map(|one| &one[name]).collect()
+}
+
+/// The numbers of the objects of a list.
+fn ids(list: &Value) -> Vec<u64> {
+    each(list, "id").into_iter().map(|id| id.as_u64().expect("a number")).collect()
+}
+
+/// The body that tags or untags Droplets.
+fn resources(droplets: &[u64]) -> Value {
+    let each = droplets.iter().map(|id| json!({ "resource_id": id.to_string(), "resource_type": "droplet" }));
+    json!({ "resources": each.collect::<Vec<_>>() })
+}
