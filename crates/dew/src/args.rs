@@ -18,6 +18,10 @@ pub(crate) enum Command {
     /// Run the server.
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Box<ServeArgs>),
+    /// Build, add and list this host's base images.
+    Image(crate::commands::image::ImageArgs),
+    /// Say what this host can do, and what to change where it cannot.
+    Doctor(crate::commands::doctor::DoctorArgs),
     /// Everything the design has and this version does not.
     #[command(external_subcommand)]
     NotYet(Vec<String>),

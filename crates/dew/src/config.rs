@@ -75,6 +75,8 @@ pub(crate) struct NetworkFile {
     pub(crate) forward_ports: Vec<u16>,
     /// QEMU: whether guests reach anything outside; they then also reach this host's loopback.
     pub(crate) guest_egress: bool,
+    /// QEMU: the user it runs as when the server is root.
+    pub(crate) qemu_user: Option<String>,
 }
 
 /// `[catalogue]`: a file of the built-in catalogue's form.
@@ -105,8 +107,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         None => default_data_dir()?,
     };
     let data_dir = std::path::absolute(&data_dir).with_context(|| format!("--data-dir {}", data_dir.display()))?;
-    let image_dir = args.image_dir.or(file.image_dir).unwrap_or_else(|| data_dir.join("images"));
-    let image_dir = std::path::absolute(&image_dir).with_context(|| format!("--image-dir {}", image_dir.display()))?;
+    let image_dir = image_dir(Some(data_dir.clone()), args.image_dir.or(file.image_dir))?;
     let public_url = match args.public_url.or(file.public_url) {
         Some(text) => Some(PublicUrl::parse(&text).context("--public-url")?),
         None => None,
@@ -129,6 +130,16 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         catalogue: catalogue(&file.catalogue, &beside)?,
         network: file.network,
     })
+}
+
+/// The image directory that host commands work on, by the same rules as the server's.
+pub(crate) fn image_dir(data_dir: Option<PathBuf>, image_dir: Option<PathBuf>) -> Result<PathBuf> {
+    let dir = match (image_dir, data_dir) {
+        (Some(dir), _) => dir,
+        (None, Some(data_dir)) => data_dir.join("images"),
+        (None, None) => default_data_dir()?.join("images"),
+    };
+    std::path::absolute(&dir).with_context(|| format!("--image-dir {}", dir.display()))
 }
 
 fn read(path: &Path) -> Result<ConfigFile> {

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let result = match args.command {
         Command::Serve(serve) => commands::serve::run(*serve),
+        Command::Image(image) => commands::image::run(image),
+        Command::Doctor(doctor) => commands::doctor::run(doctor),
         Command::NotYet(words) => Err(NotYet(words.first().cloned().unwrap_or_default()).into()),
     };
     match result {

@@ -1,4 +1,6 @@
 //! A file a command.
 
 pub(crate) mod data_dir;
+pub(crate) mod doctor;
+pub(crate) mod image;
 pub(crate) mod serve;

@@ -13,7 +13,11 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use dewpoint_clock::{Clock, SystemClock};
 use dewpoint_control::{Control, Parts, actions::Worker};
-use dewpoint_engine::{Engine, sim::SimEngine};
+use dewpoint_engine::{
+    Engine,
+    qemu::{QemuConfig, QemuEngine},
+    sim::SimEngine,
+};
 use dewpoint_server::{App, Probes, Sample, ServerConfig};
 use dewpoint_store::{Dialect, Store};
 use tokio::{
@@ -63,7 +67,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<()> {
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(&settings, data_dir)?;
-    let engine = open_engine(&settings, data_dir, &clock)?;
+    let engine = open_engine(&settings, data_dir, &clock).await?;
     let Settings { listen, fixtures, limits, public_url, control: config, catalogue, .. } = settings;
     let parts = Parts { store: store.clone(), engine, clock, catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
@@ -115,12 +119,29 @@ fn open_server_store(_: &str) -> Result<Store> {
     bail!("this dew was built without the feature `postgres`, which --database-url needs")
 }
 
-fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Engine>> {
+async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Engine>> {
+    let sim =
+        || -> Result<Arc<dyn Engine>> { Ok(Arc::new(SimEngine::open(&data_dir.join("sim.db"), Arc::clone(clock))?)) };
+    let qemu = || async {
+        let mut config = QemuConfig::new(&settings.data_dir, &settings.image_dir, Arc::clone(clock));
+        config.extra_forward_ports.clone_from(&settings.network.forward_ports);
+        config.guest_egress = settings.network.guest_egress;
+        config.qemu_user.clone_from(&settings.network.qemu_user);
+        QemuEngine::open(config).await
+    };
     match settings.engine {
-        EngineName::Sim | EngineName::Auto => {
-            Ok(Arc::new(SimEngine::open(&data_dir.join("sim.db"), Arc::clone(clock))?))
-        }
-        EngineName::Qemu => bail!(crate::NotYet("--engine qemu".to_owned())),
+        EngineName::Sim => sim(),
+        EngineName::Qemu => Ok(Arc::new(qemu().await.context("QEMU cannot be used; `dew doctor` says more")?)),
+        EngineName::Auto => match qemu().await {
+            Ok(engine) => {
+                tracing::info!("Engine qemu: it can run a guest here. --engine sim takes the simulator");
+                Ok(Arc::new(engine))
+            }
+            Err(error) => {
+                tracing::warn!("Engine sim: Droplets are simulated, since QEMU cannot be used here ({error})");
+                sim()
+            }
+        },
         EngineName::Incus => bail!(crate::NotYet("--engine incus".to_owned())),
     }
 }

@@ -84,9 +84,7 @@ pub(super) async fn choose(wanted: Option<Accelerator>, rom: &Path, user: Option
         return tcg("this host has no /dev/kvm".to_owned());
     }
     match run_probe(Accelerator::Kvm, rom, user).await {
-        Ok(()) => {
-            Acceleration { accelerator: Accelerator::Kvm, reason: "a probe guest ran under KVM".to_owned() }
-        }
+        Ok(()) => Acceleration { accelerator: Accelerator::Kvm, reason: "a probe guest ran under KVM".to_owned() },
         Err(reason) => tcg(format!("a probe guest did not run under KVM: {reason}")),
     }
 }

@@ -1,0 +1,78 @@
+//! `dew doctor`: what this host can do, and what to change where it cannot.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Result;
+use clap::Args;
+use dewpoint_clock::SystemClock;
+use dewpoint_engine::{
+    Engine as _,
+    qemu::{QemuConfig, QemuEngine, images},
+};
+
+use crate::config::image_dir;
+
+/// Flags of `dew doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Where everything is kept [default: /var/lib/dewpoint for root, ~/.local/share/dewpoint otherwise]
+    #[arg(long, env = "DEW_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where base images are [default: DATA_DIR/images]
+    #[arg(long, env = "DEW_IMAGE_DIR", value_name = "DIR")]
+    image_dir: Option<PathBuf>,
+}
+
+/// Says what works and what does not; fails when QEMU cannot run a guest here.
+pub(crate) fn run(args: DoctorArgs) -> Result<()> {
+    let dir = image_dir(args.data_dir, args.image_dir)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut out = io::stdout().lock();
+    // The probe runs in a directory of its own, so that a running server's machines are not touched.
+    let scratch = tempfile::Builder::new().prefix("dew-doctor-").tempdir()?;
+    open_to_others(scratch.path())?;
+    let found = runtime.block_on(async {
+        let engine = QemuEngine::open(QemuConfig::new(scratch.path(), &dir, Arc::new(SystemClock))).await?;
+        let hosts = engine.hosts().await?;
+        Ok::<_, dewpoint_engine::Error>((engine.version().to_owned(), engine.acceleration().await, hosts))
+    });
+    let works = match &found {
+        Ok((version, acceleration, hosts)) => {
+            writeln!(out, "qemu     ok      {version}")?;
+            writeln!(out, "speed    {:<7} {}", acceleration.accelerator.to_string(), acceleration.reason)?;
+            for host in hosts {
+                writeln!(
+                    out,
+                    "host     {:<7} {} processors, {} MiB of memory",
+                    host.name, host.vcpus, host.memory_mib
+                )?;
+            }
+            true
+        }
+        Err(error) => {
+            writeln!(out, "qemu     no      {error}")?;
+            writeln!(out, "         hint: apt-get install {}", images::PACKAGES_TO_RUN.join(" "))?;
+            false
+        }
+    };
+    let images = images::list(&dir).unwrap_or_default();
+    match images.is_empty() {
+        true => writeln!(out, "images   none    in {}; `dew image build micro-x64` makes one", dir.display())?,
+        false => {
+            let names: Vec<&str> = images.iter().map(|image| image.slug.as_str()).collect();
+            writeln!(out, "images   {:<7} {} in {}", names.len(), names.join(", "), dir.display())?;
+        }
+    }
+    writeln!(out, "engine   {}", if works { "`dew serve` takes qemu" } else { "`dew serve` takes sim" })?;
+    if works { Ok(()) } else { anyhow::bail!("QEMU cannot run a guest on this host") }
+}
+
+/// Lets QEMU's own user walk into the directory.
+fn open_to_others(dir: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    Ok(std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711))?)
+}
