@@ -39,8 +39,6 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     start_logging()?;
     let settings = settings(args)?;
-    // What this process makes is for its own user, unless it says otherwise.
-    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let data_dir = DataDir::open(&settings.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(serve(settings, &data_dir))

@@ -1,6 +1,6 @@
 //! The simulator's file: one thread, one table, one commit for all calls that wait.
 
-use std::{path::Path, sync::mpsc, thread};
+use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::mpsc, thread};
 
 use dewpoint_clock::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -18,6 +18,13 @@ pub(super) struct Machines {
 
 impl Machines {
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        // What a machine is made from has keys and user data in it; SQLite gives its log the mode of its file.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| Error::host("make the simulator's file", error))?;
         let connection = connect(path).map_err(|error| Error::host("open the simulator's file", error))?;
         let (calls, waiting) = mpsc::channel();
         thread::Builder::new()
