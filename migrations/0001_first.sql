@@ -1,12 +1,13 @@
--- Times are milliseconds since the Unix epoch, JSON is TEXT, ids of ours come from `counters`.
+-- Times are milliseconds since the Unix epoch, JSON is TEXT, ids of ours come from `counters`. A `clustered` table is stored in
+-- the order of its primary key, without a second tree, where the database can.
 
 -- The last number handed out, per sequence and per address pool.
-CREATE TABLE counters (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL);
+CREATE TABLE counters (name TEXT NOT NULL PRIMARY KEY, value BIGINT NOT NULL) {clustered};
 
 -- How many rows a paged list has, in buckets of 1024 ids: totals and deep pages are read from here.
 CREATE TABLE list_counts (
     list TEXT NOT NULL, bucket BIGINT NOT NULL, count BIGINT NOT NULL, PRIMARY KEY (list, bucket)
-);
+) {clustered};
 
 CREATE TABLE accounts (
     id {id},
@@ -58,7 +59,7 @@ CREATE TABLE droplet_seeds (droplet_id {id}, ssh_keys TEXT NOT NULL, user_data T
 -- Who holds which address of which pool; `position` counts from the pool's first address.
 CREATE TABLE addresses (
     pool TEXT NOT NULL, position BIGINT NOT NULL, droplet_id BIGINT, PRIMARY KEY (pool, position)
-);
+) {clustered};
 CREATE INDEX addresses_by_droplet ON addresses (droplet_id);
 
 -- An action is the durable job: what to do, how far it is, who is at it until when, and how it went.
@@ -74,14 +75,14 @@ CREATE INDEX actions_waiting ON actions (leased_until, id) WHERE status = 'in-pr
 
 CREATE TABLE tags (
     account_id BIGINT NOT NULL, name_folded TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (account_id, name_folded)
-);
+) {clustered};
 
 -- `resource_number` is the id of a resource that is numbered, for joins and order; 0 for the others.
 CREATE TABLE tag_resources (
     account_id BIGINT NOT NULL, tag TEXT NOT NULL, resource_type TEXT NOT NULL, resource_id TEXT NOT NULL,
     resource_number BIGINT NOT NULL, tagged_at BIGINT NOT NULL,
     PRIMARY KEY (account_id, tag, resource_type, resource_number, resource_id)
-);
+) {clustered};
 CREATE INDEX tag_resources_by_resource ON tag_resources (resource_type, resource_number, resource_id);
 
 CREATE TABLE volumes (

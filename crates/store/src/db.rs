@@ -25,6 +25,14 @@ impl Dialect {
         }
     }
 
+    /// How a table is told to be its own index; PostgreSQL's tables never are.
+    pub(crate) fn clustered(self) -> &'static str {
+        match self {
+            Self::Sqlite => "WITHOUT ROWID",
+            Self::Postgres => "",
+        }
+    }
+
     /// The type of a whole-number primary key; SQLite's own spelling makes the table itself the index.
     pub(crate) fn id_type(self) -> &'static str {
         match self {

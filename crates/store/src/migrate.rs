@@ -2,7 +2,8 @@
 
 use crate::{Error, db::Tx};
 
-/// `(number, name, text)`, in order. `{id}` in a text is the database's whole-number primary key.
+/// `(number, name, text)`, in order. `{id}` in a text is the database's whole-number primary key, `{clustered}` how a
+/// table is kept in the order of its key.
 const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
 
 /// The newest schema this program knows.
@@ -30,7 +31,7 @@ pub(crate) fn run<B>(
         let found = tx.query_one("SELECT COALESCE(MAX(number), 0) FROM migrations", &[], |row| row.next::<i64>())?;
         check(found)?;
         for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
-            let text = text.replace("{id}", tx.dialect().id_type()).replace(" TEXT", tx.dialect().text_type());
+            let text = text.replace("{id}", tx.dialect().id_type()).replace("{clustered}", tx.dialect().clustered()).replace(" TEXT", tx.dialect().text_type());
             for statement in statements(&text) {
                 tx.execute(&statement, &[])?;
             }
