@@ -1,0 +1,271 @@
+"""Bodies of every served operation against the public OpenAPI description.
+
+The description is not part of this project. DEW_OPENAPI names a copy of it; without one these tests are skipped and say so.
+Which operations are served is asked of the server (`/dew/v1/openapi.json`), so that a new one without a visit here fails.
+"""
+
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft4Validator, FormatChecker
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+
+from harness import (
+    DOCUMENTED_IMAGE, DOCUMENTED_KEY, DOCUMENTED_SIZE, DOCUMENTED_VPC, GPU_IMAGE, GPU_SIZE, finish, fresh_name,
+    fresh_public_key,
+)
+
+DESCRIPTION = os.environ.get("DEW_OPENAPI", "")
+if not Path(DESCRIPTION).is_file():
+    why = f"{DESCRIPTION} is no file" if DESCRIPTION else "DEW_OPENAPI is not set"
+    pytest.skip(f"bodies are not checked against the public OpenAPI description: {why}", allow_module_level=True)
+
+# Where an answer differs from the description on purpose: operation and place in the body, and the rule that says so.
+# An entry that nothing needs any more fails the test.
+DEVIATIONS = {
+    ("droplets_get", "$.droplet.networks.v4[*].gateway"): "DRO-3: null for a private network, which the text says too",
+    ("droplets_list", "$.droplets[*].networks.v4[*].gateway"): "DRO-3: the same",
+}
+
+FORMATS = FormatChecker(["uuid", "ipv4", "ipv6", "email"])
+
+
+@FORMATS.checks("date-time", raises=ValueError)
+def is_date_time(text):
+    return not isinstance(text, str) or datetime.fromisoformat(text.replace("Z", "+00:00")) is not None
+
+
+class Description:
+    """The public description, as JSON Schemas of what each operation answers."""
+
+    def __init__(self, path):
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        self.document = as_json_schema(yaml.load(Path(path).read_text(encoding="utf-8"), loader))
+        self.registry = Registry().with_resource("openapi", Resource(self.document, DRAFT4))
+        self.operations = []
+        for path, item in self.document["paths"].items():
+            pattern = re.compile(re.sub(r"\\{[^/]+\\}", "[^/]+", re.escape(path)))
+            for method, operation in item.items():
+                if method in ("get", "post", "put", "patch", "delete"):
+                    # Longer texts first: `/v2/droplets/actions` is not a Droplet of that number.
+                    self.operations.append((path.count("{"), pattern, method.upper(), operation))
+        self.operations.sort(key=lambda operation: operation[0])
+
+    def operation(self, request):
+        for _, pattern, method, operation in self.operations:
+            if method == request.method and pattern.fullmatch(request.url.path):
+                return operation
+        return None
+
+    def faults(self, operation, answer):
+        """What the description has against an answer: `(place, complaint)` each."""
+        responses = operation["responses"]
+        response = responses.get(str(answer.status_code)) or responses.get("default")
+        if response is None:
+            yield "$", f"{answer.status_code} is not among the answers described"
+            return
+        if "$ref" in response:
+            response = self.document["components"]["responses"][response["$ref"].rpartition("/")[2]]
+        content = response.get("content", {})
+        if not content:
+            if answer.content:
+                yield "$", "has a body, and none is described"
+            return
+        schema = content["application/json"]["schema"]
+        validator = Draft4Validator(based(schema), registry=self.registry, format_checker=FORMATS)
+        for error in validator.iter_errors(answer.json()):
+            yield from explained(error)
+
+
+def explained(error):
+    """An error's place and text; of alternatives, the complaints of the one that came closest."""
+    if error.validator in ("anyOf", "oneOf") and error.context:
+        closest = {}
+        for inner in error.context:
+            closest.setdefault(inner.schema_path[0], []).append(inner)
+        for inner in min(closest.values(), key=len):
+            yield from explained(inner)
+        return
+    yield re.sub(r"\[\d+\]", "[*]", error.json_path), error.message[:300]
+
+
+def based(schema):
+    """The schema with its references leading into the whole document."""
+    if isinstance(schema, dict):
+        return {name: f"openapi{part}" if name == "$ref" else based(part) for name, part in schema.items()}
+    return [based(part) for part in schema] if isinstance(schema, list) else schema
+
+
+def as_json_schema(part):
+    """OpenAPI 3.0's `nullable` in words that JSON Schema knows."""
+    if isinstance(part, list):
+        return [as_json_schema(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    converted = {str(name): as_json_schema(one) for name, one in part.items()}
+    if converted.pop("nullable", None) is True:
+        return {"anyOf": [{"type": "null"}, converted]}
+    return converted
+
+
+class Judge:
+    """Listens to an HTTP client and holds each answer against the description."""
+
+    def __init__(self, description):
+        self.description = description
+        self.succeeded = set()
+        self.faults = []
+
+    def __call__(self, answer):
+        operation = self.description.operation(answer.request)
+        if operation is None:
+            return
+        answer.read()
+        name = operation["operationId"]
+        if answer.is_success:
+            self.succeeded.add(name)
+        self.faults += [(name, *fault) for fault in self.description.faults(operation, answer)]
+
+
+def tour(http):
+    """Calls every served operation at least once, in ways that fill what bodies can hold; then the usual refusals."""
+    body = {"region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}
+    tag = fresh_name("tour")
+
+    http.get("/v2/account")
+    key = http.post("/v2/account/keys", json={"name": "k", "public_key": fresh_public_key()}).json()["ssh_key"]
+    http.get("/v2/account/keys")
+    http.put(f"/v2/account/keys/{key['id']}", json={"name": "other"})
+    http.get(f"/v2/account/keys/{key['fingerprint']}")
+    for path in ("regions", "sizes", "images", "vpcs", "tags", "actions", "volumes", "droplets"):
+        http.get(f"/v2/{path}?per_page=200")
+        http.get(f"/v2/{path}?per_page=1")
+        http.get(f"/v2/{path}?per_page=1&page=2")
+        http.get(f"/v2/{path}?page=0")
+    http.get(f"/v2/images/{DOCUMENTED_IMAGE}")
+    http.get(f"/v2/vpcs/{DOCUMENTED_VPC}")
+
+    name = fresh_name("volume")
+    volume = {"name": name, "region": "nyc3", "size_gigabytes": 1, "filesystem_type": "ext4", "tags": [tag]}
+    volume = http.post("/v2/volumes", json=volume).json()["volume"]
+    http.get(f"/v2/volumes/{volume['id']}")
+    created = http.post("/v2/droplets", json=body | {
+        "name": fresh_name("tour"), "ssh_keys": [key["id"], DOCUMENTED_KEY[1]], "tags": [tag], "volumes": [volume["id"]],
+        "backups": True, "ipv6": True, "monitoring": True, "user_data": "#!/bin/sh\n", "vpc_uuid": DOCUMENTED_VPC,
+    }).json()
+    droplet = created["droplet"]["id"]
+    http.get(f"/v2/droplets/{droplet}")
+    http.get(f"/v2/actions/{created['links']['actions'][0]['id']}")
+    finish(http, created["links"]["actions"][0]["id"])
+    many = http.post("/v2/droplets", json=body | {"names": [fresh_name("tour"), fresh_name("tour")], "tags": [tag]}).json()
+    gpu = {"name": fresh_name("tour"), "region": "nyc2", "size": GPU_SIZE, "image": GPU_IMAGE, "tags": [tag]}
+    gpu = http.post("/v2/droplets", json=gpu).json()
+    for action in many["links"]["actions"] + gpu["links"]["actions"]:
+        finish(http, action["id"])
+
+    http.get(f"/v2/droplets/{droplet}")
+    http.get("/v2/droplets?type=gpus")
+    http.get("/v2/droplets", params={"tag_name": tag, "per_page": 2})
+    http.get(f"/v2/droplets/{droplet}/backups/policy")
+    http.get(f"/v2/droplets/{many['droplets'][0]['id']}/backups/policy")
+    http.get("/v2/droplets/backups/policies")
+    http.get("/v2/droplets/backups/supported_policies")
+    for kind in ("power_off", "power_on", "reboot", "power_cycle", "shutdown"):
+        action = http.post(f"/v2/droplets/{droplet}/actions", json={"type": kind}).json()["action"]["id"]
+        http.get(f"/v2/droplets/{droplet}/actions/{action}")
+        finish(http, action)
+        http.get(f"/v2/droplets/{droplet}/actions/{action}")
+    rename = http.post(f"/v2/droplets/{droplet}/actions", json={"type": "rename", "name": "renamed"}).json()
+    finish(http, rename["action"]["id"])
+    http.get(f"/v2/droplets/{droplet}/actions")
+    by_tag = http.post("/v2/droplets/actions", params={"tag_name": tag}, json={"type": "power_cycle"}).json()
+    for action in by_tag["actions"]:
+        finish(http, action["id"])
+
+    http.post("/v2/tags", json={"name": f"{tag}-2"})
+    resources = {"resources": [
+        {"resource_id": str(droplet), "resource_type": "droplet"},
+        {"resource_id": volume["id"], "resource_type": "volume"},
+    ]}
+    http.post(f"/v2/tags/{tag}-2/resources", json=resources)
+    http.get(f"/v2/tags/{tag}-2")
+    http.request("DELETE", f"/v2/tags/{tag}-2/resources", json=resources)
+    http.get(f"/v2/tags/{tag}-2")
+
+    refusals(http, droplet, volume, body)
+
+    http.delete(f"/v2/droplets/{droplet}")
+    http.delete("/v2/droplets", params={"tag_name": tag})
+    http.delete("/v2/volumes", params={"name": name, "region": "nyc3"})
+    other = http.post("/v2/volumes", json={"name": name, "region": "nyc3", "size_gigabytes": 1}).json()["volume"]["id"]
+    http.delete(f"/v2/volumes/{other}")
+    http.delete(f"/v2/tags/{tag}")
+    http.delete(f"/v2/tags/{tag}-2")
+    http.delete(f"/v2/account/keys/{key['id']}")
+
+
+def refusals(http, droplet, volume, body):
+    http.post("/v2/droplets", json=body | {"name": "two words"})
+    http.post("/v2/droplets", content=b"{")
+    http.get("/v2/droplets/1")
+    http.get("/v2/droplets/1", headers={"Authorization": "Bearer nobody"})
+    http.post(f"/v2/droplets/{droplet}/actions", json={"type": "explode"})
+    http.post("/v2/volumes", json={"name": volume["name"], "region": "nyc3", "size_gigabytes": 1})
+    http.delete(f"/v2/volumes/{volume['id']}")
+    http.post("/v2/tags", json={"name": "a b"})
+    http.get("/v2/tags/none-of-that-name")
+    http.post("/v2/account/keys", json={"name": "none", "public_key": "none"})
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return Judge(Description(DESCRIPTION))
+
+
+@pytest.fixture
+def toured(judge, http):
+    if not judge.succeeded:
+        http.event_hooks = {"response": [judge]}
+        tour(http)
+        http.event_hooks = {}
+    return judge
+
+
+def test_every_served_operation_of_the_description_is_visited(toured, http):
+    paths = http.get("/dew/v1/openapi.json").json()["paths"]
+    served = {operation["operationId"] for path, item in paths.items() if path.startswith("/v2/")
+              for operation in item.values() if isinstance(operation, dict)}
+    assert served, "the server names what it serves"
+    assert served - toured.succeeded == set()
+
+
+def test_every_body_is_as_described_but_for_the_known_deviations(toured):
+    unexpected, used = [], set()
+    for operation, place, complaint in toured.faults:
+        if (operation, place) in DEVIATIONS:
+            used.add((operation, place))
+        else:
+            unexpected.append(f"{operation} {place}: {complaint}")
+    assert not unexpected, "\n".join(sorted(set(unexpected)))
+    assert set(DEVIATIONS) <= used, f"nothing deviates any more: {set(DEVIATIONS) - used}"
+
+
+def test_the_judge_sees_what_is_wrong(judge, url):
+    def faults(method, path, status, body):
+        request = httpx.Request(method, f"{url}{path}")
+        answer = httpx.Response(status, json=body, request=request)
+        return {place for place, _ in judge.description.faults(judge.description.operation(request), answer)}
+
+    assert faults("GET", "/v2/tags/a", 200, {"tag": {"name": "a b"}}) == {"$.tag.name"}
+    assert faults("GET", "/v2/actions/1", 200, {"action": {"status": "done", "started_at": "now", "id": "1"}}) == {
+        "$.action.status", "$.action.started_at", "$.action.id",
+    }
+    assert faults("GET", "/v2/droplets", 200, {"droplets": [{}], "links": {}}) >= {"$", "$.droplets[*]"}
+    assert faults("GET", "/v2/droplets/1", 404, {"id": "not_found"}) == {"$"}
+    assert faults("DELETE", "/v2/droplets/1", 204, {}) == {"$"}
