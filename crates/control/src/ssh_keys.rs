@@ -21,7 +21,7 @@ pub fn fingerprint(public_key: &str) -> Option<String> {
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     // A key has at least one field after its type.
     let fits = known
-        && public_key.lines().count() == 1
+        && !public_key.chars().any(|c| c.is_control() && c != '\t')
         && rest.get(..length) == Some(kind.as_bytes())
         && rest.len() > length + 4;
     let bytes: Vec<String> = Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -1,7 +1,7 @@
 //! Tags and what they are put on.
 
 use dewpoint_api::{AccountId, DropletId, PageRequest, Scope, TagName, TagResource, VolumeId};
-use dewpoint_store::{Page, Tx, tags, tags::TagUse, tags::Tagged, volumes};
+use dewpoint_store::{Page, Tx, droplets, tags, tags::TagUse, tags::Tagged, volumes};
 
 use crate::{Control, Error, Grant, window};
 
@@ -19,23 +19,43 @@ fn tag_view(tx: &mut dyn Tx, account: AccountId, name: TagName) -> Result<TagVie
     Ok(TagView { name, uses })
 }
 
-/// Whether the resource is there for `account`, and what tagging it needs: 404 otherwise (TAG-3).
-fn resolve(tx: &mut dyn Tx, account: AccountId, resource: &TagResource) -> Result<(Tagged, Scope), Error> {
+/// A kind of resource that can carry tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Droplet,
+    Volume,
+    /// One of which there are none yet.
+    Absent,
+}
+
+/// The kind a request names, and what changing the tags of such a resource needs beside the right to tag (AUTH-5).
+fn kind_of(resource: &TagResource) -> Result<(Kind, Option<Scope>), Error> {
     match resource.resource_type.as_str() {
-        "droplet" => {
-            let id: DropletId = resource.resource_id.parse().map_err(|_| Error::NotFound)?;
-            dewpoint_store::droplets::droplet_get(tx, account, id)?.ok_or(Error::NotFound)?;
-            Ok((Tagged::droplet(id), Scope::DropletUpdate))
-        }
-        "volume" => {
-            let id: VolumeId = resource.resource_id.parse().map_err(|_| Error::NotFound)?;
-            volumes::volume_get(tx, account, id)?.ok_or(Error::NotFound)?;
-            Ok((Tagged::volume(id), Scope::BlockStorageUpdate))
-        }
-        "image" | "volume_snapshot" | "database" => Err(Error::NotFound),
+        "droplet" => Ok((Kind::Droplet, Some(Scope::DropletUpdate))),
+        "volume" => Ok((Kind::Volume, Some(Scope::BlockStorageUpdate))),
+        "image" => Ok((Kind::Absent, Some(Scope::ImageUpdate))),
+        "volume_snapshot" => Ok((Kind::Absent, Some(Scope::BlockStorageSnapshotUpdate))),
+        "database" => Ok((Kind::Absent, None)),
         other => Err(Error::invalid(format!(
             "resource_type {other:?} cannot be tagged: it must be droplet, image, volume, volume_snapshot or database."
         ))),
+    }
+}
+
+/// The resource, if it is there for `account`: 404 otherwise (TAG-3).
+fn resolve(tx: &mut dyn Tx, account: AccountId, kind: Kind, id: &str) -> Result<Tagged, Error> {
+    match kind {
+        Kind::Droplet => {
+            let id: DropletId = id.parse().map_err(|_| Error::NotFound)?;
+            droplets::droplet_get(tx, account, id)?.ok_or(Error::NotFound)?;
+            Ok(Tagged::droplet(id))
+        }
+        Kind::Volume => {
+            let id: VolumeId = id.parse().map_err(|_| Error::NotFound)?;
+            volumes::volume_get(tx, account, id)?.ok_or(Error::NotFound)?;
+            Ok(Tagged::volume(id))
+        }
+        Kind::Absent => Err(Error::NotFound),
     }
 }
 
@@ -100,18 +120,24 @@ impl Control {
         if resources.is_empty() {
             return Err(Error::invalid("resources is required and cannot be empty."));
         }
-        let (account, scopes, now) = (grant.account, grant.scopes, self.now());
+        // What the token may do comes before what there is (ERR-9).
+        let mut wanted = Vec::with_capacity(resources.len());
+        for resource in resources {
+            let (kind, scope) = kind_of(&resource)?;
+            if scope.is_some_and(|scope| !grant.scopes.allows(scope)) {
+                return Err(Error::Forbidden("You are not authorized to perform this operation.".to_owned()));
+            }
+            wanted.push((kind, resource.resource_id));
+        }
+        let (account, now) = (grant.account, self.now());
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| {
                 if !tags::tag_exists(tx, account, &name)? {
                     return Err(Error::NotFound);
                 }
-                for resource in &resources {
-                    let (tagged, scope) = resolve(tx, account, resource)?;
-                    if !scopes.allows(scope) {
-                        return Err(Error::Forbidden("You are not authorized to perform this operation.".to_owned()));
-                    }
+                for (kind, id) in &wanted {
+                    let tagged = resolve(tx, account, *kind, id)?;
                     match change {
                         TagChange::Put => tags::tag_resource(tx, account, &name, &tagged, now)?,
                         TagChange::Remove => tags::untag_resource(tx, account, &name, &tagged)?,

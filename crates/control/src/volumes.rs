@@ -1,6 +1,6 @@
 //! Volumes as records: created, listed, attached by a Droplet's create. Their bytes come with the engine's part of them.
 
-use dewpoint_api::{AccountId, FilesystemType, PageRequest, RegionSlug, TagName, VolumeCreateRequest, VolumeId, rules};
+use dewpoint_api::{AccountId, PageRequest, RegionSlug, TagName, VolumeCreateRequest, VolumeId, rules};
 use dewpoint_store::{Error as StoreError, Page, Tx, VolumeRecord, tags, tags::Tagged, volumes};
 use uuid::Uuid;
 
@@ -15,9 +15,6 @@ pub struct VolumeView {
     pub tags: Vec<TagName>,
 }
 
-/// Largest volume, in GiB (VOL-2).
-const LARGEST_GIB: i64 = 16_384;
-
 fn volume_view(tx: &mut dyn Tx, record: VolumeRecord) -> Result<VolumeView, Error> {
     let tags = tags::tags_of_volume(tx, record.id)?;
     Ok(VolumeView { record, tags })
@@ -30,32 +27,17 @@ fn check(request: &VolumeCreateRequest, id: VolumeId, now: dewpoint_clock::Times
         return Err(Error::invalid("snapshot_id names no snapshot: volume snapshots are not served yet."));
     }
     let size = request.size_gigabytes.ok_or_else(|| Error::invalid("size_gigabytes is required."))?;
-    if !(1..=LARGEST_GIB).contains(&size) {
-        return Err(Error::invalid(format!("size_gigabytes must be between 1 and {LARGEST_GIB}.")));
-    }
+    let size_gib = rules::volume_size(size)?;
     let region = request.region.clone().ok_or_else(|| Error::invalid("region is required."))?;
-    let label = request.filesystem_label.clone().unwrap_or_default();
-    let kind = request.filesystem_type.clone().unwrap_or_default();
-    let longest = match kind.parse::<FilesystemType>() {
-        Ok(FilesystemType::Ext4) => 16,
-        Ok(FilesystemType::Xfs) => 12,
-        Err(_) if kind.is_empty() && label.is_empty() => 0,
-        Err(_) if kind.is_empty() => return Err(Error::invalid("filesystem_label needs a filesystem_type.")),
-        Err(_) => return Err(Error::invalid("filesystem_type must be ext4 or xfs.")),
-    };
-    if label.chars().count() > longest {
-        return Err(Error::invalid(format!(
-            "filesystem_label is too long (maximum for {kind} is {longest} characters)."
-        )));
-    }
+    rules::filesystem(request.filesystem_type.as_deref(), request.filesystem_label.as_deref())?;
     Ok(VolumeRecord {
         id,
         region,
         name: request.name.clone(),
         description: request.description.clone(),
-        size_gib: size.unsigned_abs(),
-        filesystem_type: kind,
-        filesystem_label: label,
+        size_gib,
+        filesystem_type: request.filesystem_type.clone().unwrap_or_default(),
+        filesystem_label: request.filesystem_label.clone().unwrap_or_default(),
         droplet: None,
         created_at: now,
     })

@@ -166,11 +166,24 @@ pub(crate) fn ssh_key(record: SshKeyRecord) -> api::SshKey {
     api::SshKey { id: record.id, fingerprint: record.fingerprint, public_key: record.public_key, name: record.name }
 }
 
-/// A tag with what carries it (TAG-4); the counts are zero for a token that may not read them.
-pub(crate) fn tag(base: &BaseUrl, view: TagView) -> api::Tag {
+/// What a token must have to see resources of a kind that tags are put on.
+fn scope_of_tagged(kind: &str) -> Option<Scope> {
+    match kind {
+        "droplet" => Some(Scope::DropletRead),
+        "image" => Some(Scope::ImageRead),
+        "volume" => Some(Scope::BlockStorageRead),
+        "volume_snapshot" => Some(Scope::BlockStorageSnapshotRead),
+        _ => None,
+    }
+}
+
+/// A tag with what carries it (TAG-4), of what the token may see.
+pub(crate) fn tag(base: &BaseUrl, caller: &Caller, view: TagView) -> api::Tag {
     let mut resources = api::TagResources::default();
-    let latest = view.uses.iter().max_by_key(|one| one.tagged_at).map(|one| one.kind.clone());
-    for one in view.uses {
+    let mut uses = view.uses;
+    uses.retain(|one| scope_of_tagged(&one.kind).is_some_and(|scope| caller.has(scope)));
+    let latest = uses.iter().max_by_key(|one| one.tagged_at).map(|one| one.kind.clone());
+    for one in uses {
         let uri = base.address(&format!("/v2/{}s/{}", one.kind, one.last));
         resources.count += one.count;
         if latest.as_deref() == Some(one.kind.as_str()) {

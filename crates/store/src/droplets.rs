@@ -125,6 +125,8 @@ pub struct DropletSeed {
 /// Which Droplets a list shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DropletFilter {
+    /// All of them, of both kinds. No count is kept of that: a list that is rarely read.
+    All,
     /// All of a kind: those with GPUs, or those without.
     Kind {
         /// Whether those with GPUs are asked.
@@ -276,6 +278,10 @@ pub fn droplet_list(
     window: Window,
 ) -> Result<Page<DropletRecord>, Error> {
     match filter {
+        DropletFilter::All => {
+            let from = "FROM droplets WHERE account_id = $1";
+            counters::page(tx, COLUMNS, from, "id", &[account.into()], window, read)
+        }
         DropletFilter::Kind { gpu } => {
             let seek = counters::seek(tx, &list_name(account, *gpu), window.skip, Order::Ascending)?;
             let sql = format!(

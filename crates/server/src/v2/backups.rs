@@ -45,7 +45,7 @@ async fn list(
     caller: Caller,
     paging: Paging,
 ) -> Result<Json<BackupPoliciesResponse>, ApiError> {
-    let page = app.control.droplet_list(caller.account, DropletFilter::Kind { gpu: false }, paging.asked).await?;
+    let page = app.control.droplet_list(caller.account, DropletFilter::All, paging.asked).await?;
     let policies =
         page.rows.iter().map(|one| (one.record.id, view::backup_record(&app.control, &one.record))).collect();
     Ok(Json(BackupPoliciesResponse { policies, links: paging.links(page.total), meta: Meta { total: page.total } }))

@@ -99,13 +99,16 @@ impl TagQuery {
     }
 }
 
-/// `GET /v2/droplets`
+/// `GET /v2/droplets`: naming a tag needs the right to see tags (AUTH-5).
 async fn list(
     State(app): State<App>,
     caller: Caller,
     paging: Paging,
     Query(query): Query<DropletQuery>,
 ) -> Result<Json<DropletsResponse>, ApiError> {
+    if query.tag_name.as_deref().is_some_and(|tag| !tag.is_empty()) {
+        caller.require(Scope::TagRead)?;
+    }
     let Some(filter) = query.filter()? else { return Ok(Json(paging.collection(Vec::new(), 0))) };
     let page = app.control.droplet_list(caller.account, filter, paging.asked).await?;
     let droplets = page.rows.into_iter().map(|one| view::droplet(&app.control, &caller, one)).collect();

@@ -51,7 +51,7 @@ async fn list(
     paging: Paging,
 ) -> Result<Json<TagsResponse>, ApiError> {
     let page = app.control.tag_list(caller.account, paging.asked).await?;
-    Ok(Json(paging.collection(page.rows.into_iter().map(|one| view::tag(&base, one)).collect(), page.total)))
+    Ok(Json(paging.collection(page.rows.into_iter().map(|one| view::tag(&base, &caller, one)).collect(), page.total)))
 }
 
 /// `POST /v2/tags`: 201, also for a tag that is there (TAG-2).
@@ -62,7 +62,7 @@ async fn create(
     Json(request): Json<TagCreateRequest>,
 ) -> Result<(StatusCode, Json<TagResponse>), ApiError> {
     let tag = app.control.tag_create(caller.account, &request.name).await?;
-    Ok((StatusCode::CREATED, Json(Single(view::tag(&base, tag)))))
+    Ok((StatusCode::CREATED, Json(Single(view::tag(&base, &caller, tag)))))
 }
 
 /// `GET /v2/tags/{name}`
@@ -73,7 +73,7 @@ async fn get(
     Path(name): Path<String>,
 ) -> Result<Json<TagResponse>, ApiError> {
     let tag = app.control.tag_get(caller.account, &name).await?;
-    Ok(Json(Single(view::tag(&base, tag))))
+    Ok(Json(Single(view::tag(&base, &caller, tag))))
 }
 
 /// `DELETE /v2/tags/{name}`: 204.

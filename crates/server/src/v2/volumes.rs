@@ -70,12 +70,15 @@ async fn list(
     Ok(Json(paging.collection(volumes, page.total)))
 }
 
-/// `POST /v2/volumes`: 201; 409 when the region has a volume of that name (VOL-1).
+/// `POST /v2/volumes`: 201; 409 when the region has a volume of that name (VOL-1). Tags need the right to make them (AUTH-5).
 async fn create(
     State(app): State<App>,
     caller: Caller,
     Json(request): Json<VolumeCreateRequest>,
 ) -> Result<(StatusCode, Json<VolumeResponse>), ApiError> {
+    if !request.tags.is_empty() {
+        caller.require(Scope::TagCreate)?;
+    }
     let volume = app.control.volume_create(caller.account, &request).await?;
     Ok((StatusCode::CREATED, Json(Single(view::volume(&app.control, &caller, volume)))))
 }

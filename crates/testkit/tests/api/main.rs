@@ -1,10 +1,24 @@
 //! The whole API as it is served, through the front door: real router, fresh files, the simulator, a clock that stands still.
 //! A file a subject; names of rules (CRE-1, ERR-8, …) are those of the behaviour contract.
 
+mod accounts;
+mod actions;
+mod bodies;
+mod catalogue;
 mod create;
 mod create_options;
 mod create_places;
 mod create_refused;
+mod delete;
+mod droplet_actions;
+mod droplets;
+mod pages;
+mod scopes;
+mod ssh_keys;
+mod tags;
+mod tokens;
+mod volumes;
+mod vpcs;
 
 use serde_json::{Value, json};
 
