@@ -7,6 +7,8 @@
 pub mod conformance;
 mod error;
 mod machine;
+#[cfg(feature = "qemu")]
+pub mod qemu;
 pub mod sim;
 
 pub use error::{Error, Operation};

@@ -1,0 +1,173 @@
+//! A machine's QEMU command line, as a pure function of what is known about it.
+
+use super::{
+    accel::Accelerator,
+    layout::names,
+    network::UserNetwork,
+    record::{DirectBoot, ForwardRecord, MachineRecord},
+};
+use crate::{MachineId, NicKind};
+
+/// The program of a machine.
+pub(super) const PROGRAM: &str = "qemu-system-x86_64";
+
+/// Everything QEMU may not do: fork, exec, change its user, its priorities, or use old system calls.
+pub(super) const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
+
+/// The virtio-serial port over which a guest reports.
+pub(super) const REPORT_PORT: &str = "org.dewpoint.report.0";
+
+/// What the command line is made from.
+pub(super) struct Line<'a> {
+    pub(super) id: MachineId,
+    pub(super) machine: &'a MachineRecord,
+    pub(super) forwards: &'a [ForwardRecord],
+    pub(super) accelerator: Accelerator,
+    /// Whether guests may reach the network, and with it this host's loopback.
+    pub(super) egress: bool,
+}
+
+/// QEMU's words, run in the machine's directory. The machine waits for `cont` before its first instruction.
+pub(super) fn line(line: &Line<'_>) -> Vec<String> {
+    let spec = &line.machine.spec;
+    let mut words = Words::default();
+    words.one(PROGRAM);
+    words.pair("-name", format!("guest=dewpoint-{},debug-threads=on", line.id));
+    words.pair("-uuid", line.machine.uuid.to_string());
+    for flag in ["-nodefaults", "-no-user-config", "-S"] {
+        words.one(flag);
+    }
+    words.pair("-display", "none");
+    words.pair("-sandbox", SANDBOX);
+    let accelerator = line.accelerator.name();
+    words.pair("-machine", format!("q35,accel={accelerator},vmport=off,smm=off,usb=off,sata=off,smbus=off"));
+    words.pair("-cpu", line.accelerator.cpu());
+    words.pair("-smp", spec.vcpus.to_string());
+    words.pair("-m", format!("size={}M", spec.memory_mib));
+    words.pair("-object", "rng-builtin,id=entropy");
+    words.pair("-device", "virtio-rng-pci,rng=entropy");
+    words.disks();
+    for (index, nic) in spec.nics.iter().enumerate() {
+        match nic.kind {
+            NicKind::Public => words.pair("-netdev", user_network(index, line.forwards, line.egress)),
+            // A hub that nothing else is on: the link is there and leads nowhere.
+            NicKind::Private => words.pair("-netdev", format!("hubport,id=net{index},hubid={index}")),
+        }
+        words.pair("-device", format!("virtio-net-pci,netdev=net{index},mac={},romfile=", nic.mac));
+    }
+    words.sockets();
+    if let Some(DirectBoot { kernel, initrd, command_line }) = &line.machine.base.direct {
+        words.pair("-kernel", kernel.display().to_string());
+        words.pair("-initrd", initrd.display().to_string());
+        words.pair("-append", command_line.clone());
+    }
+    words.0
+}
+
+fn user_network(index: usize, forwards: &[ForwardRecord], egress: bool) -> String {
+    let network = UserNetwork::of_link(index);
+    let restrict = if egress { "off" } else { "on" };
+    let mut netdev = format!(
+        "user,id=net{index},ipv6=off,net={},host={},dns={},dhcpstart={},restrict={restrict}",
+        network.network(),
+        network.host(),
+        network.nameserver(),
+        network.guest(),
+    );
+    for forward in forwards {
+        let ForwardRecord { guest_port, host } = forward;
+        netdev.push_str(&format!(",hostfwd=tcp:{}:{}-{}:{guest_port}", host.ip(), host.port(), network.guest()));
+    }
+    netdev
+}
+
+#[derive(Default)]
+struct Words(Vec<String>);
+
+impl Words {
+    fn one(&mut self, word: &str) {
+        self.0.push(word.to_owned());
+    }
+
+    fn pair(&mut self, option: &str, value: impl Into<String>) {
+        self.one(option);
+        self.0.push(value.into());
+    }
+
+    fn disks(&mut self) {
+        let (root, seed) = (names::DISK, names::SEED);
+        self.pair(
+            "-blockdev",
+            format!("driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.filename={root}"),
+        );
+        self.pair("-device", "virtio-blk-pci,drive=root,bootindex=1");
+        self.pair(
+            "-blockdev",
+            format!("driver=raw,node-name=seed,read-only=on,file.driver=file,file.filename={seed}"),
+        );
+        self.pair("-device", "virtio-blk-pci,drive=seed");
+    }
+
+    fn sockets(&mut self) {
+        for (name, path) in
+            [("qmp", names::QMP_SOCKET), ("console", names::CONSOLE_SOCKET), ("report", names::REPORT_SOCKET)]
+        {
+            self.pair("-chardev", format!("socket,id={name},path={path},server=on,wait=off"));
+        }
+        self.pair("-mon", "chardev=qmp,mode=control");
+        self.pair("-serial", "chardev:console");
+        self.pair("-device", "virtio-serial-pci");
+        self.pair("-device", format!("virtserialport,chardev=report,name={REPORT_PORT}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        Ipv4Link, MacAddress, Nic,
+        qemu::{images::DiskFormat, record::BaseFiles, test_spec},
+    };
+
+    fn record() -> MachineRecord {
+        let mut spec = test_spec();
+        spec.nics.push(Nic {
+            kind: NicKind::Private,
+            mac: MacAddress([2, 0, 0, 0, 0, 2]),
+            ipv4: Some(Ipv4Link { address: [10, 0, 0, 2].into(), netmask: [255, 255, 240, 0].into(), gateway: None }),
+            ipv6: None,
+        });
+        let base = BaseFiles { disk: "/images/disk".into(), format: DiskFormat::Qcow2, direct: None };
+        MachineRecord { uuid: Uuid::from_u128(0xabcd), spec, base }
+    }
+
+    fn text(machine: &MachineRecord, egress: bool) -> String {
+        let forwards = [ForwardRecord { guest_port: 22, host: ([127, 64, 0, 5], 20022).into() }];
+        line(&Line { id: MachineId(7), machine, forwards: &forwards, accelerator: Accelerator::Tcg, egress }).join(" ")
+    }
+
+    #[test]
+    fn the_machine_is_sandboxed_and_shut_in() {
+        let text = text(&record(), false);
+        assert!(text.contains(&format!("-sandbox {SANDBOX}")), "{text}");
+        assert!(text.contains("restrict=on,hostfwd=tcp:127.64.0.5:20022-198.18.0.2:22 "), "{text}");
+        assert!(text.contains("-netdev hubport,id=net1,hubid=1 "), "{text}");
+        assert!(text.contains("-uuid 00000000-0000-0000-0000-00000000abcd "), "{text}");
+    }
+
+    #[test]
+    fn egress_is_let_out_only_when_asked() {
+        assert!(text(&record(), true).contains("restrict=off"));
+    }
+
+    #[test]
+    fn an_image_with_a_kernel_is_booted_by_it() {
+        let mut machine = record();
+        assert!(!text(&machine, false).contains("-kernel"));
+        machine.base.direct =
+            Some(DirectBoot { kernel: "/i/vmlinuz".into(), initrd: "/i/initrd".into(), command_line: "quiet a=b".into() });
+        assert!(text(&machine, false).ends_with("-kernel /i/vmlinuz -initrd /i/initrd -append quiet a=b"));
+    }
+}

@@ -1,0 +1,169 @@
+//! Root disks: overlays on a base image, made and judged by `qemu-img`.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+use tokio::process::Command;
+
+use super::{images::DiskFormat, layout::io_error};
+use crate::{Error, ImageName};
+
+/// The program that makes and reads disk images.
+pub(super) const QEMU_IMG: &str = "qemu-img";
+
+pub(super) const GIB: u64 = 1 << 30;
+
+/// What `qemu-img info --output=json` says, as far as it matters.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Info {
+    virtual_size: u64,
+    format: String,
+    backing_filename: Option<String>,
+    #[serde(default)]
+    format_specific: FormatSpecific,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct FormatSpecific {
+    #[serde(default)]
+    data: FormatData,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct FormatData {
+    data_file: Option<String>,
+}
+
+/// Why a file is no base image.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotAnImage(pub(super) String);
+
+/// Looks at a base image and returns its virtual size in bytes.
+///
+/// An image that leads to other files (a backing file, an external data file) is refused: it could show a guest any file
+/// of the host. A raw one must look like a disk, since any file at all could pass for one.
+pub(super) async fn inspect(path: &Path, format: DiskFormat) -> Result<u64, NotAnImage> {
+    let output = qemu_img(["info", "--output=json", "-f", format.name()], &[path])
+        .await
+        .map_err(|error| NotAnImage(error.to_string()))?;
+    if !output.status.success() {
+        return Err(NotAnImage(words(&output.stderr)));
+    }
+    let size = judge(&output.stdout, format)?;
+    if format == DiskFormat::Raw && !looks_like_a_disk(path).map_err(|error| NotAnImage(error.to_string()))? {
+        return Err(NotAnImage("it has neither a partition table nor a boot sector".to_owned()));
+    }
+    Ok(size)
+}
+
+/// The format that `qemu-img info` found, where it is one of ours; else its name.
+pub(super) fn detect(json: &[u8]) -> Result<DiskFormat, NotAnImage> {
+    let info: Info = serde_json::from_slice(json).map_err(|error| NotAnImage(error.to_string()))?;
+    match info.format.as_str() {
+        "qcow2" => Ok(DiskFormat::Qcow2),
+        "raw" => Ok(DiskFormat::Raw),
+        other => Err(NotAnImage(format!("it is {other}; turn it into qcow2 first (qemu-img convert -O qcow2)"))),
+    }
+}
+
+/// The virtual size that `qemu-img info` found, if the image is of `format` and stands alone.
+pub(super) fn judge(json: &[u8], format: DiskFormat) -> Result<u64, NotAnImage> {
+    let info: Info = serde_json::from_slice(json).map_err(|error| NotAnImage(error.to_string()))?;
+    if info.format != format.name() {
+        return Err(NotAnImage(format!("it is {} and not {}", info.format, format.name())));
+    }
+    if let Some(other) = info.backing_filename.or(info.format_specific.data.data_file) {
+        return Err(NotAnImage(format!("it leads to another file, {other}")));
+    }
+    Ok(info.virtual_size)
+}
+
+/// Whether the first sector ends in 55 AA, as a boot sector, an MBR and a GPT's protective MBR do.
+pub(super) fn looks_like_a_disk(path: &Path) -> io::Result<bool> {
+    use std::io::Read;
+    let mut sector = [0; 512];
+    match fs::File::open(path)?.read_exact(&mut sector) {
+        Ok(()) => Ok(sector[510..] == [0x55, 0xaa]),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// An overlay to make.
+pub(super) struct Overlay<'a> {
+    pub(super) image: &'a ImageName,
+    pub(super) base: &'a Path,
+    pub(super) format: DiskFormat,
+    pub(super) disk_gib: u64,
+    pub(super) target: &'a Path,
+}
+
+/// Makes an overlay on a base image, in one step as seen from outside.
+pub(super) async fn create_overlay(overlay: Overlay<'_>) -> Result<(), Error> {
+    let Overlay { image, base, format, disk_gib, target } = overlay;
+    let invalid = |problem: String| Error::ImageInvalid { image: image.clone(), problem };
+    let size = inspect(base, format).await.map_err(|error| invalid(error.0))?;
+    if size > disk_gib * GIB {
+        return Err(invalid(format!("it needs a disk of {} GiB and this one has {disk_gib}", size.div_ceil(GIB))));
+    }
+    let fresh = target.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let backing = base.to_str().ok_or_else(|| invalid("its path is not UTF-8".to_owned()))?;
+    let size = format!("{disk_gib}G");
+    let arguments = ["create", "-q", "-f", "qcow2", "-F", format.name(), "-b", backing];
+    let output = qemu_img(arguments, &[&fresh, &PathBuf::from(size)])
+        .await
+        .map_err(|error| Error::host("run qemu-img", error))?;
+    if !output.status.success() {
+        let words = words(&output.stderr);
+        let _ = fs::remove_file(&fresh);
+        return Err(match words.contains("No space left on device") {
+            true => Error::DiskFull { path: target.display().to_string() },
+            false => Error::host("make a root disk", words),
+        });
+    }
+    fs::rename(&fresh, target).map_err(|error| io_error("make a root disk", target, &error))
+}
+
+async fn qemu_img<const N: usize>(arguments: [&str; N], paths: &[&Path]) -> io::Result<std::process::Output> {
+    Command::new(QEMU_IMG).args(arguments).args(paths).kill_on_drop(true).output().await
+}
+
+fn words(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let words: Vec<&str> = text.lines().map(|line| line.trim_start_matches("qemu-img: ")).collect();
+    words.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_that_leads_elsewhere_is_refused() {
+        let plain = br#"{"virtual-size": 67108864, "format": "qcow2", "format-specific": {"type": "qcow2", "data": {}}}"#;
+        assert_eq!(judge(plain, DiskFormat::Qcow2).expect("an image"), 64 << 20);
+        let backed = br#"{"virtual-size": 1, "format": "qcow2", "backing-filename": "/etc/shadow"}"#;
+        assert!(judge(backed, DiskFormat::Qcow2).is_err());
+        let external = br#"{"virtual-size": 1, "format": "qcow2", "format-specific": {"data": {"data-file": "/x"}}}"#;
+        assert!(judge(external, DiskFormat::Qcow2).is_err());
+        assert!(judge(plain, DiskFormat::Raw).is_err());
+    }
+
+    #[test]
+    fn a_raw_disk_has_a_boot_sector() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        fs::write(file.path(), "no disk").expect("written");
+        assert!(!looks_like_a_disk(file.path()).expect("read"));
+        let mut sector = vec![0; 1024];
+        sector[510..512].copy_from_slice(&[0x55, 0xaa]);
+        fs::write(file.path(), sector).expect("written");
+        assert!(looks_like_a_disk(file.path()).expect("read"));
+    }
+}

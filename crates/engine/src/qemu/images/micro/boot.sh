@@ -1,0 +1,56 @@
+#!/bin/sh
+# The micro image's boot: everything SSH needs, from the seed disk. Run by init before it starts anything else.
+# The seed's file "dewpoint" says the same as its cloud-init files in lines a shell can read:
+#   instance ID | hostname NAME | link MAC | ipv4 ADDRESS/PREFIX | ipv6 ADDRESS/PREFIX | gateway ADDRESS
+#   | gateway6 ADDRESS | nameserver ADDRESS | key OPENSSH-LINE       (addresses belong to the link above them)
+state=/var/lib/dewpoint
+mkdir -p /dev/pts /dev/shm "$state" /root/.ssh /etc/dropbear
+mount -t devpts devpts /dev/pts
+mount -t tmpfs -o mode=755 run /run
+mkdir -p /run/seed
+ip link set lo up
+mount -t vfat -o ro "$(findfs LABEL=CIDATA)" /run/seed || echo "dewpoint: no seed disk"
+
+link_of() {
+    for path in /sys/class/net/*; do
+        read -r mac < "$path/address"
+        [ "$mac" = "$1" ] && echo "${path##*/}"
+    done
+}
+
+: > "$state/keys.new"
+: > /run/resolv.conf
+while read -r word rest; do
+    case "$word" in
+        instance) echo "$rest" > /run/instance ;;
+        hostname) [ -s /etc/hostname ] || echo "$rest" > /etc/hostname ;;
+        key) echo "$rest" >> "$state/keys.new" ;;
+        link)
+            link=$(link_of "$rest")
+            [ -n "$link" ] || { echo "dewpoint: no network link $rest"; continue; }
+            # Duplicate address detection would hold the address back for a second; the host gave it out once.
+            echo 0 > "/proc/sys/net/ipv6/conf/$link/accept_dad"
+            echo 0 > "/proc/sys/net/ipv6/conf/$link/accept_ra"
+            ip link set "$link" up
+            ;;
+        ipv4 | ipv6) [ -n "$link" ] && ip addr add "$rest" dev "$link" ;;
+        gateway) [ -n "$link" ] && ip route add default via "$rest" dev "$link" ;;
+        gateway6) [ -n "$link" ] && ip -6 route add default via "$rest" dev "$link" ;;
+        nameserver) echo "nameserver $rest" >> /run/resolv.conf ;;
+    esac
+done < /run/seed/dewpoint
+
+hostname -F /etc/hostname
+# The keys of the seed are root's first keys; what the owner writes there later is the owner's.
+if [ ! -e /root/.ssh/authorized_keys ]; then
+    chmod 700 /root /root/.ssh
+    chmod 600 "$state/keys.new"
+    mv "$state/keys.new" /root/.ssh/authorized_keys
+fi
+rm -f "$state/keys.new"
+key=/etc/dropbear/dropbear_ed25519_host_key
+if [ ! -s "$key" ]; then
+    rm -f "$key"
+    dropbearkey -t ed25519 -f "$key" > /dev/null
+    sync
+fi

@@ -1,0 +1,38 @@
+#!/bin/sh
+# The micro image's work after SSH is up: grow the file system, run the user data once, tell the host how it went.
+state=/var/lib/dewpoint
+read -r instance < /run/instance
+result="$state/result.$instance"
+started="$state/started.$instance"
+resize2fs /dev/vda > /run/resize2fs.log 2>&1 || cat /run/resize2fs.log
+
+run_user_data() {
+    script="$state/user-data"
+    cp /run/seed/user-data "$script" && chmod 700 "$script"
+    [ -s "$script" ] || { echo done; return; }
+    [ "$(head -c 2 "$script")" = "#!" ] || { echo unsupported; return; }
+    # Never twice: a script that was cut off by a power loss may have done half its work.
+    [ -e "$started" ] && { echo "failed power was lost while it ran"; return; }
+    : > "$started"
+    sync
+    cd / || return
+    "$script" > /var/log/user-data.log 2>&1 < /dev/null
+    status=$?
+    if [ "$status" -eq 0 ]; then echo done; else echo "failed exit status $status"; fi
+}
+
+if [ ! -s "$result" ]; then
+    run_user_data > "$result.new"
+    mv "$result.new" "$result"
+    sync
+fi
+
+# Written again until the host answers: a host that restarts just now would miss a single line.
+for port in /sys/class/virtio-ports/*; do
+    [ "$(cat "$port/name")" = org.dewpoint.report.0 ] || continue
+    exec 3<> "/dev/${port##*/}" || exit 1
+    while :; do
+        echo "user-data $(cat "$result")" >&3
+        read -r -t 5 answer <&3 && [ "$answer" = ok ] && exit 0
+    done
+done

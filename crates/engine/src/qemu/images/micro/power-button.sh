@@ -1,0 +1,4 @@
+#!/bin/sh
+# Run by acpid when the host presses the power button.
+. /etc/dewpoint/stop.sh
+exec poweroff -f

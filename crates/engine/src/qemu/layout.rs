@@ -1,0 +1,216 @@
+//! Where a machine's files are, and how they are written so that a crash leaves the old or the new, never a half.
+//!
+//! ```text
+//! DATA/machines/            walkable by QEMU's user, listable by the server alone
+//!   7/                      one machine; QEMU's working directory
+//!     machine.json          what it is; written last when it is made, removed first when it goes
+//!     run.json              its newest process: pid, start time, forwarded ports
+//!     report.json           what the guest said about its user data
+//!     disk.qcow2            root disk: an overlay on the base image
+//!     seed.img              NoCloud seed disk
+//!     console.log[.1]       serial console, capped
+//!     qemu.log              QEMU's own output: its last words when it dies
+//!     run/                  QEMU's sockets: qmp, console, report
+//! ```
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, MachineId};
+
+/// All machines' directories.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    machines: PathBuf,
+}
+
+impl Layout {
+    /// Makes the directory above all machines where it is missing.
+    pub(super) fn open(data_dir: &Path) -> Result<Self, Error> {
+        let machines = data_dir.join("machines");
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o711)
+            .create(&machines)
+            .map_err(|error| io_error("make the machines' directory", &machines, &error))?;
+        // QEMU works by relative names below it, but its overlay's base is found by an absolute one.
+        let machines =
+            machines.canonicalize().map_err(|error| io_error("find the machines' directory", &machines, &error))?;
+        fs::set_permissions(&machines, fs::Permissions::from_mode(0o711))
+            .map_err(|error| io_error("open the machines' directory", &machines, &error))?;
+        Ok(Self { machines })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.machines
+    }
+
+    pub(super) fn machine(&self, id: MachineId) -> MachineDir {
+        MachineDir { path: self.machines.join(id.to_string()) }
+    }
+
+    /// Every machine there is anything of, in ascending order.
+    pub(super) fn list(&self) -> Result<Vec<MachineId>, Error> {
+        let failed = |error: io::Error| io_error("list machines", &self.machines, &error);
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&self.machines).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if let Some(number) = name.to_str().and_then(|name| name.parse().ok()) {
+                found.push(MachineId(number));
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+}
+
+/// One machine's directory and the names in it.
+#[derive(Clone, Debug)]
+pub(super) struct MachineDir {
+    path: PathBuf,
+}
+
+impl MachineDir {
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        self.path.exists()
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Reads a file of this directory; `None` when it is not there, or was cut off by a crash of an older writer.
+    pub(super) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let path = self.file(name);
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|error| Error::host("read a machine's record", format_args!("{}: {error}", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read a machine's record", &path, &error)),
+        }
+    }
+
+    /// Writes a file of this directory as a whole, readable by the server alone.
+    pub(super) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Error> {
+        let path = self.file(name);
+        let bytes = serde_json::to_vec_pretty(value)
+            .map_err(|error| Error::host("write a machine's record", format_args!("{}: {error}", path.display())))?;
+        write_atomically(&path, &bytes, 0o600).map_err(|error| io_error("write a machine's record", &path, &error))
+    }
+
+    /// Removes one file; success when there is none.
+    pub(super) fn remove(&self, name: &str) -> Result<(), Error> {
+        let path = self.file(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove a machine's file", &path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the directory with all that is in it; success when there is none.
+    pub(super) fn remove_all(&self) -> Result<(), Error> {
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(io_error("remove a machine's files", &self.path, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The last `limit` bytes of QEMU's output, without its warnings; for people.
+    pub(super) fn last_words(&self) -> String {
+        const LIMIT: usize = 2000;
+        let bytes = fs::read(self.file(names::WORDS)).unwrap_or_default();
+        let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(LIMIT)..]).into_owned();
+        let words: Vec<&str> =
+            tail.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains(": warning: ")).collect();
+        if words.is_empty() { "it said nothing".to_owned() } else { words.join("; ") }
+    }
+}
+
+/// The names in a machine's directory.
+pub(super) mod names {
+    pub(in crate::qemu) const MACHINE: &str = "machine.json";
+    pub(in crate::qemu) const RUN: &str = "run.json";
+    pub(in crate::qemu) const REPORT: &str = "report.json";
+    pub(in crate::qemu) const DISK: &str = "disk.qcow2";
+    pub(in crate::qemu) const SEED: &str = "seed.img";
+    pub(in crate::qemu) const CONSOLE: &str = "console.log";
+    pub(in crate::qemu) const WORDS: &str = "qemu.log";
+    pub(in crate::qemu) const SOCKETS: &str = "run";
+    pub(in crate::qemu) const QMP_SOCKET: &str = "run/qmp.sock";
+    pub(in crate::qemu) const CONSOLE_SOCKET: &str = "run/console.sock";
+    pub(in crate::qemu) const REPORT_SOCKET: &str = "run/report.sock";
+}
+
+/// Writes `bytes` beside `path`, makes them durable and puts them in its place.
+pub(super) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut fresh = path.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&fresh)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(&fresh, path)?;
+    match path.parent() {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// An engine error for a failed file operation; a full disk is told apart.
+pub(super) fn io_error(operation: &'static str, path: &Path, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Error::DiskFull { path: path.display().to_string() }
+        }
+        _ => Error::host(operation, format_args!("{}: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_are_listed_in_order_and_other_files_are_not() {
+        let data = tempfile::tempdir().expect("a directory");
+        let layout = Layout::open(data.path()).expect("a layout");
+        for name in ["12", "3", "notes", "4x"] {
+            fs::create_dir(layout.root().join(name)).expect("a directory");
+        }
+        assert_eq!(layout.list().expect("a list"), [MachineId(3), MachineId(12)]);
+    }
+
+    #[test]
+    fn a_record_comes_back_as_written_and_a_missing_one_is_none() {
+        let data = tempfile::tempdir().expect("a directory");
+        let machine = Layout::open(data.path()).expect("a layout").machine(MachineId(1));
+        fs::create_dir(machine.path()).expect("a directory");
+        assert_eq!(machine.read::<u32>(names::RUN).expect("no record"), None);
+        machine.write(names::RUN, &7).expect("written");
+        assert_eq!(machine.read::<u32>(names::RUN).expect("a record"), Some(7));
+    }
+
+    #[test]
+    fn last_words_leave_warnings_out() {
+        let data = tempfile::tempdir().expect("a directory");
+        let machine = Layout::open(data.path()).expect("a layout").machine(MachineId(1));
+        fs::create_dir(machine.path()).expect("a directory");
+        fs::write(machine.file(names::WORDS), "qemu: warning: hub 1 is lonely\nqemu: no such disk\n").expect("written");
+        assert_eq!(machine.last_words(), "qemu: no such disk");
+    }
+}

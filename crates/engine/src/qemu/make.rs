@@ -1,0 +1,142 @@
+//! Making machines, giving them other links, and removing them: all that is files.
+
+use std::{
+    fs::DirBuilder,
+    io,
+    os::unix::fs::{DirBuilderExt, chown},
+    path::Path,
+    time::Duration,
+};
+
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{
+    Inner,
+    disk::{self, Overlay},
+    layout::{MachineDir, io_error, names, write_atomically},
+    network::guest_links,
+    process::Process,
+    record::MachineRecord,
+    seed,
+};
+use crate::{Error, MachineId, MachineSpec};
+
+/// How long the kernel may take to end a process that was killed.
+const KILL_LIMIT: Duration = Duration::from_secs(20);
+
+impl Inner {
+    /// Makes the machine's files; the record comes last, so a machine with a record is whole.
+    pub(super) async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let dir = self.layout.machine(id);
+        if let Some(made) = dir.read::<MachineRecord>(names::MACHINE)? {
+            return if made.spec == *spec { Ok(()) } else { Err(Error::SpecConflict(id)) };
+        }
+        let base = self.images.base_files(&spec.image)?;
+        if let Some(user) = &self.user {
+            let direct = base.direct.iter().flat_map(|direct| [&direct.kernel, &direct.initrd]);
+            for file in direct.chain([&base.disk]) {
+                user.check_reach(file)?;
+            }
+        }
+        // Judged before anything is made, so that a bad image leaves nothing behind.
+        let made = async {
+            self.make_directory(&dir)?;
+            let overlay = Overlay {
+                image: &spec.image,
+                base: &base.disk,
+                format: base.format,
+                disk_gib: spec.disk_gib,
+                target: &dir.file(names::DISK),
+            };
+            disk::create_overlay(overlay).await?;
+            self.give_to_qemu(&dir.file(names::DISK))?;
+            let machine = MachineRecord { uuid: Uuid::new_v4(), spec: spec.clone(), base };
+            self.write_seed(&dir, &machine)?;
+            dir.write(names::MACHINE, &machine)
+        };
+        let result = made.await;
+        if matches!(result, Err(Error::ImageInvalid { .. } | Error::DiskFull { .. })) {
+            dir.remove_all()?;
+        }
+        result
+    }
+
+    /// Writes the same machine down with other links, then the seed that tells the guest.
+    pub(super) fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let (dir, mut machine) = self.machine(id)?;
+        let same_otherwise = MachineSpec { nics: machine.spec.nics.clone(), ..spec.clone() };
+        if machine.spec != same_otherwise {
+            return Err(Error::SpecConflict(id));
+        }
+        if machine.spec.nics == spec.nics {
+            return Ok(());
+        }
+        if self.running(&dir, &machine)?.is_some() {
+            return Err(Error::host("readdress a machine", format_args!("machine {id} is running")));
+        }
+        machine.spec.nics.clone_from(&spec.nics);
+        dir.write(names::MACHINE, &machine)?;
+        // A crash here is healed by the next start, which writes the seed again.
+        self.write_seed(&dir, &machine)
+    }
+
+    /// Ends the process, then removes the record, then everything else: what a crash leaves is half made and can go.
+    pub(super) async fn destroy(&self, id: MachineId) -> Result<(), Error> {
+        let dir = self.layout.machine(id);
+        if let Some(machine) = dir.read::<MachineRecord>(names::MACHINE)? {
+            if let Some((_, process)) = self.running(&dir, &machine)? {
+                kill(&process).await?;
+            }
+            dir.remove(names::MACHINE)?;
+        }
+        tokio::task::spawn_blocking(move || dir.remove_all())
+            .await
+            .map_err(|error| Error::host("remove a machine's files", error))?
+    }
+
+    pub(super) fn write_seed(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<(), Error> {
+        let path = dir.file(names::SEED);
+        let failed = |error: io::Error| io_error("write a seed disk", &path, &error);
+        let volume = seed::volume(machine.uuid, &machine.spec, &guest_links(&machine.spec)).map_err(failed)?;
+        write_atomically(&path, &volume, 0o600).map_err(failed)?;
+        self.give_to_qemu(&path)
+    }
+
+    fn make_directory(&self, dir: &MachineDir) -> Result<(), Error> {
+        // Walkable by QEMU's group, listable by the server alone.
+        let mode = if self.user.is_some() { 0o710 } else { 0o700 };
+        self.make_one_directory(dir.path(), mode, None)?;
+        self.make_one_directory(&dir.file(names::SOCKETS), 0o700, self.user.as_ref().map(|user| user.uid))
+    }
+
+    fn make_one_directory(&self, path: &Path, mode: u32, owner: Option<u32>) -> Result<(), Error> {
+        let failed = |error: io::Error| io_error("make a machine's directory", path, &error);
+        match DirBuilder::new().mode(mode).create(path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+        match &self.user {
+            Some(user) => chown(path, owner, Some(user.gid)).map_err(failed),
+            None => Ok(()),
+        }
+    }
+
+    fn give_to_qemu(&self, path: &Path) -> Result<(), Error> {
+        match &self.user {
+            Some(user) => chown(path, Some(user.uid), Some(user.gid))
+                .map_err(|error| io_error("give a file to QEMU's user", path, &error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Pulls the plug and waits until the process is gone.
+pub(super) async fn kill(process: &Process) -> Result<(), Error> {
+    process.kill();
+    timeout(KILL_LIMIT, process.ended()).await.map_err(|_| Error::Host {
+        operation: "end a machine's process",
+        problem: format!("process {} was killed and is still there", process.identity.pid),
+        transient: true,
+    })
+}

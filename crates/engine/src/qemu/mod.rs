@@ -1,0 +1,374 @@
+//! Machines as QEMU processes on this host, one each, without a daemon between.
+//!
+//! ```text
+//!            ensure                 power On                    guest or host ends it
+//! (nothing) ────────> off: files ────────────> on: process ─────────────────────────> off: files
+//!     ^                  │ destroy                │ destroy, power Off, Shutdown
+//!     └──────────────────┴────────────────────────┘
+//! ```
+//!
+//! Nothing about a machine is kept in memory that matters: what it is lies in its directory ([`layout`]), whether it runs is
+//! asked of the host ([`process`]). So a server may end and start again at any time; its machines go on and are found again
+//! (a systemd unit needs `KillMode=process`).
+
+mod accel;
+mod command;
+mod console;
+mod disk;
+pub mod images;
+mod layout;
+mod make;
+mod network;
+mod power;
+mod process;
+mod qmp;
+mod readiness;
+mod record;
+mod seed;
+mod user;
+mod watch;
+
+pub use accel::{Acceleration, Accelerator};
+
+use std::{
+    collections::HashMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use dewpoint_clock::Clock;
+use tokio::sync::{OnceCell, broadcast};
+use tracing::info;
+
+use self::{
+    images::ImageStore,
+    layout::{Layout, MachineDir, names},
+    process::Process,
+    record::{MachineRecord, RunRecord},
+    user::QemuUser,
+    watch::{Subject, Watch},
+};
+use crate::{
+    Access, Engine, Error, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Power, PowerState, Readiness,
+    UserDataOutcome,
+};
+
+/// The only host this engine has.
+pub const HOST: &str = "local";
+
+/// How long an SSH server may take to show its banner when it is asked for.
+const BANNER_LIMIT: Duration = Duration::from_secs(1);
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct QemuConfig {
+    /// Machines live in `machines/` below it.
+    pub data_dir: PathBuf,
+    /// Base images, as [`images`] makes them.
+    pub image_dir: PathBuf,
+    /// Who QEMU runs as when the server is root; `nobody` when not given.
+    pub qemu_user: Option<String>,
+    /// Guest ports to forward beside 22, 80 and 443.
+    pub extra_forward_ports: Vec<u16>,
+    /// Whether guests may reach the network; they then also reach this host's loopback.
+    pub guest_egress: bool,
+    /// The operator's choice; `None` tries KVM with a probe guest.
+    pub accelerator: Option<Accelerator>,
+    /// How long a guest may take to shut down when asked.
+    pub shutdown_limit: Duration,
+    /// Stamps the times of starts.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl QemuConfig {
+    /// The defaults: nothing extra forwarded, no egress, a minute to shut down.
+    pub fn new(data_dir: impl Into<PathBuf>, image_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            image_dir: image_dir.into(),
+            qemu_user: None,
+            extra_forward_ports: Vec::new(),
+            guest_egress: false,
+            accelerator: None,
+            shutdown_limit: Duration::from_secs(60),
+            clock,
+        }
+    }
+}
+
+/// The engine. Cheap to drop: machines go on running.
+pub struct QemuEngine {
+    inner: Arc<Inner>,
+}
+
+/// What the engine's tasks share.
+struct Inner {
+    config: QemuConfig,
+    layout: Layout,
+    images: ImageStore,
+    /// `None` when the server is not root: QEMU runs as the server does.
+    user: Option<QemuUser>,
+    version: String,
+    acceleration: OnceCell<Acceleration>,
+    slots: Mutex<HashMap<MachineId, Arc<Slot>>>,
+    changes: broadcast::Sender<MachineId>,
+}
+
+/// One machine's place in a row: who holds the lock may change it.
+type Slot = tokio::sync::Mutex<Option<Watch>>;
+
+impl fmt::Debug for QemuEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QemuEngine").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl QemuEngine {
+    /// Opens the engine on a data dir, and takes up the machines that run there.
+    ///
+    /// Fails, with a sentence an operator can act on, when QEMU is missing or too old, cannot run a guest, or its user cannot
+    /// walk to the data dir. Returns in a fifth of a second: whether KVM works is found out behind it, before the first start.
+    pub async fn open(config: QemuConfig) -> Result<Self, Error> {
+        let layout = Layout::open(&config.data_dir)?;
+        let user = QemuUser::choose(config.qemu_user.as_deref())?;
+        if let Some(user) = &user {
+            user.check_reach(layout.root())?;
+        }
+        let version = accel::check_qemu(&rom(&layout), user.as_ref()).await?;
+        let inner = Inner {
+            images: ImageStore::new(&config.image_dir),
+            config,
+            layout,
+            user,
+            version,
+            acceleration: OnceCell::new(),
+            slots: Mutex::default(),
+            changes: broadcast::channel(1024).0,
+        };
+        let engine = Self { inner: Arc::new(inner) };
+        engine.inner.take_up_running().await?;
+        let inner = engine.inner.clone();
+        tokio::spawn(async move {
+            let Acceleration { accelerator, reason } = inner.acceleration().await;
+            info!("{} runs guests under {accelerator}: {reason}", inner.version);
+        });
+        Ok(engine)
+    }
+
+    /// Which accelerator machines run under, and why. The first call may take the two seconds a hanging KVM is given.
+    pub async fn acceleration(&self) -> Acceleration {
+        self.inner.acceleration().await.clone()
+    }
+
+    /// What QEMU calls itself.
+    pub fn version(&self) -> &str {
+        &self.inner.version
+    }
+}
+
+fn rom(layout: &Layout) -> PathBuf {
+    layout.root().join("probe.rom")
+}
+
+impl Inner {
+    async fn acceleration(&self) -> &Acceleration {
+        let choose = || async {
+            accel::choose(self.config.accelerator, &rom(&self.layout), self.user.as_ref()).await
+        };
+        self.acceleration.get_or_init(choose).await
+    }
+
+    /// The machine's slot, made when it is first asked for.
+    fn slot(&self, id: MachineId) -> Arc<Slot> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
+    }
+
+    /// Forgets the slot of a machine that is gone, unless someone waits for it.
+    fn drop_slot(&self, id: MachineId, held: &Arc<Slot>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        // The map's and the caller's own; a third is somebody who will look for the machine in a moment.
+        if Arc::strong_count(held) == 2 {
+            slots.remove(&id);
+        }
+    }
+
+    /// A wholly made machine, or [`Error::NoSuchMachine`].
+    fn machine(&self, id: MachineId) -> Result<(MachineDir, MachineRecord), Error> {
+        let dir = self.layout.machine(id);
+        let record = dir.read(names::MACHINE)?.ok_or(Error::NoSuchMachine(id))?;
+        Ok((dir, record))
+    }
+
+    /// The machine's live process with what was written down at its start.
+    fn running(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<Option<(RunRecord, Process)>, Error> {
+        let Some(mut run) = dir.read::<RunRecord>(names::RUN)? else { return Ok(None) };
+        if run.process.is_none() {
+            // The server died between the start and its record, or before the start.
+            run.process = process::search(Path::new("/proc"), machine.uuid);
+            if run.process.is_some() {
+                dir.write(names::RUN, &run)?;
+            }
+        }
+        Ok(run.process.and_then(|identity| Process::find(identity, machine.uuid)).map(|process| (run, process)))
+    }
+
+    fn subject(&self, id: MachineId, dir: &MachineDir, run: &RunRecord) -> Subject {
+        let ssh = run.forwards.iter().find(|forward| forward.guest_port == 22).map(|forward| forward.host);
+        Subject { id, dir: dir.clone(), ssh, changes: self.changes.clone() }
+    }
+
+    async fn take_up_running(&self) -> Result<(), Error> {
+        for id in self.layout.list()? {
+            let slot = self.slot(id);
+            let mut watch = slot.lock().await;
+            let Ok((dir, machine)) = self.machine(id) else { continue };
+            if let Some((run, process)) = self.running(&dir, &machine)? {
+                info!(machine.id = %id, pid = process.identity.pid, "Machine {id} still runs");
+                *watch = Some(Watch::start(&self.subject(id, &dir, &run), process, None));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Engine for QemuEngine {
+    fn name(&self) -> &'static str {
+        "qemu"
+    }
+
+    async fn hosts(&self) -> Result<Vec<Host>, Error> {
+        let vcpus = std::thread::available_parallelism().map_err(|error| Error::host("count processors", error))?;
+        let vcpus = u32::try_from(vcpus.get()).unwrap_or(u32::MAX);
+        Ok(vec![Host { name: HOST.to_owned(), vcpus, memory_mib: host_memory_mib()?, gpus: false }])
+    }
+
+    fn networking(&self) -> Networking {
+        network::NETWORKING
+    }
+
+    fn has_image(&self, image: &ImageName) -> bool {
+        self.inner.images.has(image)
+    }
+
+    fn image_hint(&self, image: &ImageName) -> Option<String> {
+        Some(images::hint(image))
+    }
+
+    async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        let _held = slot.lock().await;
+        self.inner.ensure(id, spec).await
+    }
+
+    async fn power(&self, id: MachineId, power: Power) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        let mut watch = slot.lock().await;
+        match power {
+            Power::On => self.inner.power_on(id, &mut watch).await,
+            Power::Off => self.inner.power_off(id).await,
+            Power::Shutdown => self.inner.shut_down(id).await,
+        }
+    }
+
+    async fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        let _held = slot.lock().await;
+        self.inner.readdress(id, spec)
+    }
+
+    async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {
+        let dir = self.inner.layout.machine(id);
+        let Some(machine) = dir.read::<MachineRecord>(names::MACHINE)? else {
+            let half_made = Observed { power: PowerState::Off, started_at: None };
+            return Ok(dir.exists().then_some(half_made));
+        };
+        let started_at = dir.read::<RunRecord>(names::RUN)?.map(|run| run.started_at);
+        let power = match self.inner.running(&dir, &machine)? {
+            Some(_) => PowerState::On,
+            None => PowerState::Off,
+        };
+        Ok(Some(Observed { power, started_at }))
+    }
+
+    async fn readiness(&self, id: MachineId) -> Result<Readiness, Error> {
+        let (dir, machine) = self.inner.machine(id)?;
+        let user_data = dir.read(names::REPORT)?.unwrap_or(UserDataOutcome::Pending);
+        let ssh = match self.inner.running(&dir, &machine)? {
+            Some((run, _)) => match self.inner.subject(id, &dir, &run).ssh {
+                Some(address) => readiness::ssh_banner(address, BANNER_LIMIT).await,
+                None => false,
+            },
+            None => false,
+        };
+        Ok(Readiness { ssh, user_data })
+    }
+
+    async fn access(&self, id: MachineId) -> Result<Access, Error> {
+        let (dir, _) = self.inner.machine(id)?;
+        let run: Option<RunRecord> = dir.read(names::RUN)?;
+        let forwards = run.map(|run| run.forwards.into_iter().map(Into::into).collect()).unwrap_or_default();
+        let console_log = Some(dir.file(names::CONSOLE)).filter(|path| path.exists());
+        Ok(Access { forwards, console_log })
+    }
+
+    async fn destroy(&self, id: MachineId) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        {
+            let mut watch = slot.lock().await;
+            self.inner.destroy(id).await?;
+            *watch = None;
+        }
+        self.inner.drop_slot(id, &slot);
+        Ok(())
+    }
+
+    async fn machines(&self) -> Result<Vec<MachineId>, Error> {
+        self.inner.layout.list()
+    }
+
+    fn changes(&self) -> broadcast::Receiver<MachineId> {
+        self.inner.changes.subscribe()
+    }
+}
+
+/// Source: proc(5), `/proc/meminfo`, in KiB.
+fn host_memory_mib() -> Result<u64, Error> {
+    let failed = |problem: &dyn fmt::Display| Error::host("read this host's memory", problem);
+    let text = fs::read_to_string("/proc/meminfo").map_err(|error| failed(&error))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:")).ok_or_else(|| failed(&"no MemTotal"))?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|error| failed(&error))?;
+    Ok(kib / 1024)
+}
+
+#[cfg(test)]
+fn test_spec() -> MachineSpec {
+    use crate::{Ipv4Link, Ipv6Link, MacAddress, Nic, NicKind};
+    let public = Nic {
+        kind: NicKind::Public,
+        mac: MacAddress([2, 0, 0, 0, 0, 1]),
+        ipv4: Some(Ipv4Link {
+            address: [127, 64, 0, 5].into(),
+            netmask: network::NETWORKING.netmask,
+            gateway: Some(network::NETWORKING.gateway),
+        }),
+        ipv6: Some(Ipv6Link {
+            address: "fd00:64::5".parse().expect("an address"),
+            prefix: 64,
+            gateway: "fd00:64::1".parse().expect("an address"),
+        }),
+    };
+    MachineSpec {
+        hostname: "web-1".to_owned(),
+        host: HOST.to_owned(),
+        vcpus: 1,
+        memory_mib: 512,
+        disk_gib: 10,
+        image: ImageName::new("micro-x64").expect("a name"),
+        ssh_keys: vec!["ssh-ed25519 AAAA me\n".to_owned()],
+        user_data: None,
+        nics: vec![public],
+    }
+}

@@ -1,0 +1,184 @@
+//! Starting machines and ending them: all that is processes.
+
+use std::{convert::Infallible, fs, time::Duration};
+
+use tokio::{
+    process::Child,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Inner, Watch,
+    command::{self, Line},
+    layout::{MachineDir, names},
+    make::kill,
+    network::{choose_ports, forwarded_ports, public_address, try_bind},
+    process::{self, Process},
+    qmp::{Qmp, QmpError},
+    record::{MachineRecord, RunRecord},
+};
+use crate::{Error, MachineId};
+
+/// How long QEMU may take to answer one command.
+const QMP_LIMIT: Duration = Duration::from_secs(10);
+/// How long QEMU may take from its start until it listens.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often its socket is looked for meanwhile; it takes some 50 ms.
+const START_PAUSE: Duration = Duration::from_millis(2);
+/// How long QEMU may take to write its caches and end, when the plug is pulled.
+const QUIT_LIMIT: Duration = Duration::from_secs(2);
+/// How often the power button is pressed; a guest that is still booting does not feel it.
+const BUTTON_PAUSE: Duration = Duration::from_secs(5);
+
+impl Inner {
+    pub(super) async fn power_on(&self, id: MachineId, watch: &mut Option<Watch>) -> Result<(), Error> {
+        let (dir, machine) = self.machine(id)?;
+        let (run, process, child) = match self.running(&dir, &machine)? {
+            Some((run, process)) => (run, process, None),
+            None => {
+                let (run, process, child) = self.launch(id, &dir, &machine).await?;
+                (run, process, Some(child))
+            }
+        };
+        let subject = self.subject(id, &dir, &run);
+        let identity = process.identity;
+        let mut child = child;
+        let started = begin(id, &dir, &machine, child.as_mut()).await;
+        if let Err(error) = started {
+            // A machine that did not start is off; the watch, if any, is of an older process.
+            kill(&process).await?;
+            if let Some(mut child) = child {
+                // Only waited for, so that it leaves no zombie; how it ended is in its last words.
+                let _ = child.wait().await;
+            }
+            return Err(error);
+        }
+        if watch.as_ref().is_none_or(|watch| watch.identity != identity) {
+            *watch = Some(Watch::start(&subject, process, child));
+        }
+        Ok(())
+    }
+
+    /// Starts QEMU, stopped before its first instruction.
+    async fn launch(
+        &self,
+        id: MachineId,
+        dir: &MachineDir,
+        machine: &MachineRecord,
+    ) -> Result<(RunRecord, Process, Child), Error> {
+        let accelerator = self.acceleration().await.accelerator;
+        let guest_ports = forwarded_ports(&self.config.extra_forward_ports);
+        let forwards = match public_address(&machine.spec) {
+            Some(address) => choose_ports(address, &guest_ports, &try_bind)?,
+            None => Vec::new(),
+        };
+        self.write_seed(dir, machine)?;
+        for socket in [names::QMP_SOCKET, names::CONSOLE_SOCKET, names::REPORT_SOCKET] {
+            dir.remove(socket)?;
+        }
+        let mut words = match &self.user {
+            Some(user) => user.prefix(forwards.iter().any(|forward| forward.host.port() < 1024)),
+            None => Vec::new(),
+        };
+        let line = Line { id, machine, forwards: &forwards, accelerator, egress: self.config.guest_egress };
+        words.extend(command::line(&line));
+        let mut run = RunRecord { process: None, forwards, started_at: self.config.clock.now(), accelerator };
+        dir.write(names::RUN, &run)?;
+        let failed = |error: std::io::Error| Error::host("start QEMU", error);
+        // No await from here to the written pid: a caller that goes away cannot come between.
+        let child = process::spawn(&words, dir.path(), &dir.file(names::WORDS)).map_err(failed)?;
+        let identity = process::identity_of(&child).map_err(failed)?;
+        run.process = Some(identity);
+        dir.write(names::RUN, &run)?;
+        let process = Process::find(identity, machine.uuid)
+            .ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
+        Ok((run, process, child))
+    }
+
+    pub(super) async fn power_off(&self, id: MachineId) -> Result<(), Error> {
+        let (dir, machine) = self.machine(id)?;
+        let Some((_, process)) = self.running(&dir, &machine)? else { return Ok(()) };
+        // Asking QEMU first lets it write its own caches; to the guest it is the plug all the same.
+        let asked = timeout(QUIT_LIMIT, async {
+            if let Ok(mut qmp) = Qmp::connect(&dir.file(names::QMP_SOCKET), QUIT_LIMIT).await {
+                // QEMU may be gone before it has answered.
+                let _ = qmp.execute("quit").await;
+                process.ended().await;
+            }
+        });
+        let _ = asked.await;
+        kill(&process).await
+    }
+
+    pub(super) async fn shut_down(&self, id: MachineId) -> Result<(), Error> {
+        let (dir, machine) = self.machine(id)?;
+        let Some((_, process)) = self.running(&dir, &machine)? else { return Ok(()) };
+        let press = async || -> Infallible {
+            loop {
+                match Qmp::connect(&dir.file(names::QMP_SOCKET), QMP_LIMIT).await {
+                    Ok(mut qmp) => {
+                        if let Err(error) = qmp.execute("system_powerdown").await {
+                            tracing::debug!(machine.id = %id, error = %error, "The power button was not pressed");
+                        }
+                    }
+                    Err(error) => tracing::debug!(machine.id = %id, error = %error, "QEMU was not reached"),
+                }
+                sleep(BUTTON_PAUSE).await;
+            }
+        };
+        let press = press();
+        tokio::select! {
+            () = process.ended() => Ok(()),
+            never = press => match never {},
+            () = sleep(self.config.shutdown_limit) => Err(Error::GuestIgnored(id)),
+        }
+    }
+}
+
+/// Waits until QEMU listens, makes sure it is this machine's, and lets the guest run.
+async fn begin(
+    id: MachineId,
+    dir: &MachineDir,
+    machine: &MachineRecord,
+    child: Option<&mut Child>,
+) -> Result<(), Error> {
+    let failed = |error: QmpError| Error::host("start a machine", error);
+    let mut qmp = match child {
+        None => Qmp::connect(&dir.file(names::QMP_SOCKET), QMP_LIMIT).await.map_err(failed)?,
+        Some(child) => tokio::select! {
+            biased;
+            connected = first_connection(dir) => connected.map_err(failed)?,
+            _ = child.wait() => return Err(why_it_died(id, dir, machine)),
+        },
+    };
+    let answer = qmp.execute("query-uuid").await.map_err(failed)?;
+    if answer["UUID"] != machine.uuid.to_string() {
+        return Err(Error::host("start a machine", format_args!("its socket is answered by {}", answer["UUID"])));
+    }
+    // Only a machine that was never let run is let run: one that QEMU stopped for a full disk stays stopped.
+    let status = qmp.execute("query-status").await.map_err(failed)?;
+    if status["status"] == "prelaunch" {
+        qmp.execute("cont").await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+async fn first_connection(dir: &MachineDir) -> Result<Qmp, QmpError> {
+    let socket = dir.file(names::QMP_SOCKET);
+    let deadline = Instant::now() + START_LIMIT;
+    loop {
+        match Qmp::connect(&socket, QMP_LIMIT).await {
+            Err(QmpError::Io(_)) if Instant::now() < deadline => sleep(START_PAUSE).await,
+            result => return result,
+        }
+    }
+}
+
+/// QEMU's last words; a port it could not have is the address's fault, not the machine's.
+fn why_it_died(id: MachineId, dir: &MachineDir, machine: &MachineRecord) -> Error {
+    let words = fs::read_to_string(dir.file(names::WORDS)).unwrap_or_default();
+    match public_address(&machine.spec) {
+        Some(address) if words.contains("Could not set up host forwarding rule") => Error::AddressUnusable(address),
+        _ => Error::Died { id, last_words: dir.last_words() },
+    }
+}

@@ -1,0 +1,172 @@
+//! QEMU as a process of its own: it outlives the server, and is found again without ever taking a stranger for it.
+//!
+//! A process is this machine's when its number, its start time and the uuid on its command line are all as written down.
+//! Signals and waiting go through a pidfd, which stays with the process it was opened for.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
+    path::Path,
+    process::Stdio,
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    process::{Child, Command},
+};
+use uuid::Uuid;
+
+use super::record::ProcessIdentity;
+
+/// A live process that was seen to be the machine's.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) identity: ProcessIdentity,
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl Process {
+    /// The process of `identity` if it lives and has `uuid` on its command line.
+    pub(super) fn find(identity: ProcessIdentity, uuid: Uuid) -> Option<Self> {
+        let pid = Pid::from_raw(identity.pid)?;
+        // First the handle, then the look: a process that took the number in between is seen by the look.
+        let fd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        is_alive(Path::new("/proc"), identity, uuid).then_some(())?;
+        #[expect(deprecated, reason = "sound for an OwnedFd; what replaces it is an unsafe function, which we deny")]
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE).ok()?;
+        Some(Self { identity, fd })
+    }
+
+    /// Pulls the plug. A process that is gone already is fine.
+    pub(super) fn kill(&self) {
+        // The only failure left is ESRCH: it is gone.
+        let _ = pidfd_send_signal(self.fd.get_ref(), Signal::KILL);
+    }
+
+    /// Returns when the process has ended, whoever its parent is.
+    pub(super) async fn ended(&self) {
+        // A pidfd becomes readable at the end and stays so; it fails only with the runtime.
+        let _ = self.fd.readable().await;
+    }
+}
+
+/// Whether the process of `identity` runs and is the one that has `uuid`.
+pub(super) fn is_alive(proc: &Path, identity: ProcessIdentity, uuid: Uuid) -> bool {
+    stat(proc, identity.pid).is_some_and(|stat| !stat.dead && stat.start_ticks == identity.start_ticks)
+        && has_uuid(proc, identity.pid, uuid)
+}
+
+/// Looks through all processes for the one with `uuid`: the way back when the server died between a start and its record.
+pub(super) fn search(proc: &Path, uuid: Uuid) -> Option<ProcessIdentity> {
+    fs::read_dir(proc)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&pid| has_uuid(proc, pid, uuid))
+        .find_map(|pid| {
+            let stat = stat(proc, pid)?;
+            (!stat.dead).then_some(ProcessIdentity { pid, start_ticks: stat.start_ticks })
+        })
+}
+
+/// What `/proc/PID/stat` says about a process.
+struct Stat {
+    /// It has ended and waits for its parent to notice.
+    dead: bool,
+    start_ticks: u64,
+}
+
+/// Source: proc(5), fields 3 (state) and 22 (starttime); field 2 is in parentheses and may contain anything.
+fn stat(proc: &Path, pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
+    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+    let dead = matches!(fields.next()?, "Z" | "X");
+    Some(Stat { dead, start_ticks: fields.nth(18)?.parse().ok()? })
+}
+
+/// Whether `-uuid UUID` is on the command line; also true in the moment when it is still setsid's or setpriv's.
+fn has_uuid(proc: &Path, pid: i32, uuid: Uuid) -> bool {
+    let Ok(line) = fs::read(proc.join(pid.to_string()).join("cmdline")) else { return false };
+    let wanted = uuid.to_string();
+    let words: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
+    words.windows(2).any(|pair| pair[0] == b"-uuid" && pair[1] == wanted.as_bytes())
+}
+
+/// The identity of a child that was just made and not yet waited for.
+pub(super) fn identity_of(child: &Child) -> io::Result<ProcessIdentity> {
+    let ended = || io::Error::other("it ended at once");
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(ended)?;
+    let stat = stat(Path::new("/proc"), pid).ok_or_else(ended)?;
+    Ok(ProcessIdentity { pid, start_ticks: stat.start_ticks })
+}
+
+/// Starts `words` in `directory` in a session of its own, its output appended to `log`.
+///
+/// Output goes to a file and not a pipe: a pipe would break, and QEMU with it, when the server ends.
+pub(super) fn spawn(words: &[String], directory: &Path, log: &Path) -> io::Result<Child> {
+    let output = open_log(log)?;
+    let mut command = Command::new("setsid");
+    command
+        .args(words)
+        .current_dir(directory)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .stdin(Stdio::null())
+        .stdout(output.try_clone()?)
+        .stderr(output)
+        .kill_on_drop(false);
+    command.spawn()
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    let _ = fs::remove_file(path);
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A made-up /proc with one process.
+    fn proc_with(state: &str, start_ticks: u64, command_line: &[u8]) -> tempfile::TempDir {
+        let proc = tempfile::tempdir().expect("a directory");
+        let dir = proc.path().join("41");
+        fs::create_dir(&dir).expect("a directory");
+        let between = "1 ".repeat(18);
+        fs::write(dir.join("stat"), format!("41 (qemu (x) 7) {state} {between}{start_ticks} 99 99\n")).expect("written");
+        fs::write(dir.join("cmdline"), command_line).expect("written");
+        fs::create_dir(proc.path().join("sys")).expect("a directory");
+        proc
+    }
+
+    const UUID: Uuid = Uuid::from_u128(0x1234);
+
+    fn line(uuid: Uuid) -> Vec<u8> {
+        format!("qemu-system-x86_64\0-uuid\0{uuid}\0-S\0").into_bytes()
+    }
+
+    #[test]
+    fn a_process_is_known_by_number_start_time_and_uuid() {
+        let proc = proc_with("S", 500, &line(UUID));
+        let identity = ProcessIdentity { pid: 41, start_ticks: 500 };
+        assert!(is_alive(proc.path(), identity, UUID));
+        assert_eq!(search(proc.path(), UUID), Some(identity));
+    }
+
+    #[test]
+    fn a_reused_number_is_not_taken_for_the_machine() {
+        let proc = proc_with("S", 501, &line(UUID));
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
+        let proc = proc_with("S", 500, &line(Uuid::from_u128(9)));
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
+        assert_eq!(search(proc.path(), UUID), None);
+    }
+
+    #[test]
+    fn a_process_nobody_waited_for_is_dead() {
+        let proc = proc_with("Z", 500, &line(UUID));
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
+        assert_eq!(search(proc.path(), UUID), None);
+    }
+}

@@ -1,0 +1,75 @@
+//! How far a guest is: what it says over the virtio-serial port, and whether SSH answers.
+//!
+//! The guest says `user-data done`, `user-data failed WHY` or `user-data unsupported`, and again every few seconds until the
+//! host answers `ok`. The host answers when it has written the word down, so a report is not lost by a crash on either side.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+
+use crate::UserDataOutcome;
+
+/// The longest line a guest may send; what is longer is cut.
+pub(super) const LONGEST_LINE: usize = 1024;
+
+/// Understands one line from a guest. `None`: not a report; a guest may write anything.
+pub(super) fn parse_report(line: &str) -> Option<UserDataOutcome> {
+    let (word, detail) = match line.trim().strip_prefix("user-data ")?.split_once(' ') {
+        Some((word, detail)) => (word, detail),
+        None => (line.trim().strip_prefix("user-data ")?, ""),
+    };
+    match word {
+        "done" => Some(UserDataOutcome::Done),
+        "unsupported" => Some(UserDataOutcome::Unsupported),
+        "failed" => {
+            let plain: String = detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            Some(UserDataOutcome::Failed(plain.trim().to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an SSH server shows its banner at `address` within `limit`. Source: RFC 4253, section 4.2.
+pub(super) async fn ssh_banner(address: SocketAddr, limit: Duration) -> bool {
+    let seen = timeout(limit, async {
+        let mut start = [0; 4];
+        TcpStream::connect(address).await?.read_exact(&mut start).await?;
+        Ok::<_, std::io::Error>(start == *b"SSH-")
+    });
+    matches!(seen.await, Ok(Ok(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn reports_are_understood_and_noise_is_not() {
+        assert_eq!(parse_report("user-data done\r"), Some(UserDataOutcome::Done));
+        assert_eq!(parse_report("user-data unsupported"), Some(UserDataOutcome::Unsupported));
+        assert_eq!(
+            parse_report("user-data failed exit\tstatus 3"),
+            Some(UserDataOutcome::Failed("exit status 3".to_owned()))
+        );
+        assert_eq!(parse_report("user-data failed"), Some(UserDataOutcome::Failed(String::new())));
+        assert_eq!(parse_report("user-data"), None);
+        assert_eq!(parse_report("login: "), None);
+    }
+
+    #[tokio::test]
+    async fn a_banner_is_seen_and_silence_is_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        assert!(!ssh_banner(address, Duration::from_millis(20)).await);
+        let (_silent, _) = listener.accept().await.expect("the silent one");
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            stream.write_all(b"SSH-2.0-test\r\n").await.expect("written");
+            stream
+        });
+        assert!(ssh_banner(address, Duration::from_secs(10)).await);
+        drop(server.await);
+    }
+}

@@ -1,0 +1,182 @@
+//! The NoCloud seed disk: a small FAT volume labelled `CIDATA` that tells a guest who it is.
+//!
+//! `meta-data`, `user-data` (the caller's, byte for byte), `vendor-data` and `network-config` are cloud-init's
+//! (source: cloud-init's documentation, data source NoCloud). YAML is a superset of JSON, so what we make is JSON. The file
+//! `dewpoint` says the same in lines that a shell can read, for guests without cloud-init.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Cursor, Write},
+};
+
+use fatfs::{FatType, FileSystem, FormatVolumeOptions, FsOptions, format_volume};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::network::GuestLink;
+use crate::MachineSpec;
+
+/// What cloud-init runs beside the caller's user data: it lets keys in for root, and reports to the host.
+const REPORTER: &str = include_str!("images/cloud-init-reporter.sh");
+
+/// The volume's size; user data is at most 64 KiB.
+const VOLUME_BYTES: usize = 512 * 1024;
+
+/// The whole seed disk, ready to be written.
+pub(super) fn volume(uuid: Uuid, spec: &MachineSpec, links: &[GuestLink]) -> io::Result<Vec<u8>> {
+    let mut disk = Cursor::new(vec![0; VOLUME_BYTES]);
+    let id = u32::try_from(uuid.as_u128() & u128::from(u32::MAX)).expect("it was cut to 32 bits");
+    let options = FormatVolumeOptions::new().fat_type(FatType::Fat12).volume_id(id).volume_label(*b"CIDATA     ");
+    format_volume(&mut disk, options)?;
+    {
+        let volume = FileSystem::new(&mut disk, FsOptions::new())?;
+        let root = volume.root_dir();
+        let user_data = spec.user_data.as_deref().unwrap_or_default();
+        let files = [
+            ("meta-data", meta_data(uuid, spec).to_string()),
+            ("user-data", user_data.to_owned()),
+            ("vendor-data", vendor_data()),
+            ("network-config", network_config(links).to_string()),
+            ("dewpoint", lines(uuid, spec, links)),
+        ];
+        for (name, text) in files {
+            let mut file = root.create_file(name)?;
+            file.write_all(text.as_bytes())?;
+            file.flush()?;
+        }
+    }
+    Ok(disk.into_inner())
+}
+
+fn meta_data(uuid: Uuid, spec: &MachineSpec) -> Value {
+    json!({ "instance-id": uuid, "local-hostname": spec.hostname, "public-keys": spec.ssh_keys })
+}
+
+fn vendor_data() -> String {
+    let settings = "#cloud-config\ndisable_root: false\n";
+    let parts = json!([
+        { "type": "text/cloud-config", "content": settings },
+        { "type": "text/x-shellscript", "content": REPORTER },
+    ]);
+    format!("#cloud-config-archive\n{parts}\n")
+}
+
+/// Static addresses, the links found by their MAC. Source: cloud-init's documentation, networking config version 2.
+fn network_config(links: &[GuestLink]) -> Value {
+    let mut ethernets = serde_json::Map::new();
+    for (index, link) in links.iter().enumerate() {
+        let addresses: Vec<String> = [link.ipv4.map(|(a, p)| format!("{a}/{p}")), link.ipv6.map(|(a, p)| format!("{a}/{p}"))]
+            .into_iter()
+            .flatten()
+            .collect();
+        let routes: Vec<Value> = [
+            link.gateway.map(|via| json!({ "to": "0.0.0.0/0", "via": via })),
+            link.gateway6.map(|via| json!({ "to": "::/0", "via": via })),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let mut config = json!({
+            "match": { "macaddress": link.mac.to_string() },
+            "set-name": format!("eth{index}"),
+            "dhcp4": false,
+            "dhcp6": false,
+            "addresses": addresses,
+        });
+        if !routes.is_empty() {
+            config["routes"] = routes.into();
+        }
+        if let Some(nameserver) = link.nameserver {
+            config["nameservers"] = json!({ "addresses": [nameserver] });
+        }
+        ethernets.insert(format!("eth{index}"), config);
+    }
+    json!({ "version": 2, "ethernets": ethernets })
+}
+
+/// The lines that `images/micro/boot.sh` reads.
+fn lines(uuid: Uuid, spec: &MachineSpec, links: &[GuestLink]) -> String {
+    let mut text = format!("instance {uuid}\nhostname {}\n", spec.hostname);
+    let mut say = |word: &str, what: &dyn std::fmt::Display| {
+        writeln!(text, "{word} {what}").expect("a String takes everything");
+    };
+    for link in links {
+        say("link", &link.mac);
+        if let Some((address, prefix)) = link.ipv4 {
+            say("ipv4", &format_args!("{address}/{prefix}"));
+        }
+        if let Some(gateway) = link.gateway {
+            say("gateway", &gateway);
+        }
+        if let Some((address, prefix)) = link.ipv6 {
+            say("ipv6", &format_args!("{address}/{prefix}"));
+        }
+        if let Some(gateway) = link.gateway6 {
+            say("gateway6", &gateway);
+        }
+        if let Some(nameserver) = link.nameserver {
+            say("nameserver", &nameserver);
+        }
+    }
+    for key in &spec.ssh_keys {
+        // One key, one line, whatever the caller's looked like.
+        say("key", &key.split_whitespace().collect::<Vec<_>>().join(" "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::qemu::{network::guest_links, test_spec};
+
+    fn read(volume: &[u8], name: &str) -> String {
+        let volume = FileSystem::new(Cursor::new(volume.to_vec()), FsOptions::new()).expect("a volume");
+        let mut text = String::new();
+        volume.root_dir().open_file(name).expect("a file").read_to_string(&mut text).expect("text");
+        text
+    }
+
+    #[test]
+    fn user_data_is_there_byte_for_byte_up_to_64_kib() {
+        let mut spec = test_spec();
+        let data = format!("#!/bin/sh\r\n{}", "ü\t".repeat(21_000));
+        spec.user_data = Some(data.clone());
+        let volume = volume(Uuid::from_u128(7), &spec, &guest_links(&spec)).expect("a volume");
+        assert_eq!(read(&volume, "user-data"), data);
+        let label = FileSystem::new(Cursor::new(volume), FsOptions::new()).expect("a volume").volume_label_as_bytes().to_vec();
+        assert_eq!(label, b"CIDATA");
+    }
+
+    #[test]
+    fn the_network_is_static_and_found_by_mac() {
+        let spec = test_spec();
+        let config = network_config(&guest_links(&spec));
+        assert_eq!(
+            config["ethernets"]["eth0"],
+            json!({
+                "match": { "macaddress": "02:00:00:00:00:01" },
+                "set-name": "eth0",
+                "dhcp4": false,
+                "dhcp6": false,
+                "addresses": ["198.18.0.2/24", "fd00:64::5/64"],
+                "routes": [{ "to": "0.0.0.0/0", "via": "198.18.0.1" }, { "to": "::/0", "via": "fd00:64::1" }],
+                "nameservers": { "addresses": ["198.18.0.3"] },
+            })
+        );
+    }
+
+    #[test]
+    fn the_lines_for_a_shell_say_the_same() {
+        let spec = test_spec();
+        let text = lines(Uuid::from_u128(7), &spec, &guest_links(&spec));
+        assert_eq!(
+            text,
+            "instance 00000000-0000-0000-0000-000000000007\nhostname web-1\nlink 02:00:00:00:00:01\n\
+             ipv4 198.18.0.2/24\ngateway 198.18.0.1\nipv6 fd00:64::5/64\ngateway6 fd00:64::1\nnameserver 198.18.0.3\n\
+             key ssh-ed25519 AAAA me\n"
+        );
+    }
+}

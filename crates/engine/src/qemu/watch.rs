@@ -1,0 +1,174 @@
+//! What the engine hears of a running machine without asking: its end, its console, its report, its first SSH banner.
+//!
+//! Each running machine has one watch, made when it is started or found again. Dropping it leaves the machine running.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    process::Child,
+    sync::broadcast,
+    task::JoinSet,
+    time::sleep,
+};
+use tracing::{info, warn};
+
+use super::{
+    console::CappedLog,
+    layout::{MachineDir, names},
+    process::Process,
+    qmp,
+    readiness::{LONGEST_LINE, parse_report, ssh_banner},
+    record::ProcessIdentity,
+};
+use crate::{Error, MachineId, UserDataOutcome};
+
+/// How long an SSH server may take to show its banner before the next try.
+const BANNER_LIMIT: Duration = Duration::from_millis(500);
+/// The pause between two tries at first and at most.
+const BANNER_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// The pause before a socket of QEMU's is tried again, when another server had it.
+const SOCKET_PAUSE: Duration = Duration::from_millis(500);
+
+/// What a watch is about.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    pub(super) id: MachineId,
+    pub(super) dir: MachineDir,
+    /// Where the guest's SSH is on this host.
+    pub(super) ssh: Option<SocketAddr>,
+    pub(super) changes: broadcast::Sender<MachineId>,
+}
+
+impl Subject {
+    fn changed(&self) {
+        // Nobody listens: then nobody wants to know.
+        let _ = self.changes.send(self.id);
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.dir.file(name)
+    }
+}
+
+/// The watch over one process. Its tasks end with it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) identity: ProcessIdentity,
+    _tasks: JoinSet<()>,
+}
+
+impl Watch {
+    /// Starts watching. `child` is given when the process was made by this server, which then has to bury it.
+    pub(super) fn start(subject: &Subject, process: Process, child: Option<Child>) -> Self {
+        let identity = process.identity;
+        let mut tasks = JoinSet::new();
+        let process = Arc::new(process);
+        tasks.spawn(watch_end(subject.clone(), process.clone(), child));
+        for talk in [Talk::Console, Talk::Report] {
+            let (subject, process) = (subject.clone(), process.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = process.ended() => {}
+                    () = keep_listening(&subject, talk) => {}
+                }
+            });
+        }
+        if let Some(ssh) = subject.ssh {
+            let subject = subject.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = process.ended() => {}
+                    () = watch_ssh(&subject, ssh) => {}
+                }
+            });
+        }
+        Self { identity, _tasks: tasks }
+    }
+}
+
+async fn watch_end(subject: Subject, process: Arc<Process>, child: Option<Child>) {
+    process.ended().await;
+    if let Some(mut child) = child {
+        let status = child.wait().await;
+        info!(machine.id = %subject.id, ?status, "The process of machine {} ended", subject.id);
+    }
+    subject.changed();
+}
+
+async fn watch_ssh(subject: &Subject, ssh: SocketAddr) {
+    let (mut pause, longest) = BANNER_PAUSE;
+    while !ssh_banner(ssh, BANNER_LIMIT).await {
+        sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+    subject.changed();
+}
+
+/// The two sockets a guest's words come over.
+#[derive(Clone, Copy, Debug)]
+enum Talk {
+    Console,
+    Report,
+}
+
+async fn keep_listening(subject: &Subject, talk: Talk) {
+    loop {
+        let (name, ended) = match talk {
+            Talk::Console => (names::CONSOLE_SOCKET, listen_to_console(subject).await),
+            Talk::Report => (names::REPORT_SOCKET, listen_to_report(subject).await),
+        };
+        if let Err(error) = ended {
+            warn!(machine.id = %subject.id, error = %error, "Listening to {name} of machine {} failed", subject.id);
+        }
+        sleep(SOCKET_PAUSE).await;
+    }
+}
+
+async fn listen_to_console(subject: &Subject) -> std::io::Result<()> {
+    let mut socket = qmp::connect(&subject.socket(names::CONSOLE_SOCKET)).await?;
+    let mut log = CappedLog::open(&subject.dir.file(names::CONSOLE))?;
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        match socket.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => log.write(&buffer[..read])?,
+        }
+    }
+}
+
+async fn listen_to_report(subject: &Subject) -> std::io::Result<()> {
+    let mut socket = qmp::connect(&subject.socket(names::REPORT_SOCKET)).await?;
+    let mut pending = Vec::new();
+    let mut buffer = [0; LONGEST_LINE];
+    loop {
+        let read = socket.read(&mut buffer).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        for &byte in &buffer[..read] {
+            if byte == b'\n' {
+                heard(subject, &mut socket, &pending).await?;
+                pending.clear();
+            } else if pending.len() < LONGEST_LINE {
+                pending.push(byte);
+            }
+        }
+    }
+}
+
+/// One line from the guest: written down, told, and only then answered.
+async fn heard(subject: &Subject, socket: &mut UnixStream, line: &[u8]) -> std::io::Result<()> {
+    let Some(outcome) = parse_report(&String::from_utf8_lossy(line)) else { return Ok(()) };
+    let known: Result<Option<UserDataOutcome>, Error> = subject.dir.read(names::REPORT);
+    if !matches!(&known, Ok(Some(known)) if *known == outcome) {
+        if let Err(error) = subject.dir.write(names::REPORT, &outcome) {
+            // Not answered, so the guest says it again.
+            warn!(machine.id = %subject.id, error = %error, "The report of machine {} was not kept", subject.id);
+            return Ok(());
+        }
+        subject.changed();
+    }
+    socket.write_all(b"ok\n").await
+}
