@@ -101,10 +101,7 @@ impl Words {
             format!("driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.filename={root}"),
         );
         self.pair("-device", "virtio-blk-pci,drive=root,bootindex=1");
-        self.pair(
-            "-blockdev",
-            format!("driver=raw,node-name=seed,read-only=on,file.driver=file,file.filename={seed}"),
-        );
+        self.pair("-blockdev", format!("driver=raw,node-name=seed,read-only=on,file.driver=file,file.filename={seed}"));
         self.pair("-device", "virtio-blk-pci,drive=seed");
     }
 
@@ -166,8 +163,11 @@ mod tests {
     fn an_image_with_a_kernel_is_booted_by_it() {
         let mut machine = record();
         assert!(!text(&machine, false).contains("-kernel"));
-        machine.base.direct =
-            Some(DirectBoot { kernel: "/i/vmlinuz".into(), initrd: "/i/initrd".into(), command_line: "quiet a=b".into() });
+        machine.base.direct = Some(DirectBoot {
+            kernel: "/i/vmlinuz".into(),
+            initrd: "/i/initrd".into(),
+            command_line: "quiet a=b".into(),
+        });
         assert!(text(&machine, false).ends_with("-kernel /i/vmlinuz -initrd /i/initrd -append quiet a=b"));
     }
 }

@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn an_image_that_leads_elsewhere_is_refused() {
-        let plain = br#"{"virtual-size": 67108864, "format": "qcow2", "format-specific": {"type": "qcow2", "data": {}}}"#;
+        let plain =
+            br#"{"virtual-size": 67108864, "format": "qcow2", "format-specific": {"type": "qcow2", "data": {}}}"#;
         assert_eq!(judge(plain, DiskFormat::Qcow2).expect("an image"), 64 << 20);
         let backed = br#"{"virtual-size": 1, "format": "qcow2", "backing-filename": "/etc/shadow"}"#;
         assert!(judge(backed, DiskFormat::Qcow2).is_err());

@@ -174,9 +174,7 @@ fn rom(layout: &Layout) -> PathBuf {
 
 impl Inner {
     async fn acceleration(&self) -> &Acceleration {
-        let choose = || async {
-            accel::choose(self.config.accelerator, &rom(&self.layout), self.user.as_ref()).await
-        };
+        let choose = || async { accel::choose(self.config.accelerator, &rom(&self.layout), self.user.as_ref()).await };
         self.acceleration.get_or_init(choose).await
     }
 

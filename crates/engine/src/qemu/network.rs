@@ -156,7 +156,6 @@ pub(super) fn try_bind(address: SocketAddr) -> io::Result<()> {
     TcpListener::bind(address).map(drop)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

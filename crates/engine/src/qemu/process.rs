@@ -134,7 +134,8 @@ mod tests {
         let dir = proc.path().join("41");
         fs::create_dir(&dir).expect("a directory");
         let between = "1 ".repeat(18);
-        fs::write(dir.join("stat"), format!("41 (qemu (x) 7) {state} {between}{start_ticks} 99 99\n")).expect("written");
+        fs::write(dir.join("stat"), format!("41 (qemu (x) 7) {state} {between}{start_ticks} 99 99\n"))
+            .expect("written");
         fs::write(dir.join("cmdline"), command_line).expect("written");
         fs::create_dir(proc.path().join("sys")).expect("a directory");
         proc

@@ -65,10 +65,11 @@ fn vendor_data() -> String {
 fn network_config(links: &[GuestLink]) -> Value {
     let mut ethernets = serde_json::Map::new();
     for (index, link) in links.iter().enumerate() {
-        let addresses: Vec<String> = [link.ipv4.map(|(a, p)| format!("{a}/{p}")), link.ipv6.map(|(a, p)| format!("{a}/{p}"))]
-            .into_iter()
-            .flatten()
-            .collect();
+        let addresses: Vec<String> =
+            [link.ipv4.map(|(a, p)| format!("{a}/{p}")), link.ipv6.map(|(a, p)| format!("{a}/{p}"))]
+                .into_iter()
+                .flatten()
+                .collect();
         let routes: Vec<Value> = [
             link.gateway.map(|via| json!({ "to": "0.0.0.0/0", "via": via })),
             link.gateway6.map(|via| json!({ "to": "::/0", "via": via })),
@@ -146,7 +147,8 @@ mod tests {
         spec.user_data = Some(data.clone());
         let volume = volume(Uuid::from_u128(7), &spec, &guest_links(&spec)).expect("a volume");
         assert_eq!(read(&volume, "user-data"), data);
-        let label = FileSystem::new(Cursor::new(volume), FsOptions::new()).expect("a volume").volume_label_as_bytes().to_vec();
+        let label =
+            FileSystem::new(Cursor::new(volume), FsOptions::new()).expect("a volume").volume_label_as_bytes().to_vec();
         assert_eq!(label, b"CIDATA");
     }
 

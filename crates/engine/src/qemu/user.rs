@@ -27,9 +27,7 @@ impl QemuUser {
     pub(super) fn choose(wanted: Option<&str>) -> Result<Option<Self>, Error> {
         if !geteuid().is_root() {
             return match wanted {
-                Some(name) => {
-                    Err(Error::host("run QEMU as another user", format_args!("only root can become {name}")))
-                }
+                Some(name) => Err(Error::host("run QEMU as another user", format_args!("only root can become {name}"))),
                 None => Ok(None),
             };
         }
@@ -116,7 +114,8 @@ impl QemuUser {
 /// The group that may use `/dev/kvm`, where that takes a group.
 fn kvm_group() -> Option<u32> {
     let metadata = Path::new("/dev/kvm").metadata().ok()?;
-    (metadata.gid() != 0 && metadata.mode() & 0o060 == 0o060 && metadata.mode() & 0o006 != 0o006).then(|| metadata.gid())
+    (metadata.gid() != 0 && metadata.mode() & 0o060 == 0o060 && metadata.mode() & 0o006 != 0o006)
+        .then(|| metadata.gid())
 }
 
 #[cfg(test)]

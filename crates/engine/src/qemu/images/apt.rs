@@ -49,7 +49,8 @@ pub(super) fn unpack(from: &Path, to: &Path) -> Result<(), ImageError> {
 
 /// What `package` needs, itself included, without what it merely recommends.
 pub(super) fn closure(packages: &[&str]) -> Result<Vec<String>, ImageError> {
-    let leave_out = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map(|s| format!("--no-{s}"));
+    let leave_out =
+        ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map(|s| format!("--no-{s}"));
     let ask = || run(Command::new("apt-cache").args(["depends", "--recurse"]).args(&leave_out).args(packages));
     let text = match ask() {
         Ok(text) => text,

@@ -27,8 +27,7 @@ pub(super) const KERNEL_PACKAGE: &str = "linux-image-cloud-amd64";
 const PACKAGES: [&str; 3] = ["busybox-static", "dropbear-bin", "e2fsprogs"];
 
 /// The programs of those packages that are taken, and where they go.
-const PROGRAMS: [(&str, &str); 3] =
-    [("dropbear", "usr/sbin"), ("dropbearkey", "usr/bin"), ("resize2fs", "sbin")];
+const PROGRAMS: [(&str, &str); 3] = [("dropbear", "usr/sbin"), ("dropbearkey", "usr/bin"), ("resize2fs", "sbin")];
 
 /// The kernel's command line: says little, restarts after a panic, and leaves out work at start that a small guest can
 /// do without (patching itself for one processor, testing its ciphers).
@@ -36,13 +35,29 @@ pub(super) const COMMAND_LINE: &str =
     "console=ttyS0 quiet panic=-1 noreplace-smp rcupdate.rcu_expedited=1 cryptomgr.notests";
 
 /// The drivers the guest needs, in no order; what they depend on comes with them.
-const DRIVERS: [&str; 9] = [
-    "virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "vfat", "nls_cp437", "nls_ascii", "button", "evdev",
-];
+const DRIVERS: [&str; 9] =
+    ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "vfat", "nls_cp437", "nls_ascii", "button", "evdev"];
 
 const DIRECTORIES: [&str; 19] = [
-    "bin", "sbin", "dev", "proc", "sys", "run", "tmp", "root", "etc/dewpoint", "etc/acpi/PWRF", "etc/dropbear", "lib64",
-    "lib/x86_64-linux-gnu", "usr/bin", "usr/sbin", "var/log", "var/lib/dewpoint", "mnt", "home",
+    "bin",
+    "sbin",
+    "dev",
+    "proc",
+    "sys",
+    "run",
+    "tmp",
+    "root",
+    "etc/dewpoint",
+    "etc/acpi/PWRF",
+    "etc/dropbear",
+    "lib64",
+    "lib/x86_64-linux-gnu",
+    "usr/bin",
+    "usr/sbin",
+    "var/log",
+    "var/lib/dewpoint",
+    "mnt",
+    "home",
 ];
 
 /// Programs that others look for in /sbin.
@@ -184,7 +199,11 @@ fn fill_root(root: &Path, busybox: &[u8], files: &BTreeMap<String, PathBuf>) -> 
         ("etc/group", "root:x:0:\n", 0o644),
         ("etc/shells", "/bin/sh\n", 0o644),
         ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644),
-        ("etc/os-release", "ID=micro\nNAME=\"Dewpoint micro\"\nPRETTY_NAME=\"Dewpoint micro\"\nID_LIKE=debian\n", 0o644),
+        (
+            "etc/os-release",
+            "ID=micro\nNAME=\"Dewpoint micro\"\nPRETTY_NAME=\"Dewpoint micro\"\nID_LIKE=debian\n",
+            0o644,
+        ),
     ] {
         put(root, name, contents.as_bytes(), mode)?;
     }
