@@ -31,7 +31,10 @@ pub(crate) fn run<B>(
         let found = tx.query_one("SELECT COALESCE(MAX(number), 0) FROM migrations", &[], |row| row.next::<i64>())?;
         check(found)?;
         for (number, name, text) in MIGRATIONS.iter().filter(|(number, ..)| *number > found) {
-            let text = text.replace("{id}", tx.dialect().id_type()).replace("{clustered}", tx.dialect().clustered()).replace(" TEXT", tx.dialect().text_type());
+            let text = text
+                .replace("{id}", tx.dialect().id_type())
+                .replace("{clustered}", tx.dialect().clustered())
+                .replace(" TEXT", tx.dialect().text_type());
             for statement in statements(&text) {
                 tx.execute(&statement, &[])?;
             }

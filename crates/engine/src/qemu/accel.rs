@@ -91,8 +91,7 @@ pub(super) async fn choose(wanted: Option<Accelerator>, rom: &Path, user: Option
 
 /// Fails, saying what to install or change, unless QEMU is here and runs a guest without KVM. Returns QEMU's version.
 pub(super) async fn check_qemu(rom: &Path, user: Option<&QemuUser>) -> Result<String, Error> {
-    let version = version_of(PROGRAM, "qemu-system-x86").await?;
-    version_of(QEMU_IMG, "qemu-utils").await?;
+    let (version, _) = tokio::try_join!(version_of(PROGRAM, "qemu-system-x86"), version_of(QEMU_IMG, "qemu-utils"))?;
     let number = parse_version(&version).ok_or_else(|| Error::host("read QEMU's version", &version))?;
     if number < OLDEST {
         let (major, minor) = OLDEST;

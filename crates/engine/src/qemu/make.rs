@@ -1,9 +1,9 @@
 //! Making machines, giving them other links, and removing them: all that is files.
 
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, chown},
+    os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::Path,
     time::Duration,
 };
@@ -124,10 +124,11 @@ impl Inner {
 
     fn give_to_qemu(&self, path: &Path) -> Result<(), Error> {
         match &self.user {
-            Some(user) => chown(path, Some(user.uid), Some(user.gid))
-                .map_err(|error| io_error("give a file to QEMU's user", path, &error)),
+            Some(user) => chown(path, Some(user.uid), Some(user.gid)),
             None => Ok(()),
         }
+        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600)))
+        .map_err(|error| io_error("give a file to QEMU's user", path, &error))
     }
 }
 

@@ -1,0 +1,405 @@
+//! The QEMU engine with real guests: micro-x64, booted.
+//!
+//! Needs QEMU and an image directory that holds micro-x64, named by `DEW_TEST_IMAGES`; a test that cannot run says so.
+
+#![cfg(feature = "qemu")]
+
+use std::{
+    fs,
+    io::Write,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use dewpoint_clock::SystemClock;
+use dewpoint_engine::{
+    Engine, Error, ImageName, Ipv4Link, Ipv6Link, MacAddress, MachineId, MachineSpec, Nic, NicKind, Power, PowerState,
+    UserDataOutcome,
+    conformance::{self, wait_until},
+    qemu::{Accelerator, HOST, QemuConfig, QemuEngine},
+};
+
+/// How long a guest may take to boot here; some four seconds when nothing else runs.
+const BOOT_LIMIT: Duration = Duration::from_secs(90);
+
+const ID: MachineId = MachineId(7);
+
+/// An engine on a data dir of its own, a key to get in, and no machine yet.
+struct Lab {
+    engine: Arc<QemuEngine>,
+    config: QemuConfig,
+    key: PathBuf,
+    public_key: String,
+    top: tempfile::TempDir,
+}
+
+impl Lab {
+    /// `None`, after saying why, when guests cannot run here.
+    async fn open(test: &str) -> Option<Self> {
+        let images = match std::env::var_os("DEW_TEST_IMAGES").map(PathBuf::from) {
+            Some(images) if images.join("micro-x64/manifest.json").exists() => images,
+            Some(images) => return skip(test, &format!("{} holds no micro-x64", images.display())),
+            None => return skip(test, "DEW_TEST_IMAGES names no image directory"),
+        };
+        let top = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(top.path(), fs::Permissions::from_mode(0o711)).expect("a mode");
+        let mut config = QemuConfig::new(top.path().join("data"), images, Arc::new(SystemClock));
+        config.accelerator = Some(Accelerator::Tcg);
+        let engine = match QemuEngine::open(config.clone()).await {
+            Ok(engine) => Arc::new(engine),
+            Err(error) => return skip(test, &error.to_string()),
+        };
+        let key = top.path().join("key");
+        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key).output();
+        assert!(made.expect("ssh-keygen runs").status.success());
+        let public_key = fs::read_to_string(key.with_extension("pub")).expect("a public key");
+        Some(Self { engine, config, key, public_key, top })
+    }
+
+    fn spec(&self, user_data: Option<&str>) -> MachineSpec {
+        let mut spec = spec();
+        spec.ssh_keys.push(self.public_key.clone());
+        spec.user_data = user_data.map(str::to_owned);
+        spec
+    }
+
+    async fn started(&self, user_data: Option<&str>) -> MachineSpec {
+        let spec = self.spec(user_data);
+        self.engine.ensure(ID, &spec).await.expect("it is made");
+        self.engine.power(ID, Power::On).await.expect("it starts");
+        spec
+    }
+
+    async fn user_data_ended(&self) -> UserDataOutcome {
+        wait_until(&*self.engine, BOOT_LIMIT, &format!("user data ended; console: {}", self.console()), async || {
+            self.outcome().await != UserDataOutcome::Pending
+        })
+        .await;
+        self.outcome().await
+    }
+
+    async fn outcome(&self) -> UserDataOutcome {
+        self.engine.readiness(ID).await.expect("its readiness").user_data
+    }
+
+    async fn ssh_answers(&self) {
+        wait_until(&*self.engine, BOOT_LIMIT, "SSH answers", async || {
+            self.engine.readiness(ID).await.expect("its readiness").ssh
+        })
+        .await;
+    }
+
+    async fn goes(&self, power: PowerState) {
+        wait_until(&*self.engine, Duration::from_secs(30), &format!("{power:?}"), async || self.power().await == power)
+            .await;
+    }
+
+    async fn power(&self) -> PowerState {
+        self.engine.observe(ID).await.expect("a look").expect("a machine").power
+    }
+
+    /// Where the machine's SSH is.
+    async fn ssh_address(&self) -> SocketAddr {
+        let access = self.engine.access(ID).await.expect("its access");
+        access.forwards.iter().find(|forward| forward.guest_port == 22).expect("SSH is forwarded").host
+    }
+
+    /// Runs a command in the guest, as anyone would.
+    async fn ssh(&self, command: &str) -> String {
+        let Output { status, stdout, stderr } = self.try_ssh(command).await;
+        assert!(status.success(), "{command}: {status}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8_lossy(&stdout).trim().to_owned()
+    }
+
+    async fn try_ssh(&self, command: &str) -> Output {
+        let address = self.ssh_address().await;
+        let mut ssh = tokio::process::Command::new("ssh");
+        ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-i"]);
+        ssh.arg(&self.key).arg("-o").arg(format!("UserKnownHostsFile={}", self.top.path().join("known").display()));
+        ssh.arg("-p").arg(address.port().to_string()).arg(format!("root@{}", address.ip())).arg(command);
+        ssh.output().await.expect("ssh runs")
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.config.data_dir.join("machines").join(ID.to_string())
+    }
+
+    fn pid(&self) -> u32 {
+        let text = fs::read(self.dir().join("run.json")).expect("a run record");
+        let run: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+        u32::try_from(run["process"]["pid"].as_u64().expect("a pid")).expect("a pid")
+    }
+
+    fn console(&self) -> String {
+        fs::read_to_string(self.dir().join("console.log")).unwrap_or_default()
+    }
+
+    async fn close(self) {
+        for id in self.engine.machines().await.expect("a list") {
+            self.engine.destroy(id).await.expect("it is removed");
+        }
+    }
+}
+
+fn skip<T>(test: &str, why: &str) -> Option<T> {
+    // Past the test harness, which would swallow it.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    None
+}
+
+/// A small machine with an address of its own.
+fn spec() -> MachineSpec {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    // Another address for each process too, so that two test runs do not meet.
+    let address =
+        Ipv4Addr::from_bits(Ipv4Addr::new(127, 80, 0, 0).to_bits() + (std::process::id() % 4096) * 256 + number);
+    let tail = u8::try_from(number % 250).expect("below 250");
+    let public = Nic {
+        kind: NicKind::Public,
+        mac: MacAddress([2, 0, 0, 0, 1, tail]),
+        ipv4: Some(Ipv4Link { address, netmask: Ipv4Addr::new(255, 0, 0, 0), gateway: Some(Ipv4Addr::LOCALHOST) }),
+        ipv6: Some(Ipv6Link {
+            address: "fd00:64::5".parse().expect("an address"),
+            prefix: 64,
+            gateway: "fd00:64::1".parse().expect("an address"),
+        }),
+    };
+    let private = Nic {
+        kind: NicKind::Private,
+        mac: MacAddress([2, 0, 0, 0, 2, tail]),
+        ipv4: Some(Ipv4Link {
+            address: Ipv4Addr::new(10, 108, 0, 2),
+            netmask: Ipv4Addr::new(255, 255, 240, 0),
+            gateway: None,
+        }),
+        ipv6: None,
+    };
+    MachineSpec {
+        hostname: "web-1".to_owned(),
+        host: HOST.to_owned(),
+        vcpus: 1,
+        memory_mib: 256,
+        disk_gib: 3,
+        image: ImageName::new("micro-x64").expect("a name"),
+        ssh_keys: Vec::new(),
+        user_data: None,
+        nics: vec![public, private],
+    }
+}
+
+fn process_lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+fn pull_the_plug(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().expect("kill runs").success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_engine_passes_the_suite_of_all_engines() {
+    let Some(lab) = Lab::open("the_engine_passes_the_suite_of_all_engines").await else { return };
+    let engine: Arc<dyn Engine> = lab.engine.clone();
+    conformance::all(&conformance::Bench::new(engine, |_| spec())).await;
+    assert_eq!(lab.engine.machines().await.expect("a list"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_becomes_ready_and_keeps_what_is_written_in_it() {
+    let Some(lab) = Lab::open("a_guest_becomes_ready_and_keeps_what_is_written_in_it").await else { return };
+    lab.started(Some("#!/bin/sh\nhostname > /root/who\necho $$ >> /root/runs\n")).await;
+    assert_eq!(lab.user_data_ended().await, UserDataOutcome::Done);
+    lab.ssh_answers().await;
+
+    assert_eq!(lab.ssh("cat /root/who").await, "web-1");
+    let addresses = lab.ssh("ip addr").await;
+    for address in ["198.18.0.2/24", "10.108.0.2/20", "fd00:64::5/64"] {
+        assert!(addresses.contains(address), "{address} is not in {addresses}");
+    }
+    let blocks: u64 = lab.ssh("df -k / | tail -n 1 | awk '{print $2}'").await.parse().expect("a number");
+    assert!(blocks > 2_700_000, "the disk has grown to {blocks} KiB");
+    lab.ssh("echo mine > /root/mine; sync").await;
+
+    lab.engine.power(ID, Power::Off).await.expect("it goes off");
+    lab.engine.power(ID, Power::On).await.expect("it starts again");
+    lab.ssh_answers().await;
+    // The host's key is known by now: another one would be refused.
+    assert_eq!(lab.ssh("cat /root/mine; wc -l < /root/runs").await, "mine\n1");
+
+    lab.engine.power(ID, Power::Shutdown).await.expect("it shuts down");
+    assert_eq!(lab.power().await, PowerState::Off);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_data_that_fails_is_reported_as_failed() {
+    let Some(lab) = Lab::open("user_data_that_fails_is_reported_as_failed").await else { return };
+    lab.started(Some("#!/bin/sh\nexit 3\n")).await;
+    assert_eq!(lab.user_data_ended().await, UserDataOutcome::Failed("exit status 3".to_owned()));
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cloud_config_is_reported_as_unsupported() {
+    let Some(lab) = Lab::open("cloud_config_is_reported_as_unsupported").await else { return };
+    lab.started(Some("#cloud-config\npackages: [nginx]\n")).await;
+    assert_eq!(lab.user_data_ended().await, UserDataOutcome::Unsupported);
+    lab.ssh_answers().await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_is_noticed() {
+    let Some(lab) = Lab::open("a_killed_process_is_noticed").await else { return };
+    lab.started(None).await;
+    let mut changes = lab.engine.changes();
+    pull_the_plug(lab.pid());
+    let told = tokio::time::timeout(Duration::from_secs(10), changes.recv()).await;
+    assert_eq!(told.expect("in time").expect("a change"), ID);
+    assert_eq!(lab.power().await, PowerState::Off);
+    lab.engine.power(ID, Power::On).await.expect("it starts again");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_outlives_its_engine_and_is_found_again() {
+    let Some(mut lab) = Lab::open("a_machine_outlives_its_engine_and_is_found_again").await else { return };
+    lab.started(Some("#!/bin/sh\necho hi > /root/hi\n")).await;
+    let pid = lab.pid();
+    // Before the guest has said a word: what it says while nobody listens must reach the next engine.
+    lab.engine = Arc::new(QemuEngine::open(lab.config.clone()).await.expect("an engine"));
+    assert_eq!(lab.power().await, PowerState::On);
+    assert_eq!(lab.user_data_ended().await, UserDataOutcome::Done);
+    lab.ssh_answers().await;
+    assert_eq!(lab.ssh("cat /root/hi").await, "hi");
+    assert_eq!(lab.pid(), pid);
+
+    let mut changes = lab.engine.changes();
+    pull_the_plug(pid);
+    tokio::time::timeout(Duration::from_secs(10), changes.recv()).await.expect("in time").expect("a change");
+    lab.goes(PowerState::Off).await;
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_whose_record_was_lost_is_found_again() {
+    let Some(mut lab) = Lab::open("a_start_whose_record_was_lost_is_found_again").await else { return };
+    lab.started(None).await;
+    let pid = lab.pid();
+    // As a server leaves it that dies between the start and its record.
+    let path = lab.dir().join("run.json");
+    let mut run: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("a record")).expect("JSON");
+    run["process"] = serde_json::Value::Null;
+    fs::write(&path, run.to_string()).expect("written");
+    lab.engine = Arc::new(QemuEngine::open(lab.config.clone()).await.expect("an engine"));
+    assert_eq!(lab.power().await, PowerState::On);
+    lab.engine.power(ID, Power::On).await.expect("it is on");
+    assert_eq!(lab.pid(), pid);
+    lab.close().await;
+    assert!(!process_lives(pid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_machine_leaves_no_process_and_no_file() {
+    let Some(lab) = Lab::open("a_removed_machine_leaves_no_process_and_no_file").await else { return };
+    lab.started(None).await;
+    let pid = lab.pid();
+    assert!(process_lives(pid));
+    lab.engine.destroy(ID).await.expect("it is removed");
+    assert!(!process_lives(pid));
+    assert!(!lab.dir().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_at_its_start_leaves_its_last_words() {
+    let Some(lab) = Lab::open("a_process_that_dies_at_its_start_leaves_its_last_words").await else { return };
+    let mut spec = lab.spec(None);
+    spec.memory_mib = 1 << 32;
+    lab.engine.ensure(ID, &spec).await.expect("it is made");
+    let died = lab.engine.power(ID, Power::On).await;
+    assert!(matches!(&died, Err(Error::Died { last_words, .. }) if last_words.contains("memory")), "{died:?}");
+    assert_eq!(lab.power().await, PowerState::Off);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_image_that_is_none_is_refused_and_leaves_nothing() {
+    let Some(mut lab) = Lab::open("a_base_image_that_is_none_is_refused_and_leaves_nothing").await else { return };
+    let images = lab.top.path().join("images");
+    copy_tree(&lab.config.image_dir, &images);
+    for entry in fs::read_dir(images.join("micro-x64")).expect("a list") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|suffix| suffix == "qcow2") {
+            fs::write(&path, "this is no disk").expect("written");
+        }
+    }
+    lab.config.image_dir = images;
+    let engine = QemuEngine::open(lab.config.clone()).await.expect("an engine");
+    let refused = engine.ensure(ID, &lab.spec(None)).await;
+    assert!(matches!(refused, Err(Error::ImageInvalid { .. })), "{refused:?}");
+    assert_eq!(engine.machines().await.expect("a list"), []);
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("micro-x64")).expect("a directory");
+    for entry in fs::read_dir(from.join("micro-x64")).expect("a list") {
+        let path = entry.expect("an entry").path();
+        fs::copy(&path, to.join("micro-x64").join(path.file_name().expect("a name"))).expect("copied");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_somebody_has_is_refused_and_another_can_be_given() {
+    let Some(lab) = Lab::open("an_address_somebody_has_is_refused_and_another_can_be_given").await else { return };
+    let spec = lab.spec(None);
+    let address = spec.nics[0].ipv4.expect("an address").address;
+    let port = 443;
+    let Ok(_taken) = TcpListener::bind((address, port)) else {
+        skip::<()>("an_address_somebody_has_is_refused_and_another_can_be_given", "low ports cannot be bound here");
+        return;
+    };
+    lab.engine.ensure(ID, &spec).await.expect("it is made");
+    let refused = lab.engine.power(ID, Power::On).await;
+    assert!(matches!(refused, Err(Error::AddressUnusable(at)) if at == address), "{refused:?}");
+    assert_eq!(lab.power().await, PowerState::Off);
+
+    let moved = MachineSpec { nics: self::spec().nics, ..spec };
+    lab.engine.readdress(ID, &moved).await.expect("it gets another");
+    lab.engine.power(ID, Power::On).await.expect("it starts");
+    assert_eq!(lab.ssh_address().await.ip(), moved.nics[0].ipv4.expect("an address").address);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_reaches_neither_the_host_nor_the_network() {
+    let Some(lab) = Lab::open("a_guest_reaches_neither_the_host_nor_the_network").await else { return };
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    lab.started(None).await;
+    lab.ssh_answers().await;
+    let reached = lab.try_ssh(&format!("nc -w 3 198.18.0.1 {port} < /dev/null")).await;
+    assert!(!reached.status.success(), "the guest reached the host");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_dir_that_qemu_cannot_walk_to_is_refused_by_name() {
+    let Some(lab) = Lab::open("a_data_dir_that_qemu_cannot_walk_to_is_refused_by_name").await else { return };
+    let closed = lab.top.path().join("closed");
+    fs::create_dir(&closed).expect("a directory");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("a mode");
+    let config = QemuConfig { data_dir: closed.join("data"), ..lab.config.clone() };
+    match QemuEngine::open(config).await {
+        Err(error) => assert!(error.to_string().contains(&closed.display().to_string()), "{error}"),
+        // Without root QEMU runs as this user, who can walk there.
+        Ok(_) => assert!(skip::<()>("a_data_dir_that_qemu_cannot_walk_to_is_refused_by_name", "not root").is_none()),
+    }
+}
