@@ -59,6 +59,8 @@ fn set_up(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -4096)?;
+    // Where a savepoint keeps the pages it may have to restore: in memory, not in a file that each closure writes.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     // A longer log is copied back less often, and pages that many creates touch are then copied once.
     connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
