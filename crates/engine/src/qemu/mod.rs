@@ -46,6 +46,7 @@ use self::{
     images::ImageStore,
     layout::{Layout, MachineDir, names},
     process::Process,
+    readiness::Banners,
     record::{MachineRecord, RunRecord},
     user::QemuUser,
     watch::{Subject, Watch},
@@ -60,6 +61,9 @@ pub const HOST: &str = "local";
 
 /// How long an SSH server may take to show its banner when it is asked for.
 const BANNER_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a banner that was seen counts as seen: asking costs a guest without KVM a second's work.
+const BANNER_AGE: Duration = Duration::from_secs(30);
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -113,6 +117,7 @@ struct Inner {
     version: String,
     acceleration: OnceCell<Acceleration>,
     slots: Mutex<HashMap<MachineId, Arc<Slot>>>,
+    banners: Arc<Banners>,
     changes: broadcast::Sender<MachineId>,
 }
 
@@ -145,6 +150,7 @@ impl QemuEngine {
             version,
             acceleration: OnceCell::new(),
             slots: Mutex::default(),
+            banners: Arc::default(),
             changes: broadcast::channel(1024).0,
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -214,7 +220,7 @@ impl Inner {
 
     fn subject(&self, id: MachineId, dir: &MachineDir, run: &RunRecord) -> Subject {
         let ssh = run.forwards.iter().find(|forward| forward.guest_port == 22).map(|forward| forward.host);
-        Subject { id, dir: dir.clone(), ssh, changes: self.changes.clone() }
+        Subject { id, dir: dir.clone(), ssh, banners: self.banners.clone(), changes: self.changes.clone() }
     }
 
     async fn take_up_running(&self) -> Result<(), Error> {
@@ -294,12 +300,16 @@ impl Engine for QemuEngine {
     async fn readiness(&self, id: MachineId) -> Result<Readiness, Error> {
         let (dir, machine) = self.inner.machine(id)?;
         let user_data = dir.read(names::REPORT)?.unwrap_or(UserDataOutcome::Pending);
-        let ssh = match self.inner.running(&dir, &machine)? {
-            Some((run, _)) => match self.inner.subject(id, &dir, &run).ssh {
-                Some(address) => readiness::ssh_banner(address, BANNER_LIMIT).await,
-                None => false,
-            },
-            None => false,
+        let Some((run, process)) = self.inner.running(&dir, &machine)? else {
+            return Ok(Readiness { ssh: false, user_data });
+        };
+        let ssh = match self.inner.subject(id, &dir, &run).ssh {
+            Some(_) if self.inner.banners.seen_within(process.identity, BANNER_AGE) => true,
+            Some(address) if readiness::ssh_banner(address, BANNER_LIMIT).await => {
+                self.inner.banners.seen(process.identity);
+                true
+            }
+            Some(_) | None => false,
         };
         Ok(Readiness { ssh, user_data })
     }
