@@ -403,3 +403,44 @@ async fn a_data_dir_that_qemu_cannot_walk_to_is_refused_by_name() {
         Ok(_) => assert!(skip::<()>("a_data_dir_that_qemu_cannot_walk_to_is_refused_by_name", "not root").is_none()),
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debian_reports_user_data_of_every_kind() {
+    let test = "debian_reports_user_data_of_every_kind";
+    let Some(lab) = Lab::open(test).await else { return };
+    let image = ImageName::new("debian-12-x64").expect("a name");
+    if !lab.engine.has_image(&image) {
+        skip::<()>(test, "there is no debian-12-x64 (it takes two minutes to build)");
+        return;
+    }
+    let cases = [
+        ("#!/bin/sh\ntouch /root/ran\n", Some("done")),
+        ("#cloud-config\nruncmd: [[touch, /root/ran]]\n", Some("done")),
+        ("#!/bin/sh\nexit 3\n", Some("failed")),
+        // Nobody is there to report: SSH alone counts.
+        ("#cloud-config\nvendor_data: {enabled: false}\n", None),
+    ];
+    for (user_data, expected) in cases {
+        let spec = MachineSpec { image: image.clone(), memory_mib: 768, ..lab.spec(Some(user_data)) };
+        lab.engine.ensure(ID, &spec).await.expect("it is made");
+        lab.engine.power(ID, Power::On).await.expect("it starts");
+        let ended = || async {
+            let readiness = lab.engine.readiness(ID).await.expect("its readiness");
+            readiness.ssh && (expected.is_none() || readiness.user_data != UserDataOutcome::Pending)
+        };
+        wait_until(&*lab.engine, 4 * BOOT_LIMIT, &format!("{user_data} ended"), ended).await;
+        let word = match lab.outcome().await {
+            UserDataOutcome::Pending => None,
+            UserDataOutcome::Done => Some("done"),
+            UserDataOutcome::Failed(_) => Some("failed"),
+            UserDataOutcome::Unsupported => Some("unsupported"),
+        };
+        assert_eq!(word, expected, "{user_data}");
+        if expected == Some("done") {
+            lab.ssh("test -e /root/ran").await;
+            assert_eq!(lab.ssh("cat /etc/hostname").await, "web-1");
+        }
+        lab.engine.destroy(ID).await.expect("it is removed");
+    }
+    lab.close().await;
+}

@@ -13,6 +13,7 @@
 
 mod accel;
 mod command;
+mod config;
 mod console;
 mod disk;
 pub mod images;
@@ -29,23 +30,25 @@ mod user;
 mod watch;
 
 pub use accel::{Acceleration, Accelerator};
+pub use config::{Probe, QemuConfig};
 
 use std::{
     collections::HashMap,
     fmt, fs,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use dewpoint_clock::Clock;
 use tokio::sync::{OnceCell, broadcast};
 use tracing::info;
 
 use self::{
+    config::{Ground, rom},
     images::ImageStore,
     layout::{Layout, MachineDir, names},
     process::Process,
+    readiness::Banners,
     record::{MachineRecord, RunRecord},
     user::QemuUser,
     watch::{Subject, Watch},
@@ -61,42 +64,8 @@ pub const HOST: &str = "local";
 /// How long an SSH server may take to show its banner when it is asked for.
 const BANNER_LIMIT: Duration = Duration::from_secs(1);
 
-/// How the engine is set up.
-#[derive(Clone, Debug)]
-pub struct QemuConfig {
-    /// Machines live in `machines/` below it.
-    pub data_dir: PathBuf,
-    /// Base images, as [`images`] makes them.
-    pub image_dir: PathBuf,
-    /// Who QEMU runs as when the server is root; `nobody` when not given.
-    pub qemu_user: Option<String>,
-    /// Guest ports to forward beside 22, 80 and 443.
-    pub extra_forward_ports: Vec<u16>,
-    /// Whether guests may reach the network; they then also reach this host's loopback.
-    pub guest_egress: bool,
-    /// The operator's choice; `None` tries KVM with a probe guest.
-    pub accelerator: Option<Accelerator>,
-    /// How long a guest may take to shut down when asked.
-    pub shutdown_limit: Duration,
-    /// Stamps the times of starts.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl QemuConfig {
-    /// The defaults: nothing extra forwarded, no egress, a minute to shut down.
-    pub fn new(data_dir: impl Into<PathBuf>, image_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            image_dir: image_dir.into(),
-            qemu_user: None,
-            extra_forward_ports: Vec::new(),
-            guest_egress: false,
-            accelerator: None,
-            shutdown_limit: Duration::from_secs(60),
-            clock,
-        }
-    }
-}
+/// How long a banner that was seen counts as seen: asking costs a guest without KVM a second's work.
+const BANNER_AGE: Duration = Duration::from_secs(30);
 
 /// The engine. Cheap to drop: machines go on running.
 pub struct QemuEngine {
@@ -113,6 +82,7 @@ struct Inner {
     version: String,
     acceleration: OnceCell<Acceleration>,
     slots: Mutex<HashMap<MachineId, Arc<Slot>>>,
+    banners: Arc<Banners>,
     changes: broadcast::Sender<MachineId>,
 }
 
@@ -131,12 +101,7 @@ impl QemuEngine {
     /// Fails, with a sentence an operator can act on, when QEMU is missing or too old, cannot run a guest, or its user cannot
     /// walk to the data dir. Returns in a fifth of a second: whether KVM works is found out behind it, before the first start.
     pub async fn open(config: QemuConfig) -> Result<Self, Error> {
-        let layout = Layout::open(&config.data_dir)?;
-        let user = QemuUser::choose(config.qemu_user.as_deref())?;
-        if let Some(user) = &user {
-            user.check_reach(layout.root())?;
-        }
-        let version = accel::check_qemu(&rom(&layout), user.as_ref()).await?;
+        let Ground { layout, user, version } = Ground::check(&config).await?;
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
             config,
@@ -145,6 +110,7 @@ impl QemuEngine {
             version,
             acceleration: OnceCell::new(),
             slots: Mutex::default(),
+            banners: Arc::default(),
             changes: broadcast::channel(1024).0,
         };
         let engine = Self { inner: Arc::new(inner) };
@@ -157,6 +123,13 @@ impl QemuEngine {
         Ok(engine)
     }
 
+    /// Says what [`QemuEngine::open`] would find, without taking anything up; for an operator beside a running server.
+    pub async fn probe(config: &QemuConfig) -> Result<Probe, Error> {
+        let Ground { layout, user, version } = Ground::check(config).await?;
+        let acceleration = accel::choose(config.accelerator, &rom(&layout), user.as_ref()).await;
+        Ok(Probe { version, acceleration, user: user.map(|user| user.name) })
+    }
+
     /// Which accelerator machines run under, and why. The first call may take the two seconds a hanging KVM is given.
     pub async fn acceleration(&self) -> Acceleration {
         self.inner.acceleration().await.clone()
@@ -166,10 +139,6 @@ impl QemuEngine {
     pub fn version(&self) -> &str {
         &self.inner.version
     }
-}
-
-fn rom(layout: &Layout) -> PathBuf {
-    layout.root().join("probe.rom")
 }
 
 impl Inner {
@@ -214,7 +183,7 @@ impl Inner {
 
     fn subject(&self, id: MachineId, dir: &MachineDir, run: &RunRecord) -> Subject {
         let ssh = run.forwards.iter().find(|forward| forward.guest_port == 22).map(|forward| forward.host);
-        Subject { id, dir: dir.clone(), ssh, changes: self.changes.clone() }
+        Subject { id, dir: dir.clone(), ssh, banners: self.banners.clone(), changes: self.changes.clone() }
     }
 
     async fn take_up_running(&self) -> Result<(), Error> {
@@ -294,12 +263,16 @@ impl Engine for QemuEngine {
     async fn readiness(&self, id: MachineId) -> Result<Readiness, Error> {
         let (dir, machine) = self.inner.machine(id)?;
         let user_data = dir.read(names::REPORT)?.unwrap_or(UserDataOutcome::Pending);
-        let ssh = match self.inner.running(&dir, &machine)? {
-            Some((run, _)) => match self.inner.subject(id, &dir, &run).ssh {
-                Some(address) => readiness::ssh_banner(address, BANNER_LIMIT).await,
-                None => false,
-            },
-            None => false,
+        let Some((run, process)) = self.inner.running(&dir, &machine)? else {
+            return Ok(Readiness { ssh: false, user_data });
+        };
+        let ssh = match self.inner.subject(id, &dir, &run).ssh {
+            Some(_) if self.inner.banners.seen_within(process.identity, BANNER_AGE) => true,
+            Some(address) if readiness::ssh_banner(address, BANNER_LIMIT).await => {
+                self.inner.banners.seen(process.identity);
+                true
+            }
+            Some(_) | None => false,
         };
         Ok(Readiness { ssh, user_data })
     }

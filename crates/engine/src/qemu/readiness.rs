@@ -3,10 +3,20 @@
 //! The guest says `user-data done`, `user-data failed WHY` or `user-data unsupported`, and again every few seconds until the
 //! host answers `ok`. The host answers when it has written the word down, so a report is not lost by a crash on either side.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::{io::AsyncReadExt, net::TcpStream, time::timeout};
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpStream,
+    time::{Instant, timeout},
+};
 
+use super::record::ProcessIdentity;
 use crate::UserDataOutcome;
 
 /// The longest line a guest may send; what is longer is cut.
@@ -37,6 +47,25 @@ pub(super) async fn ssh_banner(address: SocketAddr, limit: Duration) -> bool {
         Ok::<_, std::io::Error>(start == *b"SSH-")
     });
     matches!(seen.await, Ok(Ok(true)))
+}
+
+/// When each process last showed an SSH banner.
+#[derive(Debug, Default)]
+pub(super) struct Banners(Mutex<HashMap<ProcessIdentity, Instant>>);
+
+impl Banners {
+    pub(super) fn seen(&self, process: ProcessIdentity) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(process, Instant::now());
+    }
+
+    pub(super) fn seen_within(&self, process: ProcessIdentity, age: Duration) -> bool {
+        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&process).copied();
+        seen.is_some_and(|seen| seen.elapsed() < age)
+    }
+
+    pub(super) fn forget(&self, process: ProcessIdentity) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&process);
+    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub(super) struct RunRecord {
 }
 
 /// Tells one process from another that has its number after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct ProcessIdentity {
     pub(super) pid: i32,
     /// Clock ticks from the host's boot to the process's start.

@@ -19,7 +19,7 @@ use super::{
     layout::{MachineDir, names},
     process::Process,
     qmp,
-    readiness::{LONGEST_LINE, parse_report, ssh_banner},
+    readiness::{Banners, LONGEST_LINE, parse_report, ssh_banner},
     record::ProcessIdentity,
 };
 use crate::{Error, MachineId, UserDataOutcome};
@@ -38,6 +38,7 @@ pub(super) struct Subject {
     pub(super) dir: MachineDir,
     /// Where the guest's SSH is on this host.
     pub(super) ssh: Option<SocketAddr>,
+    pub(super) banners: Arc<Banners>,
     pub(super) changes: broadcast::Sender<MachineId>,
 }
 
@@ -80,7 +81,7 @@ impl Watch {
             tasks.spawn(async move {
                 tokio::select! {
                     () = process.ended() => {}
-                    () = watch_ssh(&subject, ssh) => {}
+                    () = watch_ssh(&subject, ssh, identity) => {}
                 }
             });
         }
@@ -94,15 +95,17 @@ async fn watch_end(subject: Subject, process: Arc<Process>, child: Option<Child>
         let status = child.wait().await;
         info!(machine.id = %subject.id, ?status, "The process of machine {} ended", subject.id);
     }
+    subject.banners.forget(process.identity);
     subject.changed();
 }
 
-async fn watch_ssh(subject: &Subject, ssh: SocketAddr) {
+async fn watch_ssh(subject: &Subject, ssh: SocketAddr, identity: ProcessIdentity) {
     let (mut pause, longest) = BANNER_PAUSE;
     while !ssh_banner(ssh, BANNER_LIMIT).await {
         sleep(pause).await;
         pause = (pause * 2).min(longest);
     }
+    subject.banners.seen(identity);
     subject.changed();
 }
 

@@ -8,8 +8,11 @@ mkdir -p /dev/pts /dev/shm "$state" /root/.ssh /etc/dropbear
 mount -t devpts devpts /dev/pts
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/seed
+# What is written is on the disk within two seconds, not thirty: these guests lose their power often.
+echo 100 > /proc/sys/vm/dirty_expire_centisecs
+echo 100 > /proc/sys/vm/dirty_writeback_centisecs
 ip link set lo up
-mount -t vfat -o ro "$(findfs LABEL=CIDATA)" /run/seed || echo "dewpoint: no seed disk"
+mount -t vfat -o ro,umask=077 "$(findfs LABEL=CIDATA)" /run/seed || echo "dewpoint: no seed disk"
 
 link_of() {
     for path in /sys/class/net/*; do
@@ -22,7 +25,11 @@ link_of() {
 : > /run/resolv.conf
 while read -r word rest; do
     case "$word" in
-        instance) echo "$rest" > /run/instance ;;
+        instance)
+            echo "$rest" > /run/instance
+            # A disk that was another machine's before: its names and keys are not this one's.
+            [ "$(cat "$state/instance" 2> /dev/null)" = "$rest" ] || rm -f /etc/hostname /etc/dropbear/*_host_key
+            ;;
         hostname) [ -s /etc/hostname ] || echo "$rest" > /etc/hostname ;;
         key) echo "$rest" >> "$state/keys.new" ;;
         link)
@@ -41,16 +48,20 @@ while read -r word rest; do
 done < /run/seed/dewpoint
 
 hostname -F /etc/hostname
-# The keys of the seed are root's first keys; what the owner writes there later is the owner's.
-if [ ! -e /root/.ssh/authorized_keys ]; then
+if ! cmp -s /run/instance "$state/instance"; then
+    # The seed's keys are root's first keys; what the owner writes there later is the owner's.
+    cat "$state/keys.new" >> /root/.ssh/authorized_keys
     chmod 700 /root /root/.ssh
-    chmod 600 "$state/keys.new"
-    mv "$state/keys.new" /root/.ssh/authorized_keys
+    chmod 600 /root/.ssh/authorized_keys
+    new=yes
 fi
 rm -f "$state/keys.new"
 key=/etc/dropbear/dropbear_ed25519_host_key
 if [ ! -s "$key" ]; then
     rm -f "$key"
     dropbearkey -t ed25519 -f "$key" > /dev/null
+fi
+if [ -n "$new" ]; then
     sync
+    cp /run/instance "$state/instance"
 fi

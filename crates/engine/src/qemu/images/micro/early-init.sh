@@ -13,7 +13,7 @@ until [ -b /dev/vda ] || [ "$tries" -ge 200 ]; do
     usleep 10000
     tries=$((tries + 1))
 done
-mount -t ext4 -o noatime /dev/vda /disk || exec sh
+mount -t ext4 -o noatime,commit=1 /dev/vda /disk || exec sh
 mount -o move /dev /disk/dev
 mount -o move /proc /disk/proc
 mount -o move /sys /disk/sys
