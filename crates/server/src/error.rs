@@ -8,6 +8,7 @@ use axum::{
 };
 use dewpoint_api::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
 use dewpoint_control as control;
+use dewpoint_store as store;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::rate::Refusal;
@@ -92,6 +93,13 @@ impl ApiError {
         error
     }
 
+    /// 503: nothing was changed, and the same request may do later. The log gets `cause`.
+    pub fn unavailable(message: &'static str, cause: impl StdError + Send + Sync + 'static) -> Self {
+        let mut error = Self::new(ErrorId::ServiceUnavailable, message);
+        error.0.cause = Some(Arc::new(cause));
+        error
+    }
+
     /// What a response that is no success and has no error body of ours becomes, such as a refusal of the framework's.
     pub(crate) fn of_status(status: StatusCode) -> Self {
         let known = ErrorId::ALL.iter().copied().find(|id| id.status() == status.as_u16());
@@ -165,6 +173,9 @@ impl From<Invalid> for ApiError {
     }
 }
 
+/// Not the operator's business alone: whoever asked has to wait for room, and should not look for a fault of their own.
+const DISK_FULL: &str = "The server's disk is full, so nothing was changed. Try again when its operator has made room.";
+
 impl From<control::Error> for ApiError {
     fn from(error: control::Error) -> Self {
         use control::Error as E;
@@ -175,6 +186,7 @@ impl From<control::Error> for ApiError {
             E::Malformed(_) => ErrorId::BadRequest,
             E::Invalid(_) | E::OutOfStock { .. } | E::Busy => ErrorId::UnprocessableEntity,
             E::Conflict(_) => ErrorId::Conflict,
+            E::Store(store::Error::DiskFull) => return Self::unavailable(DISK_FULL, error),
             E::Store(_) | E::Engine(_) => return Self::internal(error),
         };
         let mut answer = Self::new(id, error.to_string());
@@ -235,6 +247,14 @@ mod tests {
         let (status, _, body) = rendered(error).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(body["error_attributes"], serde_json::json!({ "available_regions": ["tor1"] }));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_said_and_can_pass() {
+        let (status, headers, body) = rendered(control::Error::Store(store::Error::DiskFull)).await;
+        assert_eq!((status.as_u16(), &body["id"]), (503, &serde_json::json!("service_unavailable")));
+        assert!(body["message"].as_str().is_some_and(|text| text.contains("disk is full")), "{body}");
+        assert!(!headers.contains_key("x-should-retry"), "asking again is right");
     }
 
     #[tokio::test]

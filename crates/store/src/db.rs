@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use crate::{Error, row::Row, value::Value};
+use crate::{Error, queue::Closing, row::Row, value::Value};
 
 /// What differs between the databases, one word each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +132,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn write(&self, job: Box<dyn Job>);
     fn read(&self, job: Box<dyn Job>);
     fn commits(&self) -> u64;
+    fn closing(&self) -> Closing;
 }
 
 /// The store. Cheap to clone; every clone reaches the same database.
@@ -156,6 +157,11 @@ impl Store {
     /// How many commits were made since the start; many writes share one.
     pub fn commits(&self) -> u64 {
         self.backend.commits()
+    }
+
+    /// What tells when this store is closed; it keeps nothing open itself.
+    pub fn closing(&self) -> Closing {
+        self.backend.closing()
     }
 
     /// Runs `work` in a transaction and returns its result once that is durable. An `Err` leaves nothing behind.

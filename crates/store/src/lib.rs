@@ -29,6 +29,7 @@ pub use counters::Sequence;
 pub use db::{Dialect, Retry, Store, Tx};
 pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState};
 pub use error::Error;
+pub use queue::Closing;
 pub use row::{Cell, FromCell, Row};
 pub use ssh_keys::SshKeyRecord;
 pub use tokens::TokenRecord;

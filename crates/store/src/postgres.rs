@@ -37,7 +37,7 @@ pub fn open(url: &str) -> Result<Store, Error> {
 
     let (migrated, outcome) = mpsc::channel();
     let (mut writer, commits) = (connection.another(), queues.commits());
-    queue::spawn("store-writer", move || {
+    queues.spawn("store-writer", move || {
         let ready = writer::migrate(&mut writer);
         let failed = ready.is_err();
         // The opener waits for this; if it is gone there is nothing to write either.
@@ -49,7 +49,7 @@ pub fn open(url: &str) -> Result<Store, Error> {
 
     for _ in 0..READERS {
         let (mut reader, jobs) = (connection.another(), Arc::clone(&to_read));
-        queue::spawn("store-reader", move || read_until_closed(&mut reader, &jobs))?;
+        queues.spawn("store-reader", move || read_until_closed(&mut reader, &jobs))?;
     }
     Ok(Store::new(Arc::new(queues)))
 }

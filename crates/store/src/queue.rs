@@ -1,6 +1,7 @@
 //! The queues between callers and the threads that own the connections.
 
 use std::{
+    convert::Infallible,
     fmt,
     sync::{
         Arc, Mutex,
@@ -8,6 +9,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use crate::{
@@ -25,6 +27,23 @@ pub(crate) struct Queues {
     write: mpsc::Sender<Box<dyn Job>>,
     read: mpsc::Sender<Box<dyn Job>>,
     commits: Arc<AtomicU64>,
+    /// Every thread has a clone for as long as it runs; nothing is ever sent.
+    alive: mpsc::Sender<Infallible>,
+    closing: Closing,
+}
+
+/// Tells when a store is closed: every clone of it dropped, every thread of it ended.
+#[derive(Clone, Debug)]
+pub struct Closing(Arc<Mutex<mpsc::Receiver<Infallible>>>);
+
+impl Closing {
+    /// Waits until the store is closed and its file, if it is one, is whole without the log beside it. Blocks.
+    ///
+    /// Answers whether that was so within `limit`. If it was not, nothing is lost: the next opening finishes it.
+    pub fn wait(&self, limit: Duration) -> bool {
+        let ended = self.0.lock().map(|alive| alive.recv_timeout(limit));
+        matches!(ended, Ok(Err(mpsc::RecvTimeoutError::Disconnected)))
+    }
 }
 
 impl Queues {
@@ -32,13 +51,25 @@ impl Queues {
     pub(crate) fn new(dialect: Dialect) -> (Self, Jobs, Arc<Mutex<Jobs>>) {
         let (write, to_write) = mpsc::channel();
         let (read, to_read) = mpsc::channel();
-        let queues = Self { dialect, write, read, commits: Arc::default() };
+        let (alive, ended) = mpsc::channel();
+        let closing = Closing(Arc::new(Mutex::new(ended)));
+        let queues = Self { dialect, write, read, commits: Arc::default(), alive, closing };
         (queues, to_write, Arc::new(Mutex::new(to_read)))
     }
 
     /// Where the writer counts its commits.
     pub(crate) fn commits(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.commits)
+    }
+
+    /// Starts a thread of the store.
+    pub(crate) fn spawn(&self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+        let alive = self.alive.clone();
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            body();
+            drop(alive);
+        });
+        thread.map(drop).map_err(|error| Error::Database(format!("cannot start a thread: {error}")))
     }
 }
 
@@ -65,6 +96,10 @@ impl Backend for Queues {
     fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
+
+    fn closing(&self) -> Closing {
+        self.closing.clone()
+    }
 }
 
 /// Waits for a job and takes with it what waits behind it, `most` in all; `None` when nobody can send any more.
@@ -78,10 +113,4 @@ pub(crate) fn next_batch(jobs: &Jobs, most: usize) -> Option<Vec<Box<dyn Job>>> 
 pub(crate) fn next_shared(jobs: &Mutex<Jobs>) -> Option<Box<dyn Job>> {
     // The lock is held while waiting, never while working: the next thread then waits in its place.
     jobs.lock().ok()?.recv().ok()
-}
-
-/// Starts a thread of the store.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    let thread = thread::Builder::new().name(name.into()).spawn(body);
-    thread.map(drop).map_err(|error| Error::Database(format!("cannot start a thread: {error}")))
 }

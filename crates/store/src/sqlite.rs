@@ -41,11 +41,11 @@ pub fn open(path: &Path) -> Result<Store, Error> {
 
     let (queues, to_write, to_read) = Queues::new(Dialect::Sqlite);
     let commits = queues.commits();
-    queue::spawn("store-writer", move || write_until_closed(&writer, &to_write, &commits))?;
+    queues.spawn("store-writer", move || write_until_closed(&writer, &to_write, &commits))?;
     for _ in 0..READERS {
         let connection = file::open_reader(path)?;
         let jobs = Arc::clone(&to_read);
-        queue::spawn("store-reader", move || read_until_closed(&connection, &jobs))?;
+        queues.spawn("store-reader", move || read_until_closed(&connection, &jobs))?;
     }
     Ok(Store::new(Arc::new(queues)))
 }

@@ -27,6 +27,8 @@ const TRIES: usize = 5;
 const QUICK: Duration = Duration::from_millis(20);
 /// The pause after the first transient failure; it doubles with each.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The pause after the store failed the first time to take a result; it doubles with each.
+const SAVE_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where in a step the worker is; what tests stop it at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,12 +266,31 @@ impl Worker {
     }
 
     /// Stores the action as it is now together with `effect`, if the claim still holds.
+    ///
+    /// A store that fails for now (its disk is full, its server starts anew) is asked again for as long as the claim lasts:
+    /// what was done is then told soon after, and not done once more when the claim has run out.
     async fn save(&self, cx: &mut Context, effect: Effect) -> Result<Ended, Error> {
         // The lease moves only when half of it is gone: it is part of an index.
         let (now, lease) = (self.control.now(), self.control.config().lease);
         if cx.action.leased_until < now + lease / 2 {
             cx.action.leased_until = now + lease;
         }
+        let clock = self.control.clock();
+        let mut pause = SAVE_PAUSE;
+        loop {
+            match self.save_once(cx, effect.clone()).await {
+                Err(error) if is_transient(&error) && clock.now() + pause < cx.action.leased_until => {
+                    let id = cx.action.id;
+                    tracing::warn!(error = %chain(&error), pause_ms = pause.as_millis(), "Cannot store how action {id} goes, trying again");
+                    clock.sleep_until(clock.now() + pause).await;
+                    pause *= 2;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn save_once(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
         let (action, droplet) = (cx.action.clone(), cx.droplet);
         let kept = self
             .control

@@ -19,7 +19,7 @@ use dewpoint_engine::{
     sim::SimEngine,
 };
 use dewpoint_server::{App, Probes, Sample, ServerConfig};
-use dewpoint_store::{Dialect, Store};
+use dewpoint_store::{Closing, Dialect, Store};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -34,6 +34,8 @@ use crate::{
 
 /// How long steps under way may take to end after SIGTERM; what is not done by then is resumed at the next start.
 const DRAIN: Duration = Duration::from_secs(20);
+/// How long the store may take to bring everything into its one file, which a copy of that file then holds.
+const CLOSING: Duration = Duration::from_secs(10);
 
 /// Runs the server until SIGTERM or SIGINT.
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
@@ -41,7 +43,14 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let settings = settings(args)?;
     let data_dir = DataDir::open(&settings.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(serve(settings, &data_dir))
+    let closing = runtime.block_on(serve(settings, &data_dir))?;
+    // Tasks that are left hold the store; it is closed once they are gone.
+    runtime.shutdown_timeout(CLOSING);
+    if !closing.wait(CLOSING) {
+        tracing::warn!("The store is still being closed; the next start finishes that");
+    }
+    tracing::info!("Stopped");
+    Ok(())
 }
 
 fn start_logging() -> Result<()> {
@@ -54,7 +63,7 @@ fn start_logging() -> Result<()> {
     Ok(())
 }
 
-async fn serve(settings: Settings, data_dir: &DataDir) -> Result<()> {
+async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     // From here on a signal ends the server in order, also while it is still starting.
     let (stop, stopped) = watch::channel(false);
     let signals = end_signals()?;
@@ -65,6 +74,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<()> {
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = open_store(&settings, data_dir)?;
+    let closing = store.closing();
     let engine = open_engine(&settings, data_dir, &clock).await?;
     let Settings { listen, fixtures, limits, public_url, control: config, catalogue, .. } = settings;
     let parts = Parts { store: store.clone(), engine, clock, catalogue, config };
@@ -84,8 +94,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<()> {
     };
     dewpoint_server::serve(listener, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
     background.drain().await;
-    tracing::info!("Stopped");
-    Ok(())
+    Ok(closing)
 }
 
 fn end_signals() -> Result<impl Future<Output = ()>> {
