@@ -22,6 +22,11 @@ impl ManualClock {
     pub fn advance(&self, span: Duration) {
         self.now.send_modify(|now| *now = *now + span);
     }
+
+    /// How many wait for a deadline now. Lets a test move the clock only once everybody it is about sleeps.
+    pub fn sleepers(&self) -> usize {
+        self.now.receiver_count()
+    }
 }
 
 #[async_trait::async_trait]

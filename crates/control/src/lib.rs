@@ -51,7 +51,9 @@ struct Inner {
     public_v4: PublicNetwork,
     grants: tokens::Cache,
     /// Rung when there is a new action to claim.
-    bell: Notify,
+    bell: Arc<Notify>,
+    /// Droplets whose machine changed by itself while an action ran: to be looked at when that ends.
+    restless: reconcile::Restless,
 }
 
 /// The public IPv4 network as Droplets show it.
@@ -107,8 +109,8 @@ impl Control {
             }
         };
         let grants = tokens::Cache::new(store.dialect());
-        let bell = Notify::new();
-        let inner = Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, bell };
+        let (bell, restless) = (Arc::default(), reconcile::Restless::default());
+        let inner = Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, bell, restless };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -1,13 +1,16 @@
 //! Wanted against observed: at the start, and whenever a machine changed by itself.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
 use dewpoint_api::{ActionKind, DropletId, DropletStatus};
 use dewpoint_engine::{MachineId, PowerState};
-use dewpoint_store::{DropletRecord, Tx, actions, droplets, droplets::DropletChange};
+use dewpoint_store::{DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange};
 use tokio::sync::{broadcast::error::RecvError, watch};
 
-use crate::{Control, Error, actions::chain, readiness};
+use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness};
 
 /// What a Droplet's status should say, given what its engine sees; `None` when it says so already. A pure judgement.
 fn corrected(record: &DropletRecord, observed: Option<PowerState>) -> Option<DropletStatus> {
@@ -22,8 +25,26 @@ fn corrected(record: &DropletRecord, observed: Option<PowerState>) -> Option<Dro
     (record.status != truth).then_some(truth)
 }
 
+/// Droplets whose machine changed while an action ran on them. What the action then writes may be untrue already.
+#[derive(Debug, Default)]
+pub(crate) struct Restless {
+    droplets: Mutex<HashSet<DropletId>>,
+}
+
+impl Restless {
+    fn add(&self, id: DropletId) {
+        self.droplets.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// Whether the Droplet was among them; it is no longer.
+    pub(crate) fn take(&self, id: DropletId) -> bool {
+        self.droplets.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
+    }
+}
+
 impl Control {
-    /// Takes up what an earlier server left: leases, unready Droplets, machines nobody owns, and Droplets that went off.
+    /// Takes up what an earlier server left: leases, unready Droplets, machines and addresses nobody owns, and Droplets that
+    /// went off.
     ///
     /// `alone` is whether no other server can be at work on this store.
     pub async fn resume(&self, alone: bool) -> Result<(), Error> {
@@ -33,6 +54,9 @@ impl Control {
             if freed > 0 {
                 tracing::info!(freed, "Resuming {freed} actions that were cut off");
             }
+            // What could not be bound for the last server may be free now.
+            let store = &self.inner.store;
+            store.write(|tx: &mut dyn Tx| addresses::address_unban_all(tx, PUBLIC_POOL).map_err(Error::from)).await?;
         }
         self.sweep(alone).await?;
         readiness::resume(self).await
@@ -61,13 +85,30 @@ impl Control {
         if !alone {
             return Ok(());
         }
+        let mut kept = Vec::new();
         for machine in self.without_those_being_destroyed(ownerless).await? {
             tracing::warn!(machine = %machine, "Removing machine {machine}, which belongs to no Droplet");
             if let Err(error) = self.inner.engine.destroy(machine).await {
                 tracing::error!(machine = %machine, %error, "Cannot remove machine {machine}");
+                kept.push(DropletId(machine.0));
             }
         }
-        Ok(())
+        self.release_ownerless_addresses(kept).await
+    }
+
+    /// Gives back the addresses of Droplets that are gone, but for those whose machines are still there.
+    async fn release_ownerless_addresses(&self, kept: Vec<DropletId>) -> Result<(), Error> {
+        self.inner
+            .store
+            .write(move |tx: &mut dyn Tx| {
+                for id in addresses::address_holders_gone(tx)? {
+                    if !kept.contains(&id) {
+                        addresses::address_release_all(tx, id)?;
+                    }
+                }
+                Ok::<_, Error>(())
+            })
+            .await
     }
 
     async fn without_those_being_destroyed(&self, machines: HashSet<MachineId>) -> Result<Vec<MachineId>, Error> {
@@ -126,13 +167,23 @@ impl Control {
         }
     }
 
-    async fn look_at(&self, id: DropletId) -> Result<(), Error> {
+    /// Looks at a Droplet whose machine changed by itself; once its action ends, if one runs.
+    pub(crate) async fn look_at(&self, id: DropletId) -> Result<(), Error> {
+        // Noted before the row is read: an action that ends in between finds the note.
+        self.inner.restless.add(id);
         let store = &self.inner.store;
         let record: Option<DropletRecord> =
             store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
         match record {
-            Some(record) if record.running_action.is_none() => self.correct(&record).await,
-            Some(_) | None => Ok(()),
+            Some(record) if record.running_action.is_some() => Ok(()),
+            Some(record) => {
+                self.inner.restless.take(id);
+                self.correct(&record).await
+            }
+            None => {
+                self.inner.restless.take(id);
+                Ok(())
+            }
         }
     }
 }

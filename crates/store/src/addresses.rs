@@ -66,6 +66,17 @@ pub fn address_release_all(tx: &mut dyn Tx, droplet: DropletId) -> Result<(), Er
     tx.execute("DELETE FROM addresses WHERE droplet_id = $1", &[droplet.into()]).map(drop)
 }
 
+/// The Droplets that hold addresses, are gone, and have no action in progress that would give them back.
+pub fn address_holders_gone(tx: &mut dyn Tx) -> Result<Vec<DropletId>, Error> {
+    let sql = "SELECT DISTINCT a.droplet_id FROM addresses a
+               WHERE a.droplet_id IS NOT NULL
+                 AND NOT EXISTS (SELECT 1 FROM droplets d WHERE d.id = a.droplet_id)
+                 AND NOT EXISTS (SELECT 1 FROM actions x WHERE x.resource_type = 'droplet'
+                                 AND x.resource_id = a.droplet_id AND x.status = 'in-progress')
+               ORDER BY 1";
+    tx.query_all(sql, &[], |row| row.next())
+}
+
 /// How many positions of `pool` are held.
 pub fn address_count(tx: &mut dyn Tx, pool: &str) -> Result<u64, Error> {
     tx.query_one("SELECT COUNT(*) FROM addresses WHERE pool = $1", &[pool.into()], |row| row.next())

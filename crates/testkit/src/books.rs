@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dewpoint_api::{DropletId, DropletStatus};
-use dewpoint_engine::{Engine as _, MachineId, PowerState};
+use dewpoint_engine::{Engine as _, MachineId, NicKind, PowerState};
 use dewpoint_store::{DropletRecord, Error as StoreError, Tx, droplets};
 
 use crate::TestApp;
@@ -85,6 +85,14 @@ impl TestApp {
                 "{} has another's address",
                 record.id
             );
+        }
+        for record in &records {
+            let spec = self.sim().spec(MachineId(record.id.0)).await.expect("the simulator answers");
+            let nics = spec.expect("each Droplet has its machine").nics;
+            let address =
+                |kind| nics.iter().find(|nic| nic.kind == kind).and_then(|nic| nic.ipv4).map(|link| link.address);
+            assert_eq!(address(NicKind::Public), record.public_v4, "the machine's own public address");
+            assert_eq!(address(NicKind::Private), Some(record.private_v4), "the machine's own private address");
         }
         self.nothing_dangles(&records).await;
     }

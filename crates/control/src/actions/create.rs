@@ -1,7 +1,7 @@
 //! `create`: make the machine, boot it. If that fails for good, nothing is left of the Droplet (CRE-23).
 
 use dewpoint_api::DropletStatus;
-use dewpoint_engine::{Error as EngineError, Power};
+use dewpoint_engine::{Error as EngineError, Power, PowerState};
 use dewpoint_store::{Tx, addresses, droplets, droplets::DropletChange};
 
 use super::flow::{Also, Context, Effect, Flow};
@@ -76,10 +76,19 @@ impl Flow for CreateStep {
             }
         }
     }
+
+    async fn aftermath(self, cx: &Context) -> Effect {
+        // Only taking everything back has no compensation of its own.
+        let also = if cx.machine_is_gone().await { Also::RemoveDroplet } else { Also::ForgetDroplet };
+        Effect { change: DropletChange::default(), also }
+    }
 }
 
 /// Starts the machine. An address this host cannot use is withdrawn for good and replaced by the next one.
 async fn boot(cx: &Context) -> Result<(), Error> {
+    if cx.action.attempt > 1 {
+        catch_up(cx).await?;
+    }
     for _ in 0..ADDRESSES_TRIED {
         match cx.engine().power(cx.machine(), Power::On).await {
             Ok(()) => return Ok(()),
@@ -92,6 +101,17 @@ async fn boot(cx: &Context) -> Result<(), Error> {
         }
     }
     Err(Error::invalid(format!("None of {ADDRESSES_TRIED} public addresses can be used on this host.")))
+}
+
+/// Gives a machine that is off the addresses its Droplet has: an earlier attempt may have been cut off between the two.
+async fn catch_up(cx: &Context) -> Result<(), Error> {
+    match cx.engine().observe(cx.machine()).await? {
+        Some(observed) if observed.power == PowerState::Off => {
+            cx.engine().readdress(cx.machine(), &cx.spec().await?).await?;
+            Ok(())
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 async fn replace_address(cx: &Context, bad: std::net::Ipv4Addr) -> Result<(), Error> {

@@ -32,4 +32,10 @@ impl Flow for DestroyStep {
         }
         Ok(Effect { change: DropletChange::default(), also: Also::ReleaseAddresses })
     }
+
+    async fn aftermath(self, cx: &Context) -> Effect {
+        // A machine that is still there keeps its addresses until the next start removes it.
+        let also = if cx.machine_is_gone().await { Also::ReleaseAddresses } else { Also::Nothing };
+        Effect { change: DropletChange::default(), also }
+    }
 }

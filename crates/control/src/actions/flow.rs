@@ -44,7 +44,7 @@ pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
 }
 
 /// What a step's end writes beside the action itself, in the same transaction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effect {
     pub(crate) change: DropletChange,
     pub(crate) also: Also,
@@ -57,6 +57,8 @@ pub(crate) enum Also {
     Nothing,
     /// The Droplet is removed and its addresses are given back.
     RemoveDroplet,
+    /// The Droplet is removed. Its addresses stay held, since its machine may still have them; the next start sees to both.
+    ForgetDroplet,
     /// The addresses of a Droplet that is gone are given back.
     ReleaseAddresses,
 }
@@ -75,6 +77,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Whether the machine is known to be gone; not when the engine cannot tell.
+    pub(crate) async fn machine_is_gone(&self) -> bool {
+        matches!(self.engine().observe(self.machine()).await, Ok(None))
+    }
+
     pub(crate) fn machine(&self) -> MachineId {
         MachineId(self.droplet.0)
     }

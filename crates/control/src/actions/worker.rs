@@ -58,7 +58,7 @@ pub struct Worker {
 enum Ended {
     /// It is completed or errored, and stored so.
     Over,
-    /// Another worker has it, or the probe stopped this one.
+    /// It is not this worker's any more: another has it, it was let go of for a while, or the probe stopped this one.
     Lost,
 }
 
@@ -105,7 +105,7 @@ impl Worker {
         while running.join_next().await.is_some() {}
     }
 
-    /// Works until nothing is left to claim. For tests, and for one-shot commands.
+    /// Works until nothing is left to claim now. For tests, and for one-shot commands.
     pub async fn run_until_idle(&self) {
         loop {
             let claimed = self.claim(CLAIM).await;
@@ -189,17 +189,14 @@ impl Worker {
                     Some(next) => {
                         cx.action.step = next.name().to_owned();
                         let quick = self.control.now().since(began) < QUICK;
-                        if step.can_wait() && quick { Ended::Over } else { self.save(&mut cx, effect).await? }
+                        let waits = step.can_wait() && quick && effect == Effect::default();
+                        if waits { Ended::Over } else { self.save(&mut cx, effect).await? }
                     }
                 },
                 Err(error) if is_transient(&error) && failures(&cx.action, step.name()) < TRIES => {
                     let pause = PAUSE * 2_u32.pow(u32::try_from(failures(&cx.action, step.name())).unwrap_or(1) - 1);
                     tracing::warn!(error = %chain(&error), pause_ms = pause.as_millis(), "Step {} failed, trying again", step.name());
-                    let clock = self.control.clock();
-                    let until = clock.now() + pause;
-                    let kept = self.save(&mut cx, Effect::default()).await?;
-                    self.while_leased(&cx, clock.sleep_until(until)).await;
-                    kept
+                    return self.postpone(&mut cx, pause).await;
                 }
                 Err(error) => {
                     let reason = format!("step {} failed: {}", step.name(), chain(&error));
@@ -247,10 +244,31 @@ impl Worker {
         }
     }
 
+    /// Lets go of the action until `pause` is over; any worker may then go on with it.
+    async fn postpone(&self, cx: &mut Context, pause: Duration) -> Result<Ended, Error> {
+        let clock = Arc::clone(self.control.clock());
+        let until = clock.now() + pause;
+        cx.action.leased_until = until;
+        let ended = self.store_progress(cx, Effect::default()).await?;
+        self.goes_on(cx, Point::Stored);
+        if matches!(ended, Ended::Over) {
+            let bell = Arc::clone(&self.control.inner.bell);
+            tokio::spawn(async move {
+                clock.sleep_until(until).await;
+                bell.notify_one();
+            });
+        }
+        Ok(Ended::Lost)
+    }
+
     /// Stores the end of the action, with the reason when it failed.
     async fn end(&self, cx: &mut Context, failure: Option<String>, mut effect: Effect) -> Result<Ended, Error> {
-        if failure.is_some() {
-            cx.action.reason = failure;
+        if let Some(failure) = failure {
+            // Taking back what a failed step did may fail as well: both are told.
+            cx.action.reason = Some(match cx.action.reason.take() {
+                None => failure,
+                Some(first) => format!("{first}; then {failure}"),
+            });
         }
         let errored = cx.action.reason.is_some();
         cx.action.status = if errored { ActionStatus::Errored } else { ActionStatus::Completed };
@@ -261,7 +279,13 @@ impl Worker {
             let elapsed_ms = self.control.now().since(cx.action.started_at).as_millis();
             tracing::debug!(elapsed_ms, "Action {} is {}", cx.action.id, cx.action.status);
         }
-        self.goes_on(cx, Point::Stored);
+        let goes_on = self.goes_on(cx, Point::Stored);
+        if goes_on
+            && self.control.inner.restless.take(cx.droplet)
+            && let Err(error) = self.control.look_at(cx.droplet).await
+        {
+            tracing::error!(error = %chain(&error), "Cannot look at Droplet {} again", cx.droplet);
+        }
         Ok(ended)
     }
 
@@ -278,7 +302,7 @@ impl Worker {
         let clock = self.control.clock();
         let mut pause = SAVE_PAUSE;
         loop {
-            match self.save_once(cx, effect.clone()).await {
+            match self.store_progress(cx, effect.clone()).await {
                 Err(error) if is_transient(&error) && clock.now() + pause < cx.action.leased_until => {
                     let id = cx.action.id;
                     tracing::warn!(error = %chain(&error), pause_ms = pause.as_millis(), "Cannot store how action {id} goes, trying again");
@@ -290,7 +314,7 @@ impl Worker {
         }
     }
 
-    async fn save_once(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
+    async fn store_progress(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
         let (action, droplet) = (cx.action.clone(), cx.droplet);
         let kept = self
             .control
@@ -307,6 +331,9 @@ impl Worker {
                     Also::RemoveDroplet => {
                         droplets::droplet_delete(tx, droplet)?;
                         addresses::address_release_all(tx, droplet)?;
+                    }
+                    Also::ForgetDroplet => {
+                        droplets::droplet_delete(tx, droplet)?;
                     }
                     Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
                 }

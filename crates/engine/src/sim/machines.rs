@@ -84,6 +84,17 @@ impl Machines {
         }))
     }
 
+    pub(super) async fn spec(&self, id: MachineId) -> Result<Option<MachineSpec>, Error> {
+        let sql = "SELECT spec FROM machines WHERE id = ?1";
+        let found: Option<String> = self
+            .call(move |db| db.prepare_cached(sql)?.query_row(params![number(id)], |row| row.get(0)).optional())
+            .await?;
+        let read = |text: String| {
+            serde_json::from_str(&text).map_err(|error| Error::host("read a machine's specification", error))
+        };
+        found.map(read).transpose()
+    }
+
     pub(super) async fn remove(&self, id: MachineId) -> Result<(), Error> {
         self.call(move |db| db.prepare_cached("DELETE FROM machines WHERE id = ?1")?.execute(params![number(id)]))
             .await

@@ -103,6 +103,11 @@ impl SimEngine {
         }
     }
 
+    /// What a machine was made from, or was given since; `None` when there is no such machine.
+    pub async fn spec(&self, id: MachineId) -> Result<Option<MachineSpec>, Error> {
+        self.machines.spec(id).await
+    }
+
     /// Makes a machine go off as if its guest had done it.
     pub async fn guest_powers_off(&self, id: MachineId) -> Result<(), Error> {
         self.machines.set_power(id, None).await?;

@@ -3,9 +3,12 @@
 use std::collections::HashSet;
 
 use dewpoint_api::DropletId;
-use dewpoint_store::{Error, addresses::*};
+use dewpoint_store::{ActionRecord, DropletSeed, Error, actions, addresses::*, droplets};
 
-use crate::harness::{Database, on_each_database};
+use crate::{
+    fixtures,
+    harness::{Database, on_each_database},
+};
 
 on_each_database!(
     positions_are_given_in_turn,
@@ -14,6 +17,7 @@ on_each_database!(
     a_position_freed_rests_until_the_pool_was_passed_once,
     an_exhausted_pool_gives_what_is_freed_and_only_that,
     a_ban_outlasts_its_droplet_until_it_is_lifted,
+    who_holds_addresses_and_is_gone_is_found_unless_an_action_sees_to_it,
     pools_do_not_share_positions,
     many_takers_at_once_never_get_the_same_position,
     any_order_of_taking_and_freeing_keeps_every_position_single,
@@ -95,6 +99,21 @@ async fn a_ban_outlasts_its_droplet_until_it_is_lifted(database: &Database) {
     database.write(|tx| address_unban_all(tx, "public")).await;
     assert_eq!(take(database, 1, 2, 3).await, Some(1));
     assert_eq!(database.read(|tx| address_count(tx, "public")).await, 2);
+}
+
+async fn who_holds_addresses_and_is_gone_is_found_unless_an_action_sees_to_it(database: &Database) {
+    for droplet in [1, 1, 2, 3] {
+        take(database, 1, 9, droplet).await;
+    }
+    database.write(|tx| address_hold(tx, "public", 9, None)).await;
+    database
+        .write(|tx| {
+            droplets::droplet_insert(tx, &fixtures::droplet(2, fixtures::ALICE), &DropletSeed::default())?;
+            let destroy = ActionRecord { resource_id: Some(3), ..fixtures::action(1, fixtures::ALICE) };
+            actions::action_insert(tx, &destroy)
+        })
+        .await;
+    assert_eq!(database.read(address_holders_gone).await, [DropletId(1)]);
 }
 
 async fn pools_do_not_share_positions(database: &Database) {

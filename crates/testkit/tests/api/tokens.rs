@@ -19,12 +19,13 @@ async fn status(app: &TestApp, token: &str) -> u16 {
 #[tokio::test]
 async fn a_token_is_shown_once_and_works() {
     let app = TestApp::start().await;
+    app.clock().advance(Duration::from_secs(1));
     let body = json!({ "name": "ci", "scopes": ["droplet:read"], "expires_in": 60 });
     let made = app.admin().post(TOKENS, body).await.expect(201);
     let secret = made["token"].as_str().expect("a secret");
     assert!(secret.starts_with("dop_v1_") && secret.len() > 40, "AUTH-1");
     assert_eq!((&made["name"], &made["scopes"]), (&json!("ci"), &json!(["droplet:read"])));
-    assert_eq!(made["expires_at"], "2026-11-21T10:01:00Z");
+    assert_eq!(made["expires_at"], "2026-11-21T10:01:01Z");
     assert_eq!(status(&app, secret).await, 200);
     let list = app.admin().get(TOKENS).await;
     assert_eq!(each(&list.expect(200)["tokens"], "name"), ["bootstrap", "ci"]);

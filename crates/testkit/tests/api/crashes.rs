@@ -1,0 +1,440 @@
+//! Leases, late workers, restarts: what a crash may leave, and what the next start makes of it.
+
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use dewpoint_control::actions::{Point, Probe, Worker};
+use dewpoint_engine::{
+    Engine as _, Error as EngineError, MachineId, MachineSpec, Operation, Power,
+    sim::{Delays, Fault, Moment},
+};
+use dewpoint_store::{ActionRecord, Tx, actions, addresses};
+use dewpoint_testkit::TestApp;
+use serde_json::json;
+use tokio::{
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
+    task::JoinHandle,
+};
+
+use crate::{droplet, each, ids};
+
+fn fault(operation: Operation, moment: Moment, times: u32, error: fn(MachineId) -> EngineError) -> Fault {
+    Fault { operation, machine: None, moment, times, error }
+}
+
+fn for_good(_: MachineId) -> EngineError {
+    EngineError::NoDevice("none is left".to_owned())
+}
+
+fn for_now(_: MachineId) -> EngineError {
+    EngineError::Host { operation: "do that", problem: "not now".to_owned(), transient: true }
+}
+
+/// When the lease of the newest action ends, in milliseconds.
+async fn lease(app: &TestApp) -> i64 {
+    let account = app.account().await;
+    let newest = dewpoint_store::Window { skip: 0, take: 1 };
+    let page = app.store().read(move |tx: &mut dyn Tx| actions::action_list(tx, account, newest)).await;
+    page.expect("the store can be read").rows[0].leased_until.as_millis()
+}
+
+#[tokio::test]
+async fn creates_that_were_answered_finish_after_a_kill() {
+    let mut app = TestApp::start().await;
+    let names = droplet(json!({ "name": null, "names": (0..10).map(|n| format!("d{n}")).collect::<Vec<_>>() }));
+    let body = app.admin().post("/v2/droplets", names).await.expect(202);
+    let (made, begun) = (ids(&body["droplets"]), ids(&body["links"]["actions"]));
+    app.crash_worker_at("create", "boot", Point::Done);
+    app.run_actions_to_end().await;
+    assert!(app.worker_has_crashed());
+    assert_eq!(app.backlog().await, 1);
+    app.restart().await;
+    app.run_actions_to_end().await;
+    for action in begun {
+        assert_eq!(app.admin().action(action).await["status"], "completed");
+    }
+    assert_eq!(app.machines().await, made);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn what_nobody_worked_on_before_the_kill_finishes_too() {
+    let mut app = TestApp::start().await;
+    let id = app.admin().create_droplet("web-1").await;
+    app.restart().await;
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["status"], "active");
+    app.admin().delete(&format!("/v2/droplets/{id}")).await.expect(204);
+    app.restart().await;
+    app.run_actions_to_end().await;
+    assert!(app.machines().await.is_empty());
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_dead_workers_action_is_free_when_its_lease_ends() {
+    let app = TestApp::start().await;
+    let id = app.admin().create_droplet("web-1").await;
+    app.crash_worker_at("create", "boot", Point::Before);
+    app.run_actions_to_end().await;
+    app.clock().advance(Duration::from_millis(29_999));
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["status"], "new", "it is still leased");
+    app.clock().advance(Duration::from_millis(1));
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["status"], "active");
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    assert_eq!(app.admin().action_story(action).await["attempt"], 2);
+    app.books_balance().await;
+}
+
+/// Holds a worker back once, with its work done and nothing of it stored.
+#[derive(Debug)]
+struct Gate {
+    arrived: UnboundedSender<()>,
+    opened: Mutex<mpsc::Receiver<()>>,
+    used: AtomicBool,
+}
+
+impl Probe for Gate {
+    fn goes_on(&self, _: &ActionRecord, point: Point) -> bool {
+        if point == Point::Done && !self.used.swap(true, Ordering::SeqCst) {
+            self.arrived.send(()).expect("the test waits for it");
+            let opened = self.opened.lock().expect("nobody else waits here");
+            opened.recv().expect("the test opens it");
+        }
+        true
+    }
+}
+
+/// The test's end of a [`Gate`].
+struct Keeper {
+    arrivals: tokio::sync::Mutex<UnboundedReceiver<()>>,
+    open: mpsc::Sender<()>,
+}
+
+impl Keeper {
+    async fn arrived(&self) {
+        self.arrivals.lock().await.recv().await.expect("a worker comes");
+    }
+
+    fn open(&self) {
+        self.open.send(()).expect("a worker waits");
+    }
+}
+
+/// A worker at work on a thread of its own, which comes to a gate.
+fn held_worker(app: &TestApp) -> (JoinHandle<()>, Keeper) {
+    let ((arrived, arrivals), (open, opened)) = (unbounded_channel(), mpsc::channel());
+    let gate = Gate { arrived, opened: Mutex::new(opened), used: AtomicBool::new(false) };
+    let worker = Worker::watched(app.control().clone(), Arc::new(gate));
+    let worker = tokio::spawn(async move { worker.run_until_idle().await });
+    (worker, Keeper { arrivals: tokio::sync::Mutex::new(arrivals), open })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_late_worker_stores_nothing() {
+    let app = TestApp::start().await;
+    let id = app.admin().active_droplet("web-1").await;
+    app.admin().act(id, "power_off").await.expect(201);
+    let (late, gate) = held_worker(&app);
+    gate.arrived().await;
+
+    // Its lease ends; another worker does the work, and the Droplet goes on to other things.
+    app.clock().advance(Duration::from_secs(31));
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["status"], "off");
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    let story = app.admin().action_story(action).await;
+    app.admin().act(id, "power_on").await.expect(201);
+    app.run_actions_to_end().await;
+
+    gate.open();
+    late.await.expect("it ends in order");
+    assert_eq!(app.admin().action_story(action).await, story, "ended once, by the second attempt");
+    assert_eq!(story["attempt"], 2);
+    assert_eq!(app.admin().droplet(id).await["status"], "active", "the late worker's `off` is not written");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_the_engine_works() {
+    let app = TestApp::start().await;
+    let id = app.admin().create_droplet("web-1").await;
+    app.sim().set_delays(Delays { power_on: Duration::from_secs(300), ..Delays::default() });
+    let worker = app.worker();
+    let working = tokio::spawn(async move { worker.run_until_idle().await });
+    for _ in 0..10 {
+        // The engine sleeps through its delay, the worker until it is time to renew.
+        while app.clock().sleepers() < 2 {
+            tokio::task::yield_now().await;
+        }
+        // A lease is renewed when a third of it is gone.
+        let before = lease(&app).await;
+        app.clock().advance(Duration::from_secs(10));
+        while lease(&app).await <= before {
+            tokio::task::yield_now().await;
+        }
+        let others = app.store().write({
+            let now = app.now();
+            move |tx: &mut dyn Tx| actions::action_claim(tx, now, Duration::from_secs(30), 64)
+        });
+        assert!(others.await.expect("the store can be read").is_empty(), "nobody else gets it");
+    }
+    app.clock().advance(Duration::from_secs(300));
+    working.await.expect("it ends in order");
+    assert_eq!(app.admin().droplet(id).await["status"], "active");
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    assert_eq!(app.admin().action_story(action).await["attempt"], 1);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_step_that_fails_for_now_is_tried_again_after_growing_pauses() {
+    let app = TestApp::start().await;
+    let id = app.admin().create_droplet("web-1").await;
+    app.sim().faults().order(fault(Operation::Ensure, Moment::Before, 4, for_now));
+    for pause in [1, 2, 4, 8] {
+        app.run_actions_to_end().await;
+        app.clock().advance(Duration::from_millis(pause * 1000 - 1));
+        app.run_actions_to_end().await;
+        assert_eq!(app.admin().droplet(id).await["status"], "new", "not before {pause} s are over");
+        app.clock().advance(Duration::from_millis(1));
+    }
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["status"], "active");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn an_action_that_waits_keeps_no_other_waiting_and_a_restart_tries_it_at_once() {
+    let mut app = TestApp::start().await;
+    let first = app.admin().create_droplet("first").await;
+    app.sim().faults().order(fault(Operation::Ensure, Moment::Before, 1, for_now));
+    app.run_actions_to_end().await;
+    let second = app.admin().active_droplet("second").await;
+    assert_eq!(app.admin().droplet(first).await["status"], "new");
+    app.restart().await;
+    app.run_actions_to_end().await;
+    assert_eq!(app.machines().await, [first, second]);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn the_running_worker_takes_a_waiting_action_up_in_time() {
+    let app = TestApp::start().await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let working = tokio::spawn(app.worker().run(stopped));
+    app.sim().faults().order(fault(Operation::Ensure, Moment::Before, 1, for_now));
+    let id = app.admin().create_droplet("web-1").await;
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    while app.admin().action_story(action).await["timeline"] == json!([]) {
+        tokio::task::yield_now().await;
+    }
+    app.clock().advance(Duration::from_secs(1));
+    while app.admin().droplet(id).await["status"] != "active" {
+        tokio::task::yield_now().await;
+    }
+    stop.send_replace(true);
+    working.await.expect("it ends in order");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_restart_removes_a_machine_that_nobody_owns() {
+    let mut app = TestApp::start().await;
+    let id = app.admin().active_droplet("web-1").await;
+    let spec: MachineSpec = app.sim().spec(MachineId(id)).await.expect("it answers").expect("a machine");
+    app.sim().ensure(MachineId(7), &spec).await.expect("a stranger's machine");
+    app.sim().power(MachineId(7), Power::On).await.expect("which runs");
+    app.restart().await;
+    assert_eq!(app.machines().await, [id]);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_restart_leaves_machines_alone_that_an_action_sees_to() {
+    let mut app = TestApp::start().await;
+    let gone = app.admin().active_droplet("gone").await;
+    app.admin().delete(&format!("/v2/droplets/{gone}")).await.expect(204);
+    let coming = app.admin().create_droplet("coming").await;
+    app.crash_worker_at("create", "boot", Point::Done);
+    app.sim().faults().order(fault(Operation::Destroy, Moment::Before, 1, for_now));
+    app.run_actions_to_end().await;
+    app.restart().await;
+    assert_eq!(app.machines().await, [gone, coming]);
+    app.run_actions_to_end().await;
+    assert_eq!(app.machines().await, [coming]);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_restart_finds_what_machines_did_meanwhile() {
+    let mut app = TestApp::start().await;
+    let (off, lost, on) = (
+        app.admin().active_droplet("off").await,
+        app.admin().active_droplet("lost").await,
+        app.admin().active_droplet("on").await,
+    );
+    app.admin().act(on, "power_off").await.expect(201);
+    app.run_actions_to_end().await;
+    app.sim().power(MachineId(off), Power::Off).await.expect("its guest goes off");
+    app.sim().power(MachineId(on), Power::On).await.expect("someone starts it");
+    app.sim().destroy(MachineId(lost)).await.expect("it is lost");
+    app.restart().await;
+    let admin = app.admin();
+    let mut statuses = Vec::new();
+    for id in [off, lost, on] {
+        statuses.push(admin.droplet(id).await["status"].as_str().expect("a word").to_owned());
+    }
+    assert_eq!(statuses, ["off", "off", "active"]);
+    admin.delete(&format!("/v2/droplets/{lost}")).await.expect(204);
+    app.run_actions_to_end().await;
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn running_machines_keep_running_and_are_found_again() {
+    let mut app = TestApp::start().await;
+    let id = app.admin().active_droplet("web-1").await;
+    let before = app.sim().observe(MachineId(id)).await.expect("it answers");
+    let shown = app.admin().droplet(id).await;
+    app.clock().advance(Duration::from_secs(3600));
+    for _ in 0..3 {
+        app.restart().await;
+    }
+    assert_eq!(app.sim().observe(MachineId(id)).await.expect("it answers"), before, "not started anew");
+    assert_eq!(app.admin().droplet(id).await, shown);
+    app.books_balance().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_guest_that_goes_off_while_an_action_ends_is_shown_off() {
+    let app = TestApp::start().await;
+    let id = app.admin().active_droplet("web-1").await;
+    app.admin().act(id, "power_off").await.expect(201);
+    app.run_actions_to_end().await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let following = tokio::spawn(app.control().clone().follow_changes(stopped));
+    app.admin().act(id, "power_on").await.expect(201);
+    let (worker, gate) = held_worker(&app);
+    gate.arrived().await;
+    // It runs, nothing of that is written yet, and it goes off.
+    app.sim().guest_powers_off(MachineId(id)).await.expect("a machine");
+    gate.open();
+    worker.await.expect("it ends in order");
+    while app.admin().droplet(id).await["status"] != "off" {
+        tokio::task::yield_now().await;
+    }
+    stop.send_replace(true);
+    following.await.expect("it ends in order");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_change_that_comes_while_an_action_runs_is_looked_at_when_it_ends() {
+    let app = TestApp::start().await;
+    let id = app.admin().active_droplet("web-1").await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let following = tokio::spawn(app.control().clone().follow_changes(stopped));
+    tokio::task::yield_now().await;
+    let path = format!("/v2/droplets/{id}/actions");
+    app.admin().post(&path, json!({ "type": "rename", "name": "web-2" })).await.expect(201);
+    app.sim().guest_powers_off(MachineId(id)).await.expect("a machine");
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["status"], "off");
+    stop.send_replace(true);
+    following.await.expect("it ends in order");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn an_address_this_host_cannot_use_is_replaced_and_banned_until_the_next_start() {
+    let mut app = TestApp::start().await;
+    let unusable: fn(MachineId) -> EngineError = |_| EngineError::AddressUnusable(Ipv4Addr::new(100, 64, 0, 2));
+    app.sim().faults().order(fault(Operation::PowerOn, Moment::Before, 1, unusable));
+    let id = app.admin().active_droplet("web-1").await;
+    let address = async |app: &TestApp, id| {
+        let shown = app.admin().droplet(id).await["networks"]["v4"][0]["ip_address"].clone();
+        shown.as_str().expect("an address").to_owned()
+    };
+    assert_eq!(address(&app, id).await, "100.64.0.3");
+    assert!(app.addresses().await.contains(&("public-v4".to_owned(), 2, None)), "banned");
+    app.books_balance().await;
+    app.restart().await;
+    assert!(app.addresses().await.iter().all(|(.., holder)| holder.is_some()), "tried again by the next server");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_replacement_of_an_address_that_is_cut_off_half_way_is_finished() {
+    let mut app = TestApp::start().await;
+    let unusable: fn(MachineId) -> EngineError = |_| EngineError::AddressUnusable(Ipv4Addr::new(100, 64, 0, 2));
+    app.sim().faults().order(fault(Operation::PowerOn, Moment::Before, 1, unusable));
+    app.sim().faults().order(fault(Operation::Readdress, Moment::Before, 1, for_now));
+    let id = app.admin().create_droplet("web-1").await;
+    app.run_actions_to_end().await;
+    app.restart().await;
+    app.run_actions_to_end().await;
+    assert_eq!(app.admin().droplet(id).await["networks"]["v4"][0]["ip_address"], "100.64.0.3");
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_host_without_any_usable_address_fails_the_create_and_keeps_nothing_of_it() {
+    let pool = (Ipv4Addr::new(192, 0, 2, 0), 30);
+    let app = TestApp::start_with(|setup| setup.control.public_v4_pool = Some(pool)).await;
+    let unusable: fn(MachineId) -> EngineError = |_| EngineError::AddressUnusable(Ipv4Addr::new(192, 0, 2, 2));
+    app.sim().faults().order(fault(Operation::PowerOn, Moment::Before, 1, unusable));
+    app.admin().create_droplet("web-1").await;
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    app.run_actions_to_end().await;
+    let story = app.admin().action_story(action).await;
+    assert_eq!(story["action"]["status"], "errored");
+    assert!(story["reason"].as_str().is_some_and(|reason| reason.contains("address")), "{story}");
+    assert!(app.droplet_records().await.is_empty());
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_failed_create_leaves_an_errored_action_and_its_reason_cre_23() {
+    let app = TestApp::start().await;
+    let body = droplet(json!({ "tags": ["web"], "user_data": "#!/bin/sh", "ipv6": true }));
+    let id = app.admin().post("/v2/droplets", body).await.expect(202)["droplet"]["id"].as_u64().expect("a number");
+    app.sim().faults().order(fault(Operation::PowerOn, Moment::Before, 1, for_good));
+    app.run_actions_to_end().await;
+    app.admin().get(&format!("/v2/droplets/{id}")).await.refusal(404, "not_found");
+    let action = app.admin().newest_action().await;
+    assert_eq!((&action["status"], &action["resource_id"]), (&json!("errored"), &json!(id)));
+    let story = app.admin().action_story(action["id"].as_u64().expect("a number")).await;
+    assert!(story["reason"].as_str().is_some_and(|reason| reason.contains("none is left")), "{story}");
+    assert_eq!(each(&story["timeline"], "step"), ["ensure", "boot", "remove"]);
+    assert_eq!(app.rows("addresses").await, 0);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn addresses_of_a_droplet_that_is_gone_are_given_back_by_the_next_start() {
+    let mut app = TestApp::start().await;
+    let id = app.admin().active_droplet("web-1").await;
+    app.store()
+        .write(|tx: &mut dyn Tx| {
+            addresses::address_take(tx, "public-v4", 2, 100, dewpoint_api::DropletId(7))?;
+            Ok::<_, dewpoint_store::Error>(())
+        })
+        .await
+        .expect("an address of nobody's");
+    app.restart().await;
+    assert_eq!(app.addresses().await.iter().map(|(.., holder)| *holder).collect::<Vec<_>>(), [Some(id), Some(id)]);
+    app.books_balance().await;
+}
