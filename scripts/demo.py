@@ -278,14 +278,21 @@ provider "digitalocean" {{
 
     def delete_all(self):
         """Deletes every Droplet and key of the demo, and waits until their machines are gone."""
-        try:
-            self.call("DELETE", f"/v2/droplets?tag_name={TAG}")
-        except NotFound:
-            pass  # no Droplet has had the tag yet
+        wait_for("the Droplets' actions to end", GONE_SECONDS, self.delete_droplets)
         for key in self.call("GET", "/v2/account/keys?per_page=200")["ssh_keys"]:
             if key["name"] == TAG:
                 self.call("DELETE", f"/v2/account/keys/{key['id']}")
         wait_for("the end of the demo's machines", GONE_SECONDS, lambda: not self.machines())
+
+    def delete_droplets(self):
+        """Deletes the demo's Droplets; false when one of them is still being made, which refuses it for a moment."""
+        try:
+            self.call("DELETE", f"/v2/droplets?tag_name={TAG}")
+        except NotFound:
+            pass  # no Droplet has had the tag yet
+        except Refused:
+            return False
+        return True
 
     def machines(self):
         """What is left of machines: their directories and their processes."""
@@ -320,7 +327,7 @@ provider "digitalocean" {{
                 text = answer.read()
         except urllib.error.HTTPError as error:
             said = error.read().decode(errors="replace")
-            kind = NotFound if error.code == 404 else Failure
+            kind = {404: NotFound, 422: Refused}.get(error.code, Failure)
             raise kind(f"{method} {path} answered {error.code}: {said}") from None
         except urllib.error.URLError as error:
             raise Failure(f"{method} {path} got no answer: {error.reason}") from None
@@ -329,6 +336,10 @@ provider "digitalocean" {{
 
 class NotFound(Failure):
     """The server answered 404."""
+
+
+class Refused(Failure):
+    """The server answered 422."""
 
 
 def wait_for(what, seconds, done):
