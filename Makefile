@@ -1,0 +1,47 @@
+# The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
+
+.PHONY: help demo test lint fmt test-rust test-clients test-guest test-postgres check-docs bench image-micro image-debian
+
+help:            ## this list
+	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
+
+demo:            ## a real Droplet from a documented request, SSH into it, clean up
+	scripts/demo.sh
+
+test: lint test-rust check-docs test-clients test-guest  ## everything that .ci/run runs
+
+lint:            ## formatting and clippy, warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt:             ## format
+	cargo fmt --all
+
+test-rust:       ## the workspace's tests, without guests
+	cargo test --workspace --locked
+
+check-docs:      ## files, commands and flags that the documents name exist
+	cargo build --quiet --locked -p dew
+	scripts/check-docs.py
+
+test-clients:    ## released Python clients against the server
+	scripts/install.sh test
+	scripts/test-clients.sh
+
+test-guest:      ## the QEMU engine with real guests (micro-x64)
+	scripts/install.sh demo
+	scripts/test-guest.sh
+
+test-postgres:   ## slow: the store's suite on PostgreSQL as well
+	scripts/test-postgres.sh
+
+bench:           ## slow: how fast and how large
+	scripts/bench.sh
+
+image-micro:     ## build micro-x64 into the default image directory
+	scripts/install.sh demo
+	cargo run --release --locked -p dew -- image build micro-x64
+
+image-debian:    ## slow: build debian-12-x64 into the default image directory
+	scripts/install.sh debian
+	cargo run --release --locked -p dew -- image build debian-12-x64
