@@ -24,7 +24,7 @@ make_venv() {
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$wanted" >&2
     cp "$wanted" "$venv/installed.txt"
 }
-cmp -s "$wanted" "$venv/installed.txt" || make_venv
+cmp -s "$wanted" "$venv/installed.txt" && "$venv/bin/python" -c 'import pytest' 2>/dev/null || make_venv
 
 target=${CARGO_TARGET_DIR:-target}
 if [ -z "${DEW_BINARY:-}" ]; then

@@ -81,7 +81,7 @@ def test_each_status_has_its_exception_err_11(client, url, http, droplet_of):
     client.gpu_droplets.volumes.delete(volume.id)
 
 
-def test_too_many_requests_are_a_rate_limit_error_rate_4(limited_url, token):
+def test_too_many_requests_are_a_rate_limit_error_rate_2_to_4(limited_url, token):
     client = Gradient(base_url=limited_url, access_token=token, max_retries=0)
     list_keys = client.gpu_droplets.account.keys.with_raw_response.list
     left = [int(list_keys().headers["ratelimit-remaining"]) for _ in range(10)]
@@ -91,6 +91,16 @@ def test_too_many_requests_are_a_rate_limit_error_rate_4(limited_url, token):
     assert caught.value.response.json()["message"] == "API rate limit exceeded."
     assert 0 < int(caught.value.response.headers["retry-after"]) <= 60
     assert client.gpu_droplets.sizes.list().meta.total > 0, "only the keys are used up"
+
+    refusal = None
+    for _ in range(251):
+        try:
+            client.regions.list()
+        except gradient.RateLimitError as error:
+            refusal = error.response
+            break
+    assert refusal is not None, "RATE-2: 250 in a minute"
+    assert refusal.headers["ratelimit-remaining"] == "0" and 0 < int(refusal.headers["retry-after"]) <= 60, "RATE-3"
 
 
 def test_a_refusal_that_will_not_go_away_is_asked_once_err_10(client):

@@ -10,7 +10,7 @@ use std::{
 use dewpoint_clock::SystemClock;
 use dewpoint_engine::{Engine as _, sim::SimEngine};
 use serde_json::{Value, json};
-use support::{Client, Server, all, create, eventually};
+use support::{Client, DEADLINE, Server, all, create, eventually};
 
 /// How often the server is killed; DEW_TEST_ROUNDS says otherwise.
 const ROUNDS: u64 = 5;
@@ -63,7 +63,7 @@ fn every_create_that_was_answered_is_carried_out_wherever_the_server_is_killed()
             })
             .collect();
         for _ in 0..=dice.roll(ANSWERS) {
-            answers.recv().expect("creators go on until the server is gone");
+            answers.recv_timeout(DEADLINE).expect("creators go on until the server is gone");
         }
         server.kill();
         creators.into_iter().for_each(|creator| creator.join().expect("creators do not panic"));

@@ -1,5 +1,5 @@
-//! File systems of a test's own: a small one to fill, one that cannot be written. Mounting takes a right that not every place
-//! gives.
+//! File systems of a test's own: a small one to fill, one that cannot be written. Mounting takes a right that not every
+//! place gives.
 
 use std::{
     fs,
