@@ -103,10 +103,12 @@ fn a_word_that_is_no_command_is_named_and_ends_with_2() {
 
 #[test]
 fn a_wrong_flag_value_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().to_str().expect("text");
     for (flag, value) in
         [("--engine", "vmware"), ("--listen", "here"), ("--public-url", "nonsense"), ("--fixtures", "all")]
     {
-        let output = ended(dew(&["serve", flag, value]));
+        let output = ended(dew(&["serve", "--data-dir", data, flag, value]));
         assert!(!output.status.success());
         assert!(said(&output).contains(flag), "{flag}: {}", said(&output));
     }
