@@ -14,6 +14,7 @@ mod delete;
 mod droplet_actions;
 mod droplets;
 mod flows;
+mod model;
 mod pages;
 mod scopes;
 mod ssh_keys;
@@ -26,7 +27,7 @@ use serde_json::{Value, json};
 
 /// `base` with the members of `changes` put over it; a null removes one.
 fn with(mut base: Value, changes: Value) -> Value {
-    let members = changes.as_object().expect("an object").clone();
+    let Value::Object(members) = changes else { panic!("no object: {changes}") };
     for (name, value) in members {
         match value {
             Value::Null => base.as_object_mut().expect("an object").remove(&name),
