@@ -51,7 +51,7 @@ CREATE TABLE droplets (
 );
 CREATE INDEX droplets_by_account ON droplets (account_id, gpu, id);
 CREATE INDEX droplets_by_name ON droplets (account_id, name_folded, id);
-CREATE INDEX droplets_not_ready ON droplets (id) WHERE readiness = 'pending';
+CREATE INDEX droplets_not_ready ON droplets (id) WHERE readiness = 'pending' AND active_at IS NOT NULL;
 
 -- What only the machine needs to know; a row where there is anything.
 CREATE TABLE droplet_seeds (droplet_id {id}, ssh_keys TEXT NOT NULL, user_data TEXT);

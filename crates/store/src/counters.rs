@@ -44,14 +44,15 @@ pub fn keep_above(tx: &mut dyn Tx, sequence: Sequence, used: u64) -> Result<(), 
 
 /// Adds `by` to the counter `name`, which starts at `start`, and returns its new value.
 pub(crate) fn advance(tx: &mut dyn Tx, name: &str, by: u64, start: u64) -> Result<u64, Error> {
-    let update = "UPDATE counters SET value = value + $1 WHERE name = $2 RETURNING value";
-    if let Some(value) = tx.query_opt(update, &[by.into(), name.into()], |row| row.next())? {
-        return Ok(value);
+    // Not RETURNING, for which SQLite makes a table each time: the row is this transaction's from the update on.
+    let update = "UPDATE counters SET value = value + $1 WHERE name = $2";
+    if tx.execute(update, &[by.into(), name.into()])? == 0 {
+        // Two first draws at once: the second waits for the first's row and then adds to it.
+        let insert = "INSERT INTO counters (name, value) VALUES ($1, $2)
+                      ON CONFLICT (name) DO UPDATE SET value = counters.value + $3";
+        tx.execute(insert, &[name.into(), (start + by).into(), by.into()])?;
     }
-    // Two first draws at once: the second waits for the first's row and then adds to it.
-    let sql = "INSERT INTO counters (name, value) VALUES ($1, $2)
-               ON CONFLICT (name) DO UPDATE SET value = counters.value + $3 RETURNING value";
-    tx.query_one(sql, &[name.into(), (start + by).into(), by.into()], |row| row.next())
+    tx.query_one("SELECT value FROM counters WHERE name = $1", &[name.into()], |row| row.next())
 }
 
 /// Ids of one bucket: with 100,000 rows a deep page reads about a hundred counts and passes over at most this many rows.
@@ -71,12 +72,6 @@ pub(crate) fn list_changed(tx: &mut dyn Tx, list: &str, id: u64, change: i64) ->
 pub(crate) fn list_total(tx: &mut dyn Tx, list: &str) -> Result<u64, Error> {
     let sql = "SELECT count FROM list_counts WHERE list = $1 AND bucket = $2";
     Ok(tx.query_opt(sql, &[list.into(), TOTAL.into()], |row| row.next())?.unwrap_or(0))
-}
-
-/// How many rows two lists have together.
-pub(crate) fn list_totals(tx: &mut dyn Tx, lists: [&str; 2]) -> Result<u64, Error> {
-    let sql = "SELECT CAST(COALESCE(SUM(count), 0) AS BIGINT) FROM list_counts WHERE list IN ($1, $2) AND bucket = $3";
-    tx.query_one(sql, &[lists[0].into(), lists[1].into(), TOTAL.into()], |row| row.next())
 }
 
 /// In which order a counted list is read.

@@ -1,7 +1,8 @@
 //! SQLite: one thread owns the writing connection and lets many closures share a commit; a few threads read snapshots.
 //!
-//! Each closure runs in a savepoint. Nobody is answered before COMMIT succeeded, and if it fails every closure of the batch
-//! runs again in a transaction of its own. A full disk inside a savepoint rolls back SQLite's *whole* transaction: after each
+//! Closures share a transaction in the hope that none fails; if one does, the batch runs again with a savepoint around each,
+//! and so do the next few batches. Nobody is answered before COMMIT succeeded, and if it fails every closure of the batch runs
+//! again in a transaction of its own. A full disk inside a savepoint rolls back SQLite's *whole* transaction: after each
 //! closure the writer looks whether the outer transaction is still there, and if it is gone does the same.
 
 mod file;
@@ -27,6 +28,8 @@ use transaction::Transaction;
 
 /// How many closures may share one commit.
 const BATCH: usize = 256;
+/// For how many batches closures run in savepoints after one has failed.
+const WARY_FOR: u32 = 16;
 /// How many threads read.
 const READERS: usize = 2;
 
@@ -51,13 +54,23 @@ pub fn open(path: &Path) -> Result<Store, Error> {
 }
 
 fn write_until_closed(connection: &Connection, jobs: &Jobs, commits: &AtomicU64) {
+    let mut wary = 0_u32;
     while let Some(mut batch) = queue::next_batch(jobs, BATCH) {
-        match run_together(connection, &mut batch) {
+        let mut together = match wary {
+            0 => run_bare(connection, &mut batch),
+            _ => Together::OneFailed,
+        };
+        wary = wary.saturating_sub(1);
+        if matches!(together, Together::OneFailed) {
+            together = run_guarded(connection, &mut batch);
+            wary = if wary == 0 { WARY_FOR } else { wary };
+        }
+        match together {
             Together::Committed(outcomes) => {
                 commits.fetch_add(1, Ordering::Relaxed);
                 batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
             }
-            Together::Lost => {
+            Together::OneFailed | Together::Lost => {
                 for mut job in batch {
                     let outcome = in_transaction(connection, &mut |tx| {
                         // The closure's own error is in its own result and goes before this one.
@@ -74,22 +87,56 @@ fn write_until_closed(connection: &Connection, jobs: &Jobs, commits: &AtomicU64)
 enum Together {
     /// What was kept of each closure: all of it, or nothing and why.
     Committed(Vec<Result<(), Error>>),
+    /// A closure failed and took the others' work with it; nothing was kept.
+    OneFailed,
     /// The shared transaction is gone; every closure of the batch must run again, alone.
     Lost,
 }
 
-fn run_together(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together {
-    let run = |sql: &str| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    if run("BEGIN IMMEDIATE").is_err() {
+fn run(connection: &Connection, sql: &str) -> bool {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).is_ok()
+}
+
+fn give_up(connection: &Connection) -> Together {
+    if !connection.is_autocommit() {
+        run(connection, "ROLLBACK");
+    }
+    Together::Lost
+}
+
+/// Runs a batch in the hope that no closure fails, which is how nearly all go: without savepoints, each of which would
+/// copy every page its closure touches.
+fn run_bare(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together {
+    if !run(connection, "BEGIN IMMEDIATE") {
+        return Together::Lost;
+    }
+    for job in batch.iter_mut() {
+        let mut transaction = Transaction::new(connection);
+        let undo = job.run(&mut transaction).is_err();
+        let failed = transaction.into_failed();
+        if undo || failed.is_some() {
+            if !connection.is_autocommit() && !run(connection, "ROLLBACK") {
+                return Together::Lost;
+            }
+            return Together::OneFailed;
+        }
+    }
+    if run(connection, "COMMIT") {
+        return Together::Committed(batch.iter().map(|_| Ok(())).collect());
+    }
+    give_up(connection)
+}
+
+/// Runs a batch with a savepoint around each closure, so that one that fails takes only its own work with it.
+fn run_guarded(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together {
+    if !run(connection, "BEGIN IMMEDIATE") {
         return Together::Lost;
     }
     let mut outcomes = Vec::with_capacity(batch.len());
-    // A savepoint that could not be opened or closed leaves the batch half run: then COMMIT must not happen.
-    let mut whole = true;
     for job in batch.iter_mut() {
-        whole = run("SAVEPOINT one").is_ok();
-        if !whole {
-            break;
+        // A savepoint that could not be opened or closed leaves the batch half run: then COMMIT must not happen.
+        if !run(connection, "SAVEPOINT one") {
+            return give_up(connection);
         }
         let mut transaction = Transaction::new(connection);
         let undo = job.run(&mut transaction).is_err();
@@ -97,24 +144,13 @@ fn run_together(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together
         if connection.is_autocommit() {
             return Together::Lost;
         }
-        let ended = if undo || failed.is_some() {
-            run("ROLLBACK TO one").and_then(|_| run("RELEASE one"))
-        } else {
-            run("RELEASE one")
-        };
-        outcomes.push(failed.map_or(Ok(()), Err));
-        whole = ended.is_ok();
-        if !whole {
-            break;
+        let kept = !undo && failed.is_none();
+        if !(kept || run(connection, "ROLLBACK TO one")) || !run(connection, "RELEASE one") {
+            return give_up(connection);
         }
+        outcomes.push(failed.map_or(Ok(()), Err));
     }
-    if whole && run("COMMIT").is_ok() {
-        return Together::Committed(outcomes);
-    }
-    if !connection.is_autocommit() {
-        let _ = run("ROLLBACK");
-    }
-    Together::Lost
+    if run(connection, "COMMIT") { Together::Committed(outcomes) } else { give_up(connection) }
 }
 
 /// Runs `body` in a transaction of its own: all of it is kept, or nothing.

@@ -1,10 +1,13 @@
 //! What a flow is: the typed steps of one kind of action.
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+};
 
 use dewpoint_api::DropletId;
 use dewpoint_engine::{Engine, MachineId, MachineSpec, NicKind};
-use dewpoint_store::{ActionRecord, DropletRecord, Tx, droplets, droplets::DropletChange};
+use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, Tx, droplets, droplets::DropletChange};
 
 use crate::{Control, Error, network};
 
@@ -74,6 +77,9 @@ pub(crate) struct Context {
     pub(crate) control: Control,
     pub(crate) action: ActionRecord,
     pub(crate) droplet: DropletId,
+    /// The Droplet's row and seed as they were when the action was claimed, read for a whole claim at once. Used up by the
+    /// first to ask: later steps may have changed the row.
+    pub(crate) prefetched: Mutex<Option<(DropletRecord, DropletSeed)>>,
 }
 
 impl Context {
@@ -92,6 +98,10 @@ impl Context {
 
     /// The machine the Droplet's row describes.
     pub(crate) async fn spec(&self) -> Result<MachineSpec, Error> {
+        let prefetched = self.prefetched.lock().ok().and_then(|mut prefetched| prefetched.take());
+        if let Some((record, seed)) = prefetched {
+            return self.control.machine_spec(&record, seed);
+        }
         let id = self.droplet;
         let (record, seed) = self
             .control
@@ -108,7 +118,7 @@ impl Context {
 
 impl Control {
     /// Translates a Droplet into a machine.
-    fn machine_spec(&self, record: &DropletRecord, seed: dewpoint_store::DropletSeed) -> Result<MachineSpec, Error> {
+    fn machine_spec(&self, record: &DropletRecord, seed: DropletSeed) -> Result<MachineSpec, Error> {
         use dewpoint_engine::{ImageName, Ipv4Link, Ipv6Link, Nic};
         let image = record.image_slug.clone().and_then(ImageName::new);
         let image =

@@ -1,9 +1,15 @@
 //! The worker: claims actions, drives their flows, and stores each step's result while its claim holds.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use dewpoint_api::{ActionKind, ActionStatus, DropletId};
-use dewpoint_store::{ActionRecord, TimelineEntry, Tx, actions, addresses, droplets};
+use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, TimelineEntry, Tx, actions, addresses, droplets};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -54,6 +60,23 @@ pub struct Worker {
     probe: Option<Arc<dyn Probe>>,
 }
 
+/// A Droplet's row and seed: what its machine is made from.
+type Machine = (DropletRecord, DropletSeed);
+
+/// An action to work on, with what its machine is made from when that was read along.
+struct Claimed {
+    action: ActionRecord,
+    machine: Option<Machine>,
+}
+
+fn is_create(action: &ActionRecord) -> bool {
+    action.kind == ActionKind::Create.as_str()
+}
+
+fn droplet_of(action: &ActionRecord) -> DropletId {
+    DropletId(action.resource_id.unwrap_or_default())
+}
+
 /// How driving an action came to its end.
 enum Ended {
     /// It is completed or errored, and stored so.
@@ -81,11 +104,11 @@ impl Worker {
             let free = u32::try_from(places.available_permits()).unwrap_or(CLAIM).min(CLAIM);
             let claimed = if free == 0 { Vec::new() } else { self.claim(free).await };
             let full = claimed.len() == free as usize;
-            for action in claimed {
+            for one in claimed {
                 let (worker, places) = (self.clone(), Arc::clone(&places));
                 running.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    worker.drive(action).await
+                    worker.drive(one).await
                 });
             }
             while running.try_join_next().is_some() {}
@@ -113,33 +136,51 @@ impl Worker {
                 return;
             }
             let mut running = JoinSet::new();
-            for action in claimed {
+            for one in claimed {
                 let worker = self.clone();
-                running.spawn(async move { worker.drive(action).await });
+                running.spawn(async move { worker.drive(one).await });
             }
             while running.join_next().await.is_some() {}
         }
     }
 
-    async fn claim(&self, most: u32) -> Vec<ActionRecord> {
+    async fn claim(&self, most: u32) -> Vec<Claimed> {
         let (now, lease) = (self.control.now(), self.control.config().lease);
-        let claimed = self
-            .control
-            .inner
-            .store
-            .write(move |tx: &mut dyn Tx| actions::action_claim(tx, now, lease, most).map_err(Error::from))
-            .await;
-        claimed.unwrap_or_else(|error| {
+        let store = &self.control.inner.store;
+        let claimed: Result<Vec<ActionRecord>, Error> =
+            store.write(move |tx: &mut dyn Tx| actions::action_claim(tx, now, lease, most).map_err(Error::from)).await;
+        let claimed = claimed.unwrap_or_else(|error| {
             tracing::error!(error = %chain(&error), "Cannot claim actions");
             Vec::new()
-        })
+        });
+        let ids: Vec<DropletId> = claimed.iter().filter(|action| is_create(action)).map(droplet_of).collect();
+        let mut machines = self.prefetch(ids).await;
+        claimed.into_iter().map(|action| Claimed { machine: machines.remove(&droplet_of(&action)), action }).collect()
     }
 
-    async fn drive(&self, action: ActionRecord) {
+    /// What new machines are made from, read for all of a claim at once. What cannot be read now is read by its step.
+    async fn prefetch(&self, ids: Vec<DropletId>) -> HashMap<DropletId, Machine> {
+        if ids.is_empty() {
+            return HashMap::new();
+        }
+        let read = move |tx: &mut dyn Tx| {
+            let mut machines = HashMap::with_capacity(ids.len());
+            for id in &ids {
+                if let Some(record) = droplets::droplet_of_machine(tx, *id)? {
+                    machines.insert(*id, (record, droplets::droplet_seed(tx, *id)?));
+                }
+            }
+            Ok::<_, Error>(machines)
+        };
+        self.control.inner.store.read(read).await.unwrap_or_default()
+    }
+
+    async fn drive(&self, claimed: Claimed) {
+        let Claimed { action, machine } = claimed;
         let kind: Result<ActionKind, _> = action.kind.parse();
-        let (id, droplet) = (action.id, DropletId(action.resource_id.unwrap_or_default()));
+        let (id, droplet) = (action.id, droplet_of(&action));
         let span = tracing::info_span!("action", action.id = %id, action.kind = %action.kind, droplet.id = %droplet);
-        let cx = Context { control: self.control.clone(), action, droplet };
+        let cx = Context { control: self.control.clone(), action, droplet, prefetched: Mutex::new(machine) };
         let ended = async {
             match kind {
                 Ok(ActionKind::Create) => self.steps::<create::CreateStep>(cx).await,

@@ -55,6 +55,8 @@ fn connect(path: &Path) -> Result<Connection, Error> {
 }
 
 fn set_up(connection: &Connection) -> Result<(), rusqlite::Error> {
+    // Plans that depend on bound values would be made anew for other values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
