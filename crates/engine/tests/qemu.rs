@@ -148,6 +148,22 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// A test that failed leaves no guest running.
+    fn drop(&mut self) {
+        let Ok(machines) = fs::read_dir(self.config.data_dir.join("machines")) else { return };
+        for machine in machines.flatten() {
+            let run = fs::read(machine.path().join("run.json")).unwrap_or_default();
+            let run: serde_json::Value = serde_json::from_slice(&run).unwrap_or_default();
+            if let Some(pid) = run["process"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+                && fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.starts_with(b"qemu-system"))
+            {
+                pull_the_plug(pid);
+            }
+        }
+    }
+}
+
 fn skip<T>(test: &str, why: &str) -> Option<T> {
     // Past the test harness, which would swallow it.
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");

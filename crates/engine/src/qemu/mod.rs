@@ -266,13 +266,17 @@ impl Engine for QemuEngine {
         let Some((run, process)) = self.inner.running(&dir, &machine)? else {
             return Ok(Readiness { ssh: false, user_data });
         };
-        let ssh = match self.inner.subject(id, &dir, &run).ssh {
-            Some(_) if self.inner.banners.seen_within(process.identity, BANNER_AGE) => true,
-            Some(address) if readiness::ssh_banner(address, BANNER_LIMIT).await => {
-                self.inner.banners.seen(process.identity);
-                true
+        // The first banner is the watch's to see: a crowd of callers would only keep a booting guest from it.
+        let ssh = match (self.inner.banners.age(process.identity), self.inner.subject(id, &dir, &run).ssh) {
+            (Some(age), _) if age < BANNER_AGE => true,
+            (Some(_), Some(address)) => {
+                let seen = readiness::ssh_banner(address, BANNER_LIMIT).await;
+                if seen {
+                    self.inner.banners.seen(process.identity);
+                }
+                seen
             }
-            Some(_) | None => false,
+            (Some(_), None) | (None, _) => false,
         };
         Ok(Readiness { ssh, user_data })
     }

@@ -2,6 +2,7 @@
 //!
 //! The guest says `user-data done`, `user-data failed WHY` or `user-data unsupported`, and again every few seconds until the
 //! host answers `ok`. The host answers when it has written the word down, so a report is not lost by a crash on either side.
+//! A guest may also say `ssh` once its SSH server listens; that saves the host from knocking in vain.
 
 use std::{
     collections::HashMap,
@@ -22,21 +23,34 @@ use crate::UserDataOutcome;
 /// The longest line a guest may send; what is longer is cut.
 pub(super) const LONGEST_LINE: usize = 1024;
 
+/// One line from a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Its SSH server listens.
+    Ssh,
+    /// Its user data has ended.
+    UserData(UserDataOutcome),
+}
+
 /// Understands one line from a guest. `None`: not a report; a guest may write anything.
-pub(super) fn parse_report(line: &str) -> Option<UserDataOutcome> {
-    let (word, detail) = match line.trim().strip_prefix("user-data ")?.split_once(' ') {
-        Some((word, detail)) => (word, detail),
-        None => (line.trim().strip_prefix("user-data ")?, ""),
-    };
-    match word {
-        "done" => Some(UserDataOutcome::Done),
-        "unsupported" => Some(UserDataOutcome::Unsupported),
-        "failed" => {
+pub(super) fn parse_report(line: &str) -> Option<Heard> {
+    let (word, rest) = split_word(line);
+    let (outcome, detail) = split_word(rest);
+    match (word, outcome) {
+        ("ssh", "") => Some(Heard::Ssh),
+        ("user-data", "done") => Some(Heard::UserData(UserDataOutcome::Done)),
+        ("user-data", "unsupported") => Some(Heard::UserData(UserDataOutcome::Unsupported)),
+        ("user-data", "failed") => {
             let plain: String = detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            Some(UserDataOutcome::Failed(plain.trim().to_owned()))
+            Some(Heard::UserData(UserDataOutcome::Failed(plain)))
         }
         _ => None,
     }
+}
+
+fn split_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+    (word, rest.trim())
 }
 
 /// Whether an SSH server shows its banner at `address` within `limit`. Source: RFC 4253, section 4.2.
@@ -58,9 +72,9 @@ impl Banners {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(process, Instant::now());
     }
 
-    pub(super) fn seen_within(&self, process: ProcessIdentity, age: Duration) -> bool {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&process).copied();
-        seen.is_some_and(|seen| seen.elapsed() < age)
+    /// How long ago that was; `None` when it never has.
+    pub(super) fn age(&self, process: ProcessIdentity) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&process).map(Instant::elapsed)
     }
 
     pub(super) fn forget(&self, process: ProcessIdentity) {
@@ -76,14 +90,15 @@ mod tests {
 
     #[test]
     fn reports_are_understood_and_noise_is_not() {
-        assert_eq!(parse_report("user-data done\r"), Some(UserDataOutcome::Done));
-        assert_eq!(parse_report("user-data unsupported"), Some(UserDataOutcome::Unsupported));
-        assert_eq!(
-            parse_report("user-data failed exit\tstatus 3"),
-            Some(UserDataOutcome::Failed("exit status 3".to_owned()))
-        );
-        assert_eq!(parse_report("user-data failed"), Some(UserDataOutcome::Failed(String::new())));
+        let user_data = |outcome| Some(Heard::UserData(outcome));
+        assert_eq!(parse_report("ssh"), Some(Heard::Ssh));
+        assert_eq!(parse_report("user-data done\r"), user_data(UserDataOutcome::Done));
+        assert_eq!(parse_report("user-data unsupported"), user_data(UserDataOutcome::Unsupported));
+        let failed = UserDataOutcome::Failed("exit status 3".to_owned());
+        assert_eq!(parse_report("user-data failed exit\tstatus 3"), user_data(failed));
+        assert_eq!(parse_report("user-data failed"), user_data(UserDataOutcome::Failed(String::new())));
         assert_eq!(parse_report("user-data"), None);
+        assert_eq!(parse_report("ssh is here"), None);
         assert_eq!(parse_report("login: "), None);
     }
 

@@ -8,7 +8,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     process::Child,
-    sync::broadcast,
+    sync::{Notify, broadcast},
     task::JoinSet,
     time::sleep,
 };
@@ -19,15 +19,16 @@ use super::{
     layout::{MachineDir, names},
     process::Process,
     qmp,
-    readiness::{Banners, LONGEST_LINE, parse_report, ssh_banner},
+    readiness::{Banners, Heard, LONGEST_LINE, parse_report, ssh_banner},
     record::ProcessIdentity,
 };
 use crate::{Error, MachineId, UserDataOutcome};
 
-/// How long an SSH server may take to show its banner before the next try.
-const BANNER_LIMIT: Duration = Duration::from_millis(500);
-/// The pause between two tries at first and at most.
-const BANNER_PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+/// How long an SSH server may take to show its banner, at the first try and at most. One connection at a time and patiently:
+/// while a guest boots, QEMU keeps each that was tried for it, and a crowd of them is what SSH servers turn away.
+const BANNER_LIMIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(16));
+/// The pause after a connection that was turned down.
+const BANNER_PAUSE: Duration = Duration::from_millis(500);
 /// The pause before a socket of QEMU's is tried again, when another server had it.
 const SOCKET_PAUSE: Duration = Duration::from_millis(500);
 
@@ -67,12 +68,13 @@ impl Watch {
         let mut tasks = JoinSet::new();
         let process = Arc::new(process);
         tasks.spawn(watch_end(subject.clone(), process.clone(), child));
+        let knock = Arc::new(Notify::new());
         for talk in [Talk::Console, Talk::Report] {
-            let (subject, process) = (subject.clone(), process.clone());
+            let (subject, process, knock) = (subject.clone(), process.clone(), knock.clone());
             tasks.spawn(async move {
                 tokio::select! {
                     () = process.ended() => {}
-                    () = keep_listening(&subject, talk) => {}
+                    () = keep_listening(&subject, talk, &knock) => {}
                 }
             });
         }
@@ -81,7 +83,7 @@ impl Watch {
             tasks.spawn(async move {
                 tokio::select! {
                     () = process.ended() => {}
-                    () = watch_ssh(&subject, ssh, identity) => {}
+                    () = watch_ssh(&subject, ssh, identity, &knock) => {}
                 }
             });
         }
@@ -99,11 +101,21 @@ async fn watch_end(subject: Subject, process: Arc<Process>, child: Option<Child>
     subject.changed();
 }
 
-async fn watch_ssh(subject: &Subject, ssh: SocketAddr, identity: ProcessIdentity) {
-    let (mut pause, longest) = BANNER_PAUSE;
-    while !ssh_banner(ssh, BANNER_LIMIT).await {
-        sleep(pause).await;
-        pause = (pause * 2).min(longest);
+/// Tries until the SSH server has shown its banner. A guest that says it listens cuts the wait for an older try short.
+async fn watch_ssh(subject: &Subject, ssh: SocketAddr, identity: ProcessIdentity, knock: &Notify) {
+    let (mut limit, longest) = BANNER_LIMIT;
+    loop {
+        let knocked = tokio::select! {
+            seen = ssh_banner(ssh, limit) => if seen { break } else { false },
+            () = knock.notified() => true,
+        };
+        if !knocked {
+            tokio::select! {
+                () = sleep(BANNER_PAUSE) => {}
+                () = knock.notified() => {}
+            }
+        }
+        limit = (limit * 2).min(longest);
     }
     subject.banners.seen(identity);
     subject.changed();
@@ -116,11 +128,11 @@ enum Talk {
     Report,
 }
 
-async fn keep_listening(subject: &Subject, talk: Talk) {
+async fn keep_listening(subject: &Subject, talk: Talk, knock: &Notify) {
     loop {
         let (name, ended) = match talk {
             Talk::Console => (names::CONSOLE_SOCKET, listen_to_console(subject).await),
-            Talk::Report => (names::REPORT_SOCKET, listen_to_report(subject).await),
+            Talk::Report => (names::REPORT_SOCKET, listen_to_report(subject, knock).await),
         };
         if let Err(error) = ended {
             warn!(machine.id = %subject.id, error = %error, "Listening to {name} of machine {} failed", subject.id);
@@ -141,7 +153,7 @@ async fn listen_to_console(subject: &Subject) -> std::io::Result<()> {
     }
 }
 
-async fn listen_to_report(subject: &Subject) -> std::io::Result<()> {
+async fn listen_to_report(subject: &Subject, knock: &Notify) -> std::io::Result<()> {
     let mut socket = qmp::connect(&subject.socket(names::REPORT_SOCKET)).await?;
     let mut pending = Vec::new();
     let mut buffer = [0; LONGEST_LINE];
@@ -152,7 +164,14 @@ async fn listen_to_report(subject: &Subject) -> std::io::Result<()> {
         }
         for &byte in &buffer[..read] {
             if byte == b'\n' {
-                heard(subject, &mut socket, &pending).await?;
+                match parse_report(&String::from_utf8_lossy(&pending)) {
+                    Some(Heard::Ssh) => knock.notify_one(),
+                    Some(Heard::UserData(outcome)) => {
+                        knock.notify_one();
+                        keep_outcome(subject, &mut socket, outcome).await?;
+                    }
+                    None => {}
+                }
                 pending.clear();
             } else if pending.len() < LONGEST_LINE {
                 pending.push(byte);
@@ -161,9 +180,8 @@ async fn listen_to_report(subject: &Subject) -> std::io::Result<()> {
     }
 }
 
-/// One line from the guest: written down, told, and only then answered.
-async fn heard(subject: &Subject, socket: &mut UnixStream, line: &[u8]) -> std::io::Result<()> {
-    let Some(outcome) = parse_report(&String::from_utf8_lossy(line)) else { return Ok(()) };
+/// How the user data went: written down, told, and only then answered.
+async fn keep_outcome(subject: &Subject, socket: &mut UnixStream, outcome: UserDataOutcome) -> std::io::Result<()> {
     let known: Result<Option<UserDataOutcome>, Error> = subject.dir.read(names::REPORT);
     if !matches!(&known, Ok(Some(known)) if *known == outcome) {
         if let Err(error) = subject.dir.write(names::REPORT, &outcome) {
