@@ -2,8 +2,9 @@
 
 use dewpoint_api::DropletId;
 use dewpoint_clock::Timestamp;
-use dewpoint_engine::{MachineId, Readiness, UserDataOutcome};
+use dewpoint_engine::{Error as EngineError, MachineId, Readiness, UserDataOutcome};
 use dewpoint_store::{DropletRecord, ReadinessState, Tx, droplets, droplets::DropletChange};
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{Control, Error, actions::chain};
 
@@ -51,12 +52,14 @@ async fn until_ready(control: &Control, id: DropletId, since: Timestamp) -> Resu
     let (engine, clock) = (&control.inner.engine, control.clock());
     let deadline = since + control.config().readiness_limit;
     let mut changes = engine.changes();
-    let mut ssh_seen = false;
+    let mut ssh_seen = ssh_was_seen(control, id).await?;
     loop {
         let now = clock.now();
         let readiness = match engine.readiness(MachineId(id.0)).await {
             Ok(readiness) => readiness,
-            Err(dewpoint_engine::Error::NoSuchMachine(_)) => return Ok(()),
+            Err(EngineError::NoSuchMachine(_)) => return Ok(()),
+            // It cannot tell just now, which the limit bounds as well.
+            Err(error) if error.is_transient() => Readiness { ssh: false, user_data: UserDataOutcome::Pending },
             Err(other) => return Err(other.into()),
         };
         let verdict = judge(&readiness, now >= deadline);
@@ -75,26 +78,46 @@ async fn until_ready(control: &Control, id: DropletId, since: Timestamp) -> Resu
             }
         }
         tokio::select! {
-            // A lagging or closed channel only means that the timer decides.
-            _ = changes.recv() => {}
+            () = change_of(&mut changes, MachineId(id.0)) => {}
             () = clock.sleep_until(clock.now() + LOOK_EVERY) => {}
         }
     }
 }
 
-/// Begins to watch every Droplet whose readiness was still awaited when the last server stopped.
+/// Whether SSH answered already, as a watch of an earlier server saw it.
+async fn ssh_was_seen(control: &Control, id: DropletId) -> Result<bool, Error> {
+    let store = &control.inner.store;
+    let record: Option<DropletRecord> =
+        store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
+    Ok(record.is_some_and(|record| record.ssh_at.is_some()))
+}
+
+/// Returns when this machine changed by itself, or may have. Never, when nobody tells any more: then the timer decides.
+async fn change_of(changes: &mut broadcast::Receiver<MachineId>, machine: MachineId) {
+    loop {
+        match changes.recv().await {
+            Ok(changed) if changed == machine => return,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return,
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Begins to watch every Droplet whose readiness was still awaited when the last server stopped. What is left of their time
+/// counts from when they became active.
 pub(crate) async fn resume(control: &Control) -> Result<(), Error> {
     const PAGE: u32 = 500;
     let mut after = DropletId(0);
     loop {
         let store = &control.inner.store;
-        let waiting: Vec<DropletId> = store
+        let waiting: Vec<(DropletId, Timestamp)> = store
             .read(move |tx: &mut dyn Tx| droplets::droplet_not_ready(tx, after, PAGE).map_err(Error::from))
             .await?;
-        let Some(last) = waiting.last() else { return Ok(()) };
+        let Some((last, _)) = waiting.last() else { return Ok(()) };
         after = *last;
-        for id in waiting {
-            watch(control.clone(), id, control.now());
+        for (id, active_at) in waiting {
+            watch(control.clone(), id, active_at);
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, RwLock},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -48,6 +51,8 @@ type Hash = [u8; 32];
 /// Grants of tokens seen before. Bounded; a revoked token leaves at once.
 pub(crate) struct Cache {
     grants: RwLock<HashMap<Hash, (Arc<Grant>, Timestamp)>>,
+    /// How often a token was revoked here: what was read before a revocation is not kept after it.
+    revocations: AtomicU64,
     /// How long an entry is believed: with several servers on one store, another one may revoke.
     keep: Option<Duration>,
 }
@@ -60,7 +65,7 @@ impl Cache {
             Dialect::Sqlite => None,
             Dialect::Postgres => Some(Duration::from_secs(1)),
         };
-        Self { grants: RwLock::default(), keep }
+        Self { grants: RwLock::default(), revocations: AtomicU64::new(0), keep }
     }
 
     fn get(&self, hash: &Hash, now: Timestamp) -> Option<Arc<Grant>> {
@@ -70,8 +75,11 @@ impl Cache {
         fresh.then(|| Arc::clone(grant))
     }
 
-    fn put(&self, hash: Hash, grant: &Arc<Grant>, now: Timestamp) {
-        if let Ok(mut grants) = self.grants.write() {
+    /// Keeps what was read when there had been `revocations` of them, unless there was another since.
+    fn put(&self, hash: Hash, grant: &Arc<Grant>, now: Timestamp, revocations: u64) {
+        if let Ok(mut grants) = self.grants.write()
+            && self.revocations() == revocations
+        {
             if grants.len() >= Self::MOST {
                 grants.clear();
             }
@@ -79,8 +87,14 @@ impl Cache {
         }
     }
 
+    fn revocations(&self) -> u64 {
+        self.revocations.load(Ordering::SeqCst)
+    }
+
     fn forget(&self, hash: &str) {
         if let Ok(mut grants) = self.grants.write() {
+            // While the lock is held, so that nothing older is put in after it.
+            self.revocations.fetch_add(1, Ordering::SeqCst);
             grants.retain(|known, _| hex(known) != hash);
         }
     }
@@ -110,7 +124,7 @@ impl Control {
         let grant = match self.inner.grants.get(&hash, now) {
             Some(grant) => grant,
             None => {
-                let text = hex(&hash);
+                let (text, revocations) = (hex(&hash), self.inner.grants.revocations());
                 let found: Option<TokenRecord> =
                     self.inner.store.read(move |tx| tokens::token_by_hash(tx, &text).map_err(Error::from)).await?;
                 let record = found.filter(|record| record.revoked_at.is_none()).ok_or(Error::Unauthenticated)?;
@@ -121,7 +135,7 @@ impl Control {
                     scopes,
                     expires_at: record.expires_at,
                 });
-                self.inner.grants.put(hash, &grant, now);
+                self.inner.grants.put(hash, &grant, now, revocations);
                 grant
             }
         };

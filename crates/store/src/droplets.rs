@@ -410,10 +410,11 @@ pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Ids above `after` of Droplets whose readiness is still awaited and that are active, at most `most`.
-pub fn droplet_not_ready(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result<Vec<DropletId>, Error> {
-    let sql = "SELECT id FROM droplets WHERE readiness = 'pending' AND active_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
-    tx.query_all(sql, &[after.into(), most.into()], |row| row.next())
+/// Droplets above `after` whose readiness is still awaited, with the time they became active; at most `most`.
+pub fn droplet_not_ready(tx: &mut dyn Tx, after: DropletId, most: u32) -> Result<Vec<(DropletId, Timestamp)>, Error> {
+    let sql = "SELECT id, active_at FROM droplets
+               WHERE readiness = 'pending' AND active_at IS NOT NULL AND id > $1 ORDER BY id LIMIT $2";
+    tx.query_all(sql, &[after.into(), most.into()], |row| Ok((row.next()?, row.next()?)))
 }
 
 /// Droplets above `after` by ascending id, whoever owns them, at most `most`.

@@ -191,6 +191,20 @@ impl TestApp {
         self.trap.is_sprung()
     }
 
+    /// Takes back an order for a crash that has not happened.
+    pub fn crash_worker_no_more(&self) {
+        self.trap.clear();
+    }
+
+    /// Waits until `condition` holds, giving everybody else their turns. Panics when that takes ten seconds.
+    pub async fn until(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        let began = std::time::Instant::now();
+        while !condition().await {
+            assert!(began.elapsed().as_secs() < 10, "waited too long until {what}");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// The simulator: its machines, faults and delays.
     pub fn sim(&self) -> &SimEngine {
         &self.running.sim

@@ -28,6 +28,10 @@ impl Trap {
         *self.state() = State::Set { kind: kind.to_owned(), step: step.to_owned(), point };
     }
 
+    pub(crate) fn clear(&self) {
+        *self.state() = State::None;
+    }
+
     pub(crate) fn is_sprung(&self) -> bool {
         matches!(*self.state(), State::Sprung)
     }

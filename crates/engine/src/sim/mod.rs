@@ -38,6 +38,8 @@ pub struct Delays {
     pub shutdown: Duration,
     /// Removing a machine.
     pub destroy: Duration,
+    /// From a running guest to one that answers and has run its user data.
+    pub ready: Duration,
 }
 
 /// What the simulator pretends to have: one host with room for everything, every image and an agent, unless told otherwise.
@@ -116,8 +118,12 @@ impl SimEngine {
         Ok(())
     }
 
+    fn delays(&self) -> Delays {
+        self.delays.lock().map(|delays| *delays).unwrap_or_default()
+    }
+
     async fn pause(&self, pick: impl FnOnce(&Delays) -> Duration) {
-        let delay = self.delays.lock().map(|delays| pick(&delays)).unwrap_or_default();
+        let delay = pick(&self.delays());
         if !delay.is_zero() {
             self.clock.sleep_until(self.clock.now() + delay).await;
         }
@@ -155,7 +161,7 @@ impl Engine for SimEngine {
     }
 
     fn is_ready_at_once(&self) -> bool {
-        true
+        self.delays().ready.is_zero()
     }
 
     async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
@@ -198,9 +204,11 @@ impl Engine for SimEngine {
 
     async fn readiness(&self, id: MachineId) -> Result<Readiness, Error> {
         let observed = self.machines.observe(id).await?.ok_or(Error::NoSuchMachine(id))?;
-        Ok(match observed.power {
-            PowerState::On => Readiness { ssh: true, user_data: UserDataOutcome::Done },
-            PowerState::Off => Readiness { ssh: false, user_data: UserDataOutcome::Pending },
+        let running = observed.power == PowerState::On;
+        let ready_at = observed.started_at.map(|started| started + self.delays().ready);
+        Ok(match running && ready_at.is_some_and(|ready_at| ready_at <= self.clock.now()) {
+            true => Readiness { ssh: true, user_data: UserDataOutcome::Done },
+            false => Readiness { ssh: false, user_data: UserDataOutcome::Pending },
         })
     }
 

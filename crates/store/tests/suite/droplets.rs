@@ -209,8 +209,8 @@ async fn the_droplets_to_watch_come_in_parts(database: &Database) {
             .await;
     }
     let not_ready = |after| database.read(move |tx| droplet_not_ready(tx, DropletId(after), 2));
-    assert_eq!(not_ready(0).await, [1, 3].map(DropletId));
-    assert_eq!(not_ready(3).await, [5, 6].map(DropletId));
+    assert_eq!(not_ready(0).await, [1, 3].map(|id| (DropletId(id), at(9))));
+    assert_eq!(not_ready(3).await, [5, 6].map(|id| (DropletId(id), at(9))));
     assert_eq!(not_ready(6).await, []);
     let page = database.read(|tx| droplet_page_of_all(tx, DropletId(1), 3)).await;
     assert_eq!(page.iter().map(|droplet| droplet.id.0).collect::<Vec<_>>(), [2, 3, 4]);

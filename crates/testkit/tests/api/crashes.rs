@@ -173,15 +173,11 @@ async fn a_lease_is_renewed_while_the_engine_works() {
     let working = tokio::spawn(async move { worker.run_until_idle().await });
     for _ in 0..10 {
         // The engine sleeps through its delay, the worker until it is time to renew.
-        while app.clock().sleepers() < 2 {
-            tokio::task::yield_now().await;
-        }
+        app.until("both sleep", async || app.clock().sleepers() >= 2).await;
         // A lease is renewed when a third of it is gone.
         let before = lease(&app).await;
         app.clock().advance(Duration::from_secs(10));
-        while lease(&app).await <= before {
-            tokio::task::yield_now().await;
-        }
+        app.until("the lease is renewed", async || lease(&app).await > before).await;
         let others = app.store().write({
             let now = app.now();
             move |tx: &mut dyn Tx| actions::action_claim(tx, now, Duration::from_secs(30), 64)
@@ -235,13 +231,9 @@ async fn the_running_worker_takes_a_waiting_action_up_in_time() {
     app.sim().faults().order(fault(Operation::Ensure, Moment::Before, 1, for_now));
     let id = app.admin().create_droplet("web-1").await;
     let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
-    while app.admin().action_story(action).await["timeline"] == json!([]) {
-        tokio::task::yield_now().await;
-    }
+    app.until("it failed once", async || app.admin().action_story(action).await["timeline"] != json!([])).await;
     app.clock().advance(Duration::from_secs(1));
-    while app.admin().droplet(id).await["status"] != "active" {
-        tokio::task::yield_now().await;
-    }
+    app.until("it runs", async || app.admin().droplet(id).await["status"] == "active").await;
     stop.send_replace(true);
     working.await.expect("it ends in order");
     app.books_balance().await;
@@ -330,9 +322,7 @@ async fn a_guest_that_goes_off_while_an_action_ends_is_shown_off() {
     app.sim().guest_powers_off(MachineId(id)).await.expect("a machine");
     gate.open();
     worker.await.expect("it ends in order");
-    while app.admin().droplet(id).await["status"] != "off" {
-        tokio::task::yield_now().await;
-    }
+    app.until("it is off", async || app.admin().droplet(id).await["status"] == "off").await;
     stop.send_replace(true);
     following.await.expect("it ends in order");
     app.books_balance().await;

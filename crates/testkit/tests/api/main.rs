@@ -16,6 +16,7 @@ mod droplets;
 mod flows;
 mod model;
 mod pages;
+mod readiness;
 mod scopes;
 mod ssh_keys;
 mod tags;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dewpoint_control::actions::Point;
 use dewpoint_testkit::{Answer, TestApp, public_key};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -11,11 +12,23 @@ use crate::{each, ids, resources};
 
 const TAGS: [&str; 3] = ["a", "b", "c"];
 const NAMES: [&str; 3] = ["web", "db", "cache"];
+const STEPS: [(&str, &str); 6] = [
+    ("create", "ensure"),
+    ("create", "boot"),
+    ("destroy", "remove"),
+    ("power_off", "off"),
+    ("power_cycle", "on"),
+    ("rename", "rename"),
+];
 
 /// One thing someone does. A `usize` picks one of what there is, or nothing when there is none.
 #[derive(Clone, Debug)]
 enum Call {
-    Create { names: Vec<&'static str>, tags: Vec<&'static str>, gpu: bool },
+    Create {
+        names: Vec<&'static str>,
+        tags: Vec<&'static str>,
+        gpu: bool,
+    },
     CreateWrongly,
     Delete(usize),
     DeleteByTag(&'static str),
@@ -29,6 +42,8 @@ enum Call {
     AddKey(u8),
     DeleteKey(u8),
     Work,
+    /// The worker dies there, if it comes there, and the next process goes on.
+    WorkThroughACrash(&'static str, &'static str, Point),
     Restart,
 }
 
@@ -49,7 +64,9 @@ fn call() -> impl Strategy<Value = Call> {
         1 => (0_usize..64, select(&TAGS[..])).prop_map(|(pick, tag)| Call::Untag(pick, tag)),
         1 => (0_u8..3).prop_map(Call::AddKey),
         1 => (0_u8..3).prop_map(Call::DeleteKey),
-        4 => Just(Call::Work),
+        3 => Just(Call::Work),
+        2 => (select(&STEPS[..]), select(vec![Point::Before, Point::Done, Point::Stored]))
+            .prop_map(|((kind, step), point)| Call::WorkThroughACrash(kind, step, point)),
         1 => Just(Call::Restart),
     ]
 }
@@ -238,6 +255,14 @@ async fn make(app: &mut TestApp, model: &mut Model, call: Call) {
             went(&admin.delete(&path).await, expected);
         }
         Call::Work => {
+            app.run_actions_to_end().await;
+            model.work();
+        }
+        Call::WorkThroughACrash(kind, step, point) => {
+            app.crash_worker_at(kind, step, point);
+            app.run_actions_to_end().await;
+            app.crash_worker_no_more();
+            app.restart().await;
             app.run_actions_to_end().await;
             model.work();
         }
