@@ -14,6 +14,7 @@ use dewpoint_engine::{
     qemu::{QemuConfig, QemuEngine, images},
 };
 
+use super::image::build_command;
 use crate::config::image_dir;
 
 /// Flags of `dew doctor`.
@@ -44,6 +45,9 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
         Ok((version, acceleration, hosts)) => {
             writeln!(out, "qemu     ok      {version}")?;
             writeln!(out, "speed    {:<7} {}", acceleration.accelerator.to_string(), acceleration.reason)?;
+            if acceleration.reason.contains("Permission denied") {
+                writeln!(out, "         hint: QEMU's user may not open /dev/kvm; its group, often kvm, may")?;
+            }
             for host in hosts {
                 writeln!(
                     out,
@@ -61,7 +65,7 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
     };
     let images = images::list(&dir).unwrap_or_default();
     match images.is_empty() {
-        true => writeln!(out, "images   none    in {}; `dew image build micro-x64` makes one", dir.display())?,
+        true => writeln!(out, "images   none    in {}; `{}` makes one", dir.display(), build_command(&dir))?,
         false => {
             let names: Vec<&str> = images.iter().map(|image| image.slug.as_str()).collect();
             writeln!(out, "images   {:<7} {} in {}", names.len(), names.join(", "), dir.display())?;

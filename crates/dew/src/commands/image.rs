@@ -89,6 +89,13 @@ pub(crate) fn run(args: ImageArgs) -> Result<()> {
     }
 }
 
+/// The command that brings a small image to `dir`; names the directory unless it is the one taken anyway.
+pub(super) fn build_command(dir: &Path) -> String {
+    let usual = image_dir(None, None).is_ok_and(|usual| usual == dir);
+    let place = if usual { String::new() } else { format!(" --image-dir {}", dir.display()) };
+    format!("dew image build micro-x64{place}")
+}
+
 fn added(dir: &Path, image: &ImageManifest) -> Result<()> {
     let (slug, mib) = (&image.slug, image.file_bytes / (1024 * 1024));
     writeln!(io::stdout(), "{slug}: {mib} MiB in {}", dir.join(slug.as_str()).display())?;
@@ -98,7 +105,7 @@ fn added(dir: &Path, image: &ImageManifest) -> Result<()> {
 fn list(dir: &Path) -> Result<()> {
     let found = images::list(dir)?;
     if found.is_empty() {
-        eprintln!("No images in {}. `dew image build micro-x64` makes a small one.", dir.display());
+        eprintln!("No images in {}. `{}` makes a small one.", dir.display(), build_command(dir));
         return Ok(());
     }
     let mut out = io::stdout().lock();

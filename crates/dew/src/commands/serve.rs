@@ -2,7 +2,8 @@
 
 use std::{
     future::Future,
-    io::IsTerminal as _,
+    io::{ErrorKind, IsTerminal as _},
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +16,7 @@ use dewpoint_clock::{Clock, SystemClock};
 use dewpoint_control::{Control, Parts, actions::Worker};
 use dewpoint_engine::{
     Engine,
-    qemu::{QemuConfig, QemuEngine},
+    qemu::{QemuConfig, QemuEngine, images},
     sim::SimEngine,
 };
 use dewpoint_server::{App, Probes, Sample, ServerConfig};
@@ -26,7 +27,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::data_dir::DataDir;
+use super::{data_dir::DataDir, image::build_command};
 use crate::{
     args::{EngineName, Fixtures, ServeArgs},
     config::{Settings, settings},
@@ -84,7 +85,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         control.load_documented_fixtures().await.context("cannot load the documented fixtures")?;
     }
 
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let background = Background::start(&control, &stopped);
     let app = App::new(control, ServerConfig { public_url, limits }, background.probes(store));
     let mut told = stopped.clone();
@@ -95,6 +96,14 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     dewpoint_server::serve(listener, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
     background.drain().await;
     Ok(closing)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => "; --listen names another address, port 0 takes a free port",
+        _ => "",
+    };
+    anyhow::anyhow!("cannot listen on {address}: {error}{hint}")
 }
 
 fn end_signals() -> Result<impl Future<Output = ()>> {
@@ -134,7 +143,11 @@ async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Cl
         config.extra_forward_ports.clone_from(&settings.network.forward_ports);
         config.guest_egress = settings.network.guest_egress;
         config.qemu_user.clone_from(&settings.network.qemu_user);
-        QemuEngine::open(config).await
+        let engine = QemuEngine::open(config).await?;
+        if images::list(&settings.image_dir).is_ok_and(|images| images.is_empty()) {
+            tracing::warn!("There is no image to make Droplets from: {}", build_command(&settings.image_dir));
+        }
+        Ok::<_, dewpoint_engine::Error>(engine)
     };
     match settings.engine {
         EngineName::Sim => sim(),
