@@ -105,8 +105,13 @@ impl Backend for Queues {
 /// Waits for a job and takes with it what waits behind it, `most` in all; `None` when nobody can send any more.
 pub(crate) fn next_batch(jobs: &Jobs, most: usize) -> Option<Vec<Box<dyn Job>>> {
     let mut batch = vec![jobs.recv().ok()?];
-    batch.extend(jobs.try_iter().take(most - 1));
+    top_up(jobs, &mut batch, most);
     Some(batch)
+}
+
+/// Adds what waits by now to a batch, up to `most` in all.
+pub(crate) fn top_up(jobs: &Jobs, batch: &mut Vec<Box<dyn Job>>, most: usize) {
+    batch.extend(jobs.try_iter().take(most.saturating_sub(batch.len())));
 }
 
 /// Waits for a job of a shared queue; `None` when nobody can send any more.

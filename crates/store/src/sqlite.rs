@@ -57,7 +57,7 @@ fn write_until_closed(connection: &Connection, jobs: &Jobs, commits: &AtomicU64)
     let mut wary = 0_u32;
     while let Some(mut batch) = queue::next_batch(jobs, BATCH) {
         let mut together = match wary {
-            0 => run_bare(connection, &mut batch),
+            0 => run_bare(connection, &mut batch, jobs),
             _ => Together::OneFailed,
         };
         wary = wary.saturating_sub(1);
@@ -105,15 +105,20 @@ fn give_up(connection: &Connection) -> Together {
 }
 
 /// Runs a batch in the hope that no closure fails, which is how nearly all go: without savepoints, each of which would
-/// copy every page its closure touches.
-fn run_bare(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together {
+/// copy every page its closure touches. What arrives while it works joins the batch: the commit is what takes long.
+fn run_bare(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, jobs: &Jobs) -> Together {
     if !run(connection, "BEGIN IMMEDIATE") {
         return Together::Lost;
     }
-    for job in batch.iter_mut() {
+    let mut next = 0;
+    while let Some(job) = batch.get_mut(next) {
         let mut transaction = Transaction::new(connection);
         let undo = job.run(&mut transaction).is_err();
         let failed = transaction.into_failed();
+        next += 1;
+        if next == batch.len() {
+            queue::top_up(jobs, batch, BATCH);
+        }
         if undo || failed.is_some() {
             if !connection.is_autocommit() && !run(connection, "ROLLBACK") {
                 return Together::Lost;
