@@ -1,11 +1,12 @@
 //! The main bodies as a whole: what a client reads, member by member. To accept a change, run the tests with
 //! `INSTA_UPDATE=always` and look at the difference.
 
+use dewpoint_engine::{Error, Operation, sim::Moment};
 use dewpoint_testkit::{TestApp, public_key};
 use insta::{Settings, assert_json_snapshot};
 use serde_json::{Value, json};
 
-use crate::droplet;
+use crate::{droplet, fault};
 
 /// Runs `check` with what is random, or long and shown elsewhere, put out of sight.
 fn redacted(check: impl FnOnce()) {
@@ -188,13 +189,8 @@ async fn refusals_as_they_are_read() {
 async fn story_of_an_action_that_failed() {
     let app = TestApp::start().await;
     app.admin().create_droplet("web-1").await;
-    app.sim().faults().order(dewpoint_engine::sim::Fault {
-        operation: dewpoint_engine::Operation::PowerOn,
-        machine: None,
-        moment: dewpoint_engine::sim::Moment::Before,
-        times: 1,
-        error: |id| dewpoint_engine::Error::Died { id, last_words: "no such kernel".to_owned() },
-    });
+    let dies = |id| Error::Died { id, last_words: "no such kernel".to_owned() };
+    app.sim().faults().order(fault(Operation::PowerOn, Moment::Before, 1, dies));
     let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
     app.run_actions_to_end().await;
     let mut story = app.admin().action_story(action).await;

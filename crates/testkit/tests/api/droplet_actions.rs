@@ -1,13 +1,10 @@
 //! What can be asked of a Droplet: power and rename, one by one and by tag (DAC-*, ACT-6, ACT-7, ACT-12).
 
-use dewpoint_engine::{
-    Engine as _, Error as EngineError, MachineId, Operation,
-    sim::{Fault, Moment},
-};
+use dewpoint_engine::{Engine as _, Error as EngineError, MachineId, Operation, sim::Moment};
 use dewpoint_testkit::TestApp;
 use serde_json::{Value, json};
 
-use crate::{droplet, each, ids};
+use crate::{droplet, each, fault, ids};
 
 async fn done(app: &TestApp, id: u64, kind: &str) -> Value {
     let action = app.admin().act(id, kind).await.expect(201)["action"].clone();
@@ -68,13 +65,7 @@ async fn a_guest_that_ignores_a_shutdown_stays_active_and_the_action_errs_dac_2(
     let app = TestApp::start().await;
     let id = app.admin().active_droplet("web-1").await;
     let ignores = || {
-        app.sim().faults().order(Fault {
-            operation: Operation::Shutdown,
-            machine: None,
-            moment: Moment::Before,
-            times: 1,
-            error: EngineError::GuestIgnored,
-        });
+        app.sim().faults().order(fault(Operation::Shutdown, Moment::Before, 1, EngineError::GuestIgnored));
     };
     ignores();
     let action = done(&app, id, "shutdown").await;

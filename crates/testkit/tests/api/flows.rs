@@ -60,10 +60,8 @@ impl Trouble {
 
     /// The fault to order, when it is the engine's.
     fn fault(self, operation: Operation) -> Option<Fault> {
-        let for_good: fn(MachineId) -> EngineError =
-            |id| EngineError::Died { id, last_words: "as the test wants it".to_owned() };
-        let for_now: fn(MachineId) -> EngineError =
-            |_| EngineError::Host { operation: "do that", problem: "not now".to_owned(), transient: true };
+        type Make = fn(MachineId) -> EngineError;
+        let (for_good, for_now): (Make, Make) = (crate::for_good, crate::for_now);
         let (moment, times, error) = match self {
             Self::FailsForGood => (Moment::Before, 1, for_good),
             Self::FailsForGoodAfterItsWork => (Moment::After, 1, for_good),
@@ -72,7 +70,7 @@ impl Trouble {
             Self::FailsForNowTooOften => (Moment::Before, 5, for_now),
             Self::CrashBefore | Self::CrashDone | Self::CrashStored => return None,
         };
-        Some(Fault { operation, machine: None, moment, times, error })
+        Some(crate::fault(operation, moment, times, error))
     }
 
     /// Whether the step fails in the end.

@@ -14,6 +14,7 @@ mod delete;
 mod droplet_actions;
 mod droplets;
 mod flows;
+mod leases;
 mod model;
 mod pages;
 mod readiness;
@@ -24,6 +25,10 @@ mod tokens;
 mod volumes;
 mod vpcs;
 
+use dewpoint_engine::{
+    Error as EngineError, MachineId, Operation,
+    sim::{Fault, Moment},
+};
 use serde_json::{Value, json};
 
 /// `base` with the members of `changes` put over it; a null removes one.
@@ -57,4 +62,19 @@ fn ids(list: &Value) -> Vec<u64> {
 fn resources(droplets: &[u64]) -> Value {
     let each = droplets.iter().map(|id| json!({ "resource_id": id.to_string(), "resource_type": "droplet" }));
     json!({ "resources": each.collect::<Vec<_>>() })
+}
+
+/// A fault of whichever machine comes next.
+fn fault(operation: Operation, moment: Moment, times: u32, error: fn(MachineId) -> EngineError) -> Fault {
+    Fault { operation, machine: None, moment, times, error }
+}
+
+/// An error that asking again does not help.
+fn for_good(_: MachineId) -> EngineError {
+    EngineError::NoDevice("none is left".to_owned())
+}
+
+/// An error that may be over the next time.
+fn for_now(_: MachineId) -> EngineError {
+    EngineError::Host { operation: "do that", problem: "not now".to_owned(), transient: true }
 }

@@ -1,9 +1,10 @@
 //! Volumes as records (VOL-1 to VOL-4, VOL-8, VOL-9).
 
+use dewpoint_engine::{Operation, sim::Moment};
 use dewpoint_testkit::TestApp;
 use serde_json::{Value, json};
 
-use crate::{droplet, each, with};
+use crate::{droplet, each, fault, for_good, with};
 
 fn volume(changes: Value) -> Value {
     with(json!({ "name": "data", "region": "nyc3", "size_gigabytes": 10 }), changes)
@@ -139,13 +140,7 @@ async fn a_failed_create_gives_its_volumes_back() {
     let admin = app.admin();
     let id = admin.post("/v2/volumes", volume(json!({}))).await.expect(201)["volume"]["id"].clone();
     admin.post("/v2/droplets", droplet(json!({ "volumes": [id] }))).await.expect(202);
-    app.sim().faults().order(dewpoint_engine::sim::Fault {
-        operation: dewpoint_engine::Operation::Ensure,
-        machine: None,
-        moment: dewpoint_engine::sim::Moment::Before,
-        times: 1,
-        error: |_| dewpoint_engine::Error::NoDevice("none".into()),
-    });
+    app.sim().faults().order(fault(Operation::Ensure, Moment::Before, 1, for_good));
     app.run_actions_to_end().await;
     let shown = admin.get(&format!("/v2/volumes/{}", id.as_str().expect("an id"))).await.expect(200);
     assert_eq!(shown["volume"]["droplet_ids"], json!([]));
