@@ -1,6 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
-.PHONY: help demo test lint fmt test-rust test-clients test-guest test-postgres check-docs bench image-micro image-debian
+.NOTPARALLEL:
+.PHONY: help demo test install lint fmt test-rust test-clients test-guest test-postgres check-docs bench image-micro image-debian
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -8,7 +9,10 @@ help:            ## this list
 demo:            ## a real Droplet from a documented request, SSH into it, clean up
 	scripts/demo.sh
 
-test: lint test-rust check-docs test-clients test-guest  ## everything that .ci/run runs
+test: install lint test-rust check-docs test-clients  ## everything that .ci/run runs
+
+install:         ## the Debian packages that demo and test need and this machine lacks
+	scripts/install.sh test
 
 lint:            ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
@@ -17,20 +21,17 @@ lint:            ## formatting and clippy, warnings are errors
 fmt:             ## format
 	cargo fmt --all
 
-test-rust:       ## the workspace's tests, without guests
-	cargo test --workspace --locked
+test-rust:       ## the workspace's tests, those of the QEMU engine with real guests
+	scripts/test-rust.sh
+
+test-guest:      ## of these only the QEMU engine's
+	scripts/test-rust.sh --test qemu
 
 check-docs:      ## files, commands and flags that the documents name exist
-	cargo build --quiet --locked -p dew
 	scripts/check-docs.py
 
 test-clients:    ## released Python clients against the server
-	scripts/install.sh test
 	scripts/test-clients.sh
-
-test-guest:      ## the QEMU engine with real guests (micro-x64)
-	scripts/install.sh demo
-	scripts/test-guest.sh
 
 test-postgres:   ## slow: the store's suite on PostgreSQL as well
 	scripts/test-postgres.sh

@@ -2,7 +2,7 @@
 """Checks that what the documents name exists: files, make targets, commands and flags of dew, settings, environment.
 
 Reads README.md, CHANGELOG.md and docs/*.md. The binary to ask for its help is DEW_BINARY, or the debug one in the target
-directory. Prints each name that leads nowhere and ends with 1 when there is one. Only the standard library is needed.
+directory, which is built when it is not there. Prints each name that leads nowhere and ends with 1 when there is one. Only the standard library is needed.
 """
 
 import functools
@@ -89,11 +89,19 @@ def dew_commands(line):
 @functools.cache
 def help_of(commands):
     """The help of a command, or nothing when there is no such command."""
-    binary = os.environ.get("DEW_BINARY") or os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "debug", "dew")
-    asked = subprocess.run([binary, *commands, "--help"], capture_output=True, text=True, check=False)
+    asked = subprocess.run([binary(), *commands, "--help"], capture_output=True, text=True, check=False)
     usage = re.search(r"Usage: dew ([a-z -]*)", asked.stdout)
     words = usage[1].split() if usage and asked.returncode == 0 else []
     return asked.stdout if words[: len(commands)] == list(commands) else ""
+
+
+@functools.cache
+def binary():
+    given = os.environ.get("DEW_BINARY")
+    path = given or os.path.join(os.environ.get("CARGO_TARGET_DIR", "target"), "debug", "dew")
+    if not given and not os.path.exists(path):
+        subprocess.run(["cargo", "build", "--quiet", "--locked", "-p", "dew"], check=True)
+    return path
 
 
 def environment(line):

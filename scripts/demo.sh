@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 scripts/install.sh demo
 
-echo "Building dew (release)"
-cargo build --quiet --release --locked -p dew
+echo "Building dew (release); the first time takes some minutes"
+cargo build --release --locked -p dew
 dew=${CARGO_TARGET_DIR:-target}/release/dew
 
 # When we are root QEMU runs as nobody, who has to walk to the data directory and cannot walk into most homes of root.

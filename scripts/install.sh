@@ -46,10 +46,11 @@ have_lists() { find /var/lib/apt/lists -name '*_Packages*' 2>/dev/null | grep -q
 if ! have_lists || [ -n "$missing" ]; then
     command -v apt-get >/dev/null || { echo "No apt-get here. Install by hand:$missing" >&2 && exit 1; }
     echo "Asking the distribution for its package lists" >&2
-    as_root apt-get update -qq >&2
+    as_root apt-get update -qq >/dev/null
 fi
 if [ -n "$missing" ]; then
     echo "Installing$missing" >&2
+    # What it prints of each package helps nobody; its errors are on standard error.
     # shellcheck disable=SC2086 # several words on purpose
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >&2
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $missing >/dev/null
 fi
