@@ -4,7 +4,7 @@ mod support;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
-use support::{Server, TOKEN, ended, said, serve};
+use support::{Server, TOKEN, create, ended, eventually, said, serve};
 
 /// Bytes of a page of the store's file.
 const PAGE: usize = 4096;
@@ -122,6 +122,29 @@ fn a_data_directory_that_is_a_file_is_named_and_the_file_stays() {
     let text = refusal(&file);
     assert!(text.contains(&file.display().to_string()), "{text}");
     assert_eq!(fs::read_to_string(&file).expect("the file"), "precious");
+}
+
+#[test]
+fn machines_beside_a_new_store_are_named_and_left_as_they_are() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let server = Server::start(dir.path());
+    let made = server.client().post("/v2/droplets", &create("web-1"));
+    assert_eq!(made.status, 202, "{:?}", made.body);
+    let path = format!("/v2/droplets/{}", made.body["droplet"]["id"]);
+    eventually("the Droplet is active", || server.client().get(&path).body["droplet"]["status"] == "active");
+    assert!(server.terminate().success());
+    let (store, away) = (dir.path().join("dewpoint.db"), dir.path().join("dewpoint.db.away"));
+    fs::rename(&store, &away).expect("the store is moved away");
+
+    let text = refusal(dir.path());
+
+    assert!(text.contains("machines"), "{text}");
+    fs::remove_file(&store).expect("the new store");
+    fs::rename(&away, &store).expect("the store is brought back");
+    let server = Server::start(dir.path());
+    server.until_ready();
+    assert_eq!(server.client().get(&path).body["droplet"]["status"], "active", "its machine was left as it was");
+    assert!(server.terminate().success());
 }
 
 #[test]
