@@ -184,30 +184,10 @@ impl Control {
         Ok(())
     }
 
-    /// Refuses to go on with an empty store beside machines: they were made from another one, and this one would take their
-    /// numbers and remove them.
-    async fn refuse_foreign_machines(&self) -> Result<(), Error> {
-        let machines = self.inner.engine.machines().await?;
-        let Some(first) = machines.first() else { return Ok(()) };
-        let store = &self.inner.store;
-        let known: Option<AccountRecord> =
-            store.read(|tx: &mut dyn Tx| accounts::account_first(tx).map_err(Error::from)).await?;
-        match known {
-            Some(_) => Ok(()),
-            None => Err(Error::invalid(format!(
-                "the store is new, and there are machines of another one here ({} in all, the first is {first}): bring their \
-                 store back, or move them away",
-                machines.len()
-            ))),
-        }
-    }
-
     /// Makes the first account and its admin token in an empty store; `None` when there is an account already.
     ///
-    /// `secret` is the token to accept (`DEW_BOOTSTRAP_TOKEN`), or one is made. Fails when the engine has machines that an empty
-    /// store cannot know of.
+    /// `secret` is the token to accept (`DEW_BOOTSTRAP_TOKEN`), or one is made.
     pub async fn bootstrap(&self, secret: Option<String>) -> Result<Option<NewToken>, Error> {
-        self.refuse_foreign_machines().await?;
         let secret = secret.map_or_else(new_secret, Ok)?;
         let now = self.now();
         let (uuid, team, token) = (Uuid::new_v4(), Uuid::new_v4(), TokenId(Uuid::new_v4()));

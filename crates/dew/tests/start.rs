@@ -125,7 +125,7 @@ fn a_data_directory_that_is_a_file_is_named_and_the_file_stays() {
 }
 
 #[test]
-fn machines_beside_a_new_store_are_named_and_left_as_they_are() {
+fn machines_whose_store_is_missing_are_named_and_left_as_they_are() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::start(dir.path());
     let made = server.client().post("/v2/droplets", &create("web-1"));
@@ -139,7 +139,7 @@ fn machines_beside_a_new_store_are_named_and_left_as_they_are() {
     let text = refusal(dir.path());
 
     assert!(text.contains("machines"), "{text}");
-    fs::remove_file(&store).expect("the new store");
+    assert!(!store.exists(), "no new store is in its place");
     fs::rename(&away, &store).expect("the store is brought back");
     let server = Server::start(dir.path());
     server.until_ready();

@@ -74,9 +74,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     });
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let engine = open_engine(&settings, data_dir, &clock).await?;
+    refuse_machines_of_another_store(&settings, data_dir, engine.as_ref()).await?;
     let store = open_store(&settings, data_dir)?;
     let closing = store.closing();
-    let engine = open_engine(&settings, data_dir, &clock).await?;
     let Settings { listen, fixtures, limits, public_url, control: config, catalogue, .. } = settings;
     let parts = Parts { store: store.clone(), engine, clock, catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
@@ -118,9 +119,30 @@ fn end_signals() -> Result<impl Future<Output = ()>> {
     })
 }
 
+/// The store's file in the data directory.
+const STORE: &str = "dewpoint.db";
+
+/// Refuses to make a new store beside machines: they were made from another one, and the new one would give their numbers to
+/// others and remove them as nobody's. Before the store is opened, so that nothing is in the way of the one that is missing.
+async fn refuse_machines_of_another_store(settings: &Settings, data_dir: &DataDir, engine: &dyn Engine) -> Result<()> {
+    if settings.database_url.is_some() || data_dir.join(STORE).exists() {
+        return Ok(());
+    }
+    let machines = engine.machines().await?;
+    if let Some(first) = machines.first() {
+        let (store, count) = (data_dir.join(STORE), machines.len());
+        bail!(
+            "{} is missing, and there are machines made from it ({count}, the first is {first}). Bring it back, or name \
+             another --data-dir",
+            store.display()
+        );
+    }
+    Ok(())
+}
+
 fn open_store(settings: &Settings, data_dir: &DataDir) -> Result<Store> {
     match &settings.database_url {
-        None => Ok(dewpoint_store::sqlite::open(&data_dir.join("dewpoint.db"))?),
+        None => Ok(dewpoint_store::sqlite::open(&data_dir.join(STORE))?),
         Some(url) => open_server_store(url),
     }
 }
