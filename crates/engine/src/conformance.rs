@@ -224,7 +224,7 @@ pub async fn a_host_has_room(bench: &Bench) {
 /// Waits until `done` holds, asking again after each change the engine tells of, and every second. Panics at `limit`.
 ///
 /// For the tests of engines with real guests, which take real time.
-pub async fn wait_until<F>(engine: &dyn Engine, limit: Duration, what: &str, mut done: impl FnMut() -> F)
+pub async fn wait_until<F>(engine: &dyn Engine, limit: Duration, what: impl Fn() -> String, mut done: impl FnMut() -> F)
 where
     F: Future<Output = bool>,
 {
@@ -235,5 +235,5 @@ where
             let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
         }
     });
-    assert!(waited.await.is_ok(), "not within {limit:?}: {what}");
+    assert!(waited.await.is_ok(), "not within {limit:?}: {}", what());
 }

@@ -78,9 +78,12 @@ impl Lab {
     }
 
     async fn user_data_ended(&self) -> UserDataOutcome {
-        wait_until(&*self.engine, BOOT_LIMIT, &format!("user data ended; console: {}", self.console()), async || {
-            self.outcome().await != UserDataOutcome::Pending
-        })
+        wait_until(
+            &*self.engine,
+            BOOT_LIMIT,
+            || format!("user data ended; {}", self.state()),
+            async || self.outcome().await != UserDataOutcome::Pending,
+        )
         .await;
         self.outcome().await
     }
@@ -90,15 +93,23 @@ impl Lab {
     }
 
     async fn ssh_answers(&self) {
-        wait_until(&*self.engine, BOOT_LIMIT, "SSH answers", async || {
-            self.engine.readiness(ID).await.expect("its readiness").ssh
-        })
+        wait_until(
+            &*self.engine,
+            BOOT_LIMIT,
+            || format!("SSH answers; {}", self.state()),
+            async || self.engine.readiness(ID).await.expect("its readiness").ssh,
+        )
         .await;
     }
 
     async fn goes(&self, power: PowerState) {
-        wait_until(&*self.engine, Duration::from_secs(30), &format!("{power:?}"), async || self.power().await == power)
-            .await;
+        wait_until(
+            &*self.engine,
+            Duration::from_secs(30),
+            || format!("{power:?}"),
+            async || self.power().await == power,
+        )
+        .await;
     }
 
     async fn power(&self) -> PowerState {
@@ -137,8 +148,11 @@ impl Lab {
         u32::try_from(run["process"]["pid"].as_u64().expect("a pid")).expect("a pid")
     }
 
-    fn console(&self) -> String {
-        fs::read_to_string(self.dir().join("console.log")).unwrap_or_default()
+    /// What there is to know when a guest does not do what it should.
+    fn state(&self) -> String {
+        let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
+        let process = read(format!("/proc/{}/stat", self.pid()).into());
+        format!("process: {process}console: {}", read(self.dir().join("console.log")))
     }
 
     async fn close(self) {
@@ -445,7 +459,7 @@ async fn debian_reports_user_data_of_every_kind() {
             let readiness = lab.engine.readiness(ID).await.expect("its readiness");
             readiness.ssh && (expected.is_none() || readiness.user_data != UserDataOutcome::Pending)
         };
-        wait_until(&*lab.engine, 4 * BOOT_LIMIT, &format!("{user_data} ended"), ended).await;
+        wait_until(&*lab.engine, 4 * BOOT_LIMIT, || format!("{user_data} ended; {}", lab.state()), ended).await;
         let word = match lab.outcome().await {
             UserDataOutcome::Pending => None,
             UserDataOutcome::Done => Some("done"),

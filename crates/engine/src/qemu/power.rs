@@ -90,8 +90,7 @@ impl Inner {
         let identity = process::identity_of(&child).map_err(failed)?;
         run.process = Some(identity);
         dir.write(names::RUN, &run)?;
-        let process =
-            Process::find(identity, machine.uuid).ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
+        let process = Process::of_child(identity).ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
         Ok((run, process, child))
     }
 

@@ -34,6 +34,16 @@ impl Process {
         // First the handle, then the look: a process that took the number in between is seen by the look.
         let fd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         is_alive(Path::new("/proc"), identity, uuid).then_some(())?;
+        Self::watched(identity, fd)
+    }
+
+    /// A child of ours that nobody has waited for yet: its number cannot be another's, so nothing has to be looked at.
+    pub(super) fn of_child(identity: ProcessIdentity) -> Option<Self> {
+        let fd = pidfd_open(Pid::from_raw(identity.pid)?, PidfdFlags::empty()).ok()?;
+        Self::watched(identity, fd)
+    }
+
+    fn watched(identity: ProcessIdentity, fd: OwnedFd) -> Option<Self> {
         #[expect(deprecated, reason = "sound for an OwnedFd; what replaces it is an unsafe function, which we deny")]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE).ok()?;
         Some(Self { identity, fd })
@@ -53,9 +63,12 @@ impl Process {
 }
 
 /// Whether the process of `identity` runs and is the one that has `uuid`.
+///
+/// For a moment a process has no command line, while it becomes another program: setsid, setpriv, QEMU. Its number and start
+/// time then have to do.
 pub(super) fn is_alive(proc: &Path, identity: ProcessIdentity, uuid: Uuid) -> bool {
     stat(proc, identity.pid).is_some_and(|stat| !stat.dead && stat.start_ticks == identity.start_ticks)
-        && has_uuid(proc, identity.pid, uuid)
+        && command_line(proc, identity.pid).is_some_and(|line| line.is_empty() || has_uuid(&line, uuid))
 }
 
 /// Looks through all processes for the one with `uuid`: the way back when the server died between a start and its record.
@@ -63,7 +76,7 @@ pub(super) fn search(proc: &Path, uuid: Uuid) -> Option<ProcessIdentity> {
     fs::read_dir(proc)
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&pid| has_uuid(proc, pid, uuid))
+        .filter(|&pid| command_line(proc, pid).is_some_and(|line| has_uuid(&line, uuid)))
         .find_map(|pid| {
             let stat = stat(proc, pid)?;
             (!stat.dead).then_some(ProcessIdentity { pid, start_ticks: stat.start_ticks })
@@ -85,9 +98,12 @@ fn stat(proc: &Path, pid: i32) -> Option<Stat> {
     Some(Stat { dead, start_ticks: fields.nth(18)?.parse().ok()? })
 }
 
-/// Whether `-uuid UUID` is on the command line; also true in the moment when it is still setsid's or setpriv's.
-fn has_uuid(proc: &Path, pid: i32, uuid: Uuid) -> bool {
-    let Ok(line) = fs::read(proc.join(pid.to_string()).join("cmdline")) else { return false };
+fn command_line(proc: &Path, pid: i32) -> Option<Vec<u8>> {
+    fs::read(proc.join(pid.to_string()).join("cmdline")).ok()
+}
+
+/// Whether `-uuid UUID` is on a command line; also true in the moment when it is still setsid's or setpriv's.
+fn has_uuid(line: &[u8], uuid: Uuid) -> bool {
     let wanted = uuid.to_string();
     let words: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
     words.windows(2).any(|pair| pair[0] == b"-uuid" && pair[1] == wanted.as_bytes())
@@ -162,6 +178,13 @@ mod tests {
         let proc = proc_with("S", 500, &line(Uuid::from_u128(9)));
         assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
         assert_eq!(search(proc.path(), UUID), None);
+    }
+
+    #[test]
+    fn a_process_that_just_becomes_another_program_is_still_the_machine() {
+        let proc = proc_with("R", 500, b"");
+        assert!(is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 501 }, UUID));
     }
 
     #[test]
