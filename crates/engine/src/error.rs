@@ -2,7 +2,7 @@
 
 use std::{fmt, net::Ipv4Addr};
 
-use crate::{ImageName, MachineId};
+use crate::{ImageName, MachineId, VolumeId};
 
 /// What an engine was doing. Names steps in errors and picks calls in the simulator's faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,10 +15,32 @@ pub enum Operation {
     PowerOff,
     /// [`crate::Engine::power`] by asking the guest
     Shutdown,
-    /// [`crate::Engine::readdress`]
-    Readdress,
+    /// [`crate::Engine::change`]
+    Change,
+    /// [`crate::Engine::rebuild`]
+    Rebuild,
+    /// [`crate::Engine::set_password`]
+    SetPassword,
     /// [`crate::Engine::destroy`]
     Destroy,
+    /// [`crate::Storage::snapshot`]
+    Snapshot,
+    /// [`crate::Storage::snapshot_volume`]
+    SnapshotVolume,
+    /// [`crate::Storage::import`]
+    Import,
+    /// [`crate::Storage::remove_image`]
+    RemoveImage,
+    /// [`crate::Storage::ensure_volume`]
+    EnsureVolume,
+    /// [`crate::Storage::attach`]
+    Attach,
+    /// [`crate::Storage::detach`]
+    Detach,
+    /// [`crate::Storage::resize_volume`]
+    ResizeVolume,
+    /// [`crate::Storage::remove_volume`]
+    RemoveVolume,
 }
 
 impl fmt::Display for Operation {
@@ -28,8 +50,19 @@ impl fmt::Display for Operation {
             Self::PowerOn => "start",
             Self::PowerOff => "power off",
             Self::Shutdown => "shut down",
-            Self::Readdress => "readdress",
+            Self::Change => "change",
+            Self::Rebuild => "rebuild",
+            Self::SetPassword => "set the password of",
             Self::Destroy => "destroy",
+            Self::Snapshot => "take a snapshot of",
+            Self::SnapshotVolume => "take a snapshot of a volume of",
+            Self::Import => "import an image for",
+            Self::RemoveImage => "remove an image of",
+            Self::EnsureVolume => "make a volume for",
+            Self::Attach => "attach a volume to",
+            Self::Detach => "detach a volume from",
+            Self::ResizeVolume => "resize a volume of",
+            Self::RemoveVolume => "remove a volume of",
         })
     }
 }
@@ -54,14 +87,31 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// What was fetched is no image that may be used; the text is for the one who gave the address.
+    #[error("{0}")]
+    ImportRefused(String),
+    /// There is no such volume; [`crate::Storage::ensure_volume`] comes first.
+    #[error("there is no volume {0}")]
+    NoSuchVolume(VolumeId),
+    /// A volume of this name exists and was made from another spec.
+    #[error("volume {0} exists with another specification")]
+    VolumeConflict(VolumeId),
+    /// The volume is attached, and not to the machine that was meant.
+    #[error("volume {volume} is attached to machine {machine}")]
+    VolumeElsewhere {
+        /// Which volume.
+        volume: VolumeId,
+        /// Where it is.
+        machine: MachineId,
+    },
     /// The public address cannot be bound on this host (taken by another program, for example).
     #[error("address {0} cannot be used on this host")]
     AddressUnusable(Ipv4Addr),
     /// No device of the asked kind is free.
     #[error("no free device: {0}")]
     NoDevice(String),
-    /// The guest was asked to go off and did not in time.
-    #[error("the guest of machine {0} did not shut down in time")]
+    /// The guest was asked for something and did not do it in time.
+    #[error("the guest of machine {0} did not do what it was asked in time")]
     GuestIgnored(MachineId),
     /// The machine's process ended when it should have run; the text is its last words.
     #[error("machine {id} died: {last_words}")]
@@ -98,6 +148,10 @@ impl Error {
             | Self::SpecConflict(_)
             | Self::ImageMissing(_)
             | Self::ImageInvalid { .. }
+            | Self::ImportRefused(_)
+            | Self::NoSuchVolume(_)
+            | Self::VolumeConflict(_)
+            | Self::VolumeElsewhere { .. }
             | Self::AddressUnusable(_)
             | Self::NoDevice(_)
             | Self::GuestIgnored(_)

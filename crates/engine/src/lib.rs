@@ -10,19 +10,21 @@ mod machine;
 #[cfg(feature = "qemu")]
 pub mod qemu;
 pub mod sim;
+mod storage;
 
 pub use error::{Error, Operation};
 pub use machine::{
     Access, Forward, Host, ImageName, Ipv4Link, Ipv6Link, MacAddress, MachineId, MachineSpec, Networking, Nic, NicKind,
     Observed, Power, PowerState, Readiness, UserDataOutcome,
 };
+pub use storage::{Filesystem, FilesystemKind, ImageFacts, ObservedVolume, Storage, VolumeId, VolumeSpec};
 
 use std::fmt;
 
 /// A maker of machines. Shared as `Arc<dyn Engine>`; every method may be called from many tasks at once, and calls for one
 /// machine are put in a row by the engine itself.
 #[async_trait::async_trait]
-pub trait Engine: fmt::Debug + Send + Sync {
+pub trait Engine: Storage + fmt::Debug + Send + Sync {
     /// The engine's name in configuration and answers: `sim`, `qemu`.
     fn name(&self) -> &'static str;
 
@@ -32,7 +34,7 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// Which public addresses this engine's machines get when the operator configured none.
     fn networking(&self) -> Networking;
 
-    /// Whether a machine can be made from `image` here and now. Cheap: it is asked on each create.
+    /// Whether a machine can be made from the base image `image` here and now. Cheap: it is asked on each create.
     fn has_image(&self, image: &ImageName) -> bool;
 
     /// What an operator runs to bring `image` to this host; `None` when nothing can.
@@ -62,8 +64,22 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// then off and unchanged, and can be given another address by [`Engine::readdress`].
     async fn power(&self, id: MachineId, power: Power) -> Result<(), Error>;
 
-    /// Gives a powered-off machine other network links, as `spec.nics` says; everything else of `spec` must be as it was.
-    async fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error>;
+    /// Makes a powered-off machine as `spec` says: other network links, processors, memory, a larger root disk, another
+    /// password hash. Image, keys and user data must be as they were. A machine that is so already is left alone.
+    ///
+    /// Of a running machine only the IPv6 addresses of its links may differ, and the guest learns of them at its next start.
+    /// A root disk that would shrink, or an image that differs, fails with [`Error::SpecConflict`].
+    async fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error>;
+
+    /// Starts the root disk of a powered-off machine anew from `spec.image`, which may be the one it had; `spec` may differ in
+    /// that, in the host name and in the password hash. The guest's first start is then before it again. Done twice, the disk
+    /// is new twice.
+    async fn rebuild(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error>;
+
+    /// Sets root's password, given as crypt(5) writes it, in the running guest and in what a later start shows it.
+    ///
+    /// Fails with [`Error::GuestIgnored`] when the machine is off, or nothing in the guest answers to such a wish.
+    async fn set_password(&self, id: MachineId, hash: &str) -> Result<(), Error>;
 
     /// What is true now, asked of the hypervisor and never of memory. `None`: no such machine.
     async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error>;

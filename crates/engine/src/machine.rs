@@ -20,7 +20,11 @@ impl fmt::Display for MachineId {
     }
 }
 
-/// The name of a base image on a host: a slug such as `micro-x64`. Lower case letters, digits, `.`, `_` and `-`.
+/// What the names of images begin with that engines make themselves.
+const OWN: &str = "own-";
+
+/// The name of an image on a host: of a base image, a slug such as `micro-x64`; of an image an engine made, `own-` and more.
+/// Lower case letters, digits, `.`, `_` and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ImageName(String);
@@ -32,6 +36,16 @@ impl ImageName {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
         let fits = !name.is_empty() && name.len() <= 128 && !name.starts_with('.') && name.chars().all(plain);
         fits.then_some(Self(name))
+    }
+
+    /// The name of an image that an engine makes itself: such names begin with `own-`, which no base image's may.
+    pub fn own(rest: impl fmt::Display) -> Option<Self> {
+        Self::new(format!("{OWN}{rest}"))
+    }
+
+    /// Whether an engine makes it itself, by a snapshot or an import; otherwise it is a base image.
+    pub fn is_own(&self) -> bool {
+        self.0.starts_with(OWN)
     }
 
     /// The name as text.
@@ -71,14 +85,28 @@ pub struct MachineSpec {
     pub memory_mib: u64,
     /// Size of the root disk in GiB; the image grows to it.
     pub disk_gib: u64,
-    /// The base image the root disk starts as.
+    /// The image the root disk starts as: a base image, or one this engine made.
     pub image: ImageName,
     /// Public keys in OpenSSH's one-line form, for root.
     pub ssh_keys: Vec<String>,
     /// What the caller gave for cloud-init, byte for byte; at most 64 KiB.
     pub user_data: Option<String>,
+    /// Root's password as crypt(5) writes it, set at the first boot; none leaves root without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_hash: Option<String>,
     /// Network links in the order the guest sees them; the public one first where there is one.
     pub nics: Vec<Nic>,
+}
+
+impl MachineSpec {
+    /// Whether `other` is this machine but for the IPv6 addresses of its links.
+    pub fn differs_in_ipv6_alone(&self, other: &Self) -> bool {
+        let without = |spec: &Self| {
+            let nics = spec.nics.iter().map(|nic| Nic { ipv6: None, ..nic.clone() }).collect();
+            Self { nics, ..spec.clone() }
+        };
+        without(self) == without(other)
+    }
 }
 
 /// One network link of a machine.

@@ -221,6 +221,7 @@ fn spec() -> MachineSpec {
         image: ImageName::new("micro-x64").expect("a name"),
         ssh_keys: Vec::new(),
         user_data: None,
+        password_hash: None,
         nics: vec![public, private],
     }
 }
@@ -403,7 +404,7 @@ async fn an_address_somebody_has_is_refused_and_another_can_be_given() {
     assert_eq!(lab.power().await, PowerState::Off);
 
     let moved = MachineSpec { nics: self::spec().nics, ..spec };
-    lab.engine.readdress(ID, &moved).await.expect("it gets another");
+    lab.engine.change(ID, &moved).await.expect("it gets another");
     lab.engine.power(ID, Power::On).await.expect("it starts");
     assert_eq!(lab.ssh_address().await.ip(), moved.nics[0].ipv4.expect("an address").address);
     lab.close().await;

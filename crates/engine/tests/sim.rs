@@ -32,8 +32,11 @@ async fn the_simulator_passes_the_suite_of_all_engines() {
             image: ImageName::new("ubuntu-24-04-x64").expect("a name"),
             ssh_keys: Vec::new(),
             user_data: None,
+            password_hash: None,
             nics: vec![Nic { kind: NicKind::Public, mac, ipv4: Some(ipv4), ipv6: None }],
         }
     };
-    conformance::all(&Bench::new(Arc::new(engine), spec)).await;
+    let bench = Bench::new(Arc::new(engine), spec);
+    conformance::all(&bench).await;
+    conformance::storage::all(&bench).await;
 }

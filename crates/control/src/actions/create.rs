@@ -95,7 +95,7 @@ async fn boot(cx: &Context) -> Result<(), Error> {
             Err(EngineError::AddressUnusable(bad)) => {
                 tracing::warn!(droplet.id = %cx.droplet, address = %bad, "Address {bad} cannot be used here, taking another");
                 replace_address(cx, bad).await?;
-                cx.engine().readdress(cx.machine(), &cx.spec().await?).await?;
+                cx.engine().change(cx.machine(), &cx.spec().await?).await?;
             }
             Err(other) => return Err(other.into()),
         }
@@ -107,7 +107,7 @@ async fn boot(cx: &Context) -> Result<(), Error> {
 async fn catch_up(cx: &Context) -> Result<(), Error> {
     match cx.engine().observe(cx.machine()).await? {
         Some(observed) if observed.power == PowerState::Off => {
-            cx.engine().readdress(cx.machine(), &cx.spec().await?).await?;
+            cx.engine().change(cx.machine(), &cx.spec().await?).await?;
             Ok(())
         }
         Some(_) | None => Ok(()),

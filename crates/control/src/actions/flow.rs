@@ -146,6 +146,7 @@ impl Control {
             image,
             ssh_keys: seed.ssh_keys,
             user_data: seed.user_data,
+            password_hash: None,
             nics: public.into_iter().chain([private]).collect(),
         })
     }

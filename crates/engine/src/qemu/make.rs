@@ -63,7 +63,7 @@ impl Inner {
     }
 
     /// Writes the same machine down with other links, then the seed that tells the guest.
-    pub(super) fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+    pub(super) fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
         let (dir, mut machine) = self.machine(id)?;
         let same_otherwise = MachineSpec { nics: machine.spec.nics.clone(), ..spec.clone() };
         if machine.spec != same_otherwise {
@@ -73,7 +73,7 @@ impl Inner {
             return Ok(());
         }
         if self.running(&dir, &machine)?.is_some() {
-            return Err(Error::host("readdress a machine", format_args!("machine {id} is running")));
+            return Err(Error::host("change a machine", format_args!("machine {id} is running")));
         }
         machine.spec.nics.clone_from(&spec.nics);
         dir.write(names::MACHINE, &machine)?;

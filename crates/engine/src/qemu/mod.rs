@@ -26,6 +26,7 @@ mod qmp;
 mod readiness;
 mod record;
 mod seed;
+mod storage;
 mod user;
 mod watch;
 
@@ -240,10 +241,18 @@ impl Engine for QemuEngine {
         }
     }
 
-    async fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+    async fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
         let slot = self.inner.slot(id);
         let _held = slot.lock().await;
-        self.inner.readdress(id, spec)
+        self.inner.change(id, spec)
+    }
+
+    async fn rebuild(&self, _id: MachineId, _spec: &MachineSpec) -> Result<(), Error> {
+        Err(storage::not_yet("rebuild a machine"))
+    }
+
+    async fn set_password(&self, _id: MachineId, _hash: &str) -> Result<(), Error> {
+        Err(storage::not_yet("set a password"))
     }
 
     async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {
@@ -344,6 +353,7 @@ fn test_spec() -> MachineSpec {
         image: ImageName::new("micro-x64").expect("a name"),
         ssh_keys: vec!["ssh-ed25519 AAAA me\n".to_owned()],
         user_data: None,
+        password_hash: None,
         nics: vec![public],
     }
 }

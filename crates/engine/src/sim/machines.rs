@@ -1,4 +1,4 @@
-//! The simulator's file: one thread, one table, one commit for all calls that wait.
+//! The simulator's file: one thread, one commit for all calls that wait; and the machines in it.
 
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::mpsc, thread};
 
@@ -6,6 +6,7 @@ use dewpoint_clock::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
+use super::disks;
 use crate::{Error, MachineId, MachineSpec, Observed, PowerState};
 
 /// How many calls may share one commit.
@@ -35,18 +36,109 @@ impl Machines {
     }
 
     pub(super) async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
-        let spec = to_text(spec)?;
-        let same = self
+        let (text, image) = (to_text(spec)?, spec.image.clone());
+        let made = self
             .call(move |db| {
-                let sql = "INSERT INTO machines (id, spec) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-                if db.prepare_cached(sql)?.execute(params![number(id), spec])? > 0 {
-                    return Ok(true);
-                }
                 let sql = "SELECT spec = ?2 FROM machines WHERE id = ?1";
-                db.prepare_cached(sql)?.query_row(params![number(id), spec], |row| row.get(0))
+                let there =
+                    db.prepare_cached(sql)?.query_row(params![number(id), text], |row| row.get(0)).optional()?;
+                if let Some(same) = there {
+                    return Ok(if same { Made::Ok } else { Made::Conflict });
+                }
+                if !disks::image_is_there(db, &image)? {
+                    return Ok(Made::NoImage);
+                }
+                let sql = "INSERT INTO machines (id, spec) VALUES (?1, ?2)";
+                db.prepare_cached(sql)?.execute(params![number(id), text])?;
+                Ok(Made::Ok)
             })
             .await?;
-        if same { Ok(()) } else { Err(Error::SpecConflict(id)) }
+        made.or_error(id, spec)
+    }
+
+    /// Another spec for a machine that is off; of a running one, other IPv6 addresses.
+    pub(super) async fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let wanted = spec.clone();
+        self.replace(id, spec, move |old, running| {
+            let same = MachineSpec {
+                nics: wanted.nics.clone(),
+                vcpus: wanted.vcpus,
+                memory_mib: wanted.memory_mib,
+                disk_gib: wanted.disk_gib,
+                password_hash: wanted.password_hash.clone(),
+                hostname: wanted.hostname.clone(),
+                ..old.clone()
+            };
+            let grows = wanted.disk_gib >= old.disk_gib;
+            match running {
+                true if !old.differs_in_ipv6_alone(&wanted) => Made::Running,
+                _ if same == wanted && grows => Made::Ok,
+                _ => Made::Conflict,
+            }
+        })
+        .await
+    }
+
+    /// The disk anew: all the simulator knows of it is the image.
+    pub(super) async fn rebuild(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let wanted = spec.clone();
+        self.replace(id, spec, move |old, running| {
+            let same = MachineSpec {
+                image: wanted.image.clone(),
+                hostname: wanted.hostname.clone(),
+                password_hash: wanted.password_hash.clone(),
+                ..old.clone()
+            };
+            match running {
+                true => Made::Running,
+                false if same == wanted => Made::Ok,
+                false => Made::Conflict,
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn set_password(&self, id: MachineId, hash: &str) -> Result<(), Error> {
+        let hash = hash.to_owned();
+        let done = self
+            .call(move |db| {
+                let Some((mut spec, running)) = read_machine(db, id)? else { return Ok(None) };
+                spec.password_hash = Some(hash.clone());
+                if running {
+                    write_machine(db, id, &spec)?;
+                }
+                Ok(Some(running))
+            })
+            .await?;
+        match done {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::GuestIgnored(id)),
+            None => Err(Error::NoSuchMachine(id)),
+        }
+    }
+
+    /// Writes `spec` if `judge` allows it, given the old one and whether the machine runs.
+    async fn replace(
+        &self,
+        id: MachineId,
+        spec: &MachineSpec,
+        judge: impl Fn(&MachineSpec, bool) -> Made + Send + 'static,
+    ) -> Result<(), Error> {
+        let wanted = spec.clone();
+        let made = self
+            .call(move |db| {
+                let Some((old, running)) = read_machine(db, id)? else { return Ok(Made::NoMachine) };
+                let judged = if old == wanted { Made::Ok } else { judge(&old, running) };
+                if judged == Made::Ok && !disks::image_is_there(db, &wanted.image)? && old.image != wanted.image {
+                    return Ok(Made::NoImage);
+                }
+                if judged == Made::Ok {
+                    write_machine(db, id, &wanted)?;
+                }
+                Ok(judged)
+            })
+            .await?;
+        made.or_error(id, spec)
     }
 
     /// Running since `started`, or off. A machine that already runs keeps its start.
@@ -63,13 +155,6 @@ impl Machines {
                 }
             })
             .await?;
-        if found > 0 { Ok(()) } else { Err(Error::NoSuchMachine(id)) }
-    }
-
-    pub(super) async fn replace_nics(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
-        let spec = to_text(spec)?;
-        let sql = "UPDATE machines SET spec = ?2 WHERE id = ?1 AND started_at IS NULL";
-        let found = self.call(move |db| db.prepare_cached(sql)?.execute(params![number(id), spec])).await?;
         if found > 0 { Ok(()) } else { Err(Error::NoSuchMachine(id)) }
     }
 
@@ -96,9 +181,12 @@ impl Machines {
     }
 
     pub(super) async fn remove(&self, id: MachineId) -> Result<(), Error> {
-        self.call(move |db| db.prepare_cached("DELETE FROM machines WHERE id = ?1")?.execute(params![number(id)]))
-            .await
-            .map(drop)
+        self.call(move |db| {
+            disks::detach_all(db, id)?;
+            db.prepare_cached("DELETE FROM machines WHERE id = ?1")?.execute(params![number(id)])
+        })
+        .await
+        .map(drop)
     }
 
     pub(super) async fn list(&self) -> Result<Vec<MachineId>, Error> {
@@ -110,7 +198,7 @@ impl Machines {
         .await
     }
 
-    async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnMut(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Error> {
@@ -121,12 +209,48 @@ impl Machines {
     }
 }
 
-fn number(id: MachineId) -> i64 {
+/// How asking for a machine went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Ok,
+    Conflict,
+    Running,
+    NoImage,
+    NoMachine,
+}
+
+impl Made {
+    fn or_error(self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        match self {
+            Self::Ok => Ok(()),
+            Self::Conflict => Err(Error::SpecConflict(id)),
+            Self::Running => Err(Error::host("change a machine", format_args!("machine {id} is running"))),
+            Self::NoImage => Err(Error::ImageMissing(spec.image.clone())),
+            Self::NoMachine => Err(Error::NoSuchMachine(id)),
+        }
+    }
+}
+
+pub(super) fn number(id: MachineId) -> i64 {
     i64::try_from(id.0).unwrap_or(i64::MAX)
 }
 
-fn to_text(spec: &MachineSpec) -> Result<String, Error> {
-    serde_json::to_string(spec).map_err(|error| Error::host("write a machine's specification", error))
+pub(super) fn to_text<T: serde::Serialize>(value: &T) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::host("write a specification", error))
+}
+
+/// A machine's spec, and whether it runs.
+pub(super) fn read_machine(db: &Connection, id: MachineId) -> rusqlite::Result<Option<(MachineSpec, bool)>> {
+    let sql = "SELECT spec, started_at IS NOT NULL FROM machines WHERE id = ?1";
+    let found = db
+        .prepare_cached(sql)?
+        .query_row(params![number(id)], |row| Ok((disks::from_text(&row.get::<_, String>(0)?)?, row.get(1)?)));
+    found.optional()
+}
+
+fn write_machine(db: &Connection, id: MachineId, spec: &MachineSpec) -> rusqlite::Result<()> {
+    let text = serde_json::to_string(spec).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    db.prepare_cached("UPDATE machines SET spec = ?2 WHERE id = ?1")?.execute(params![number(id), text]).map(drop)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -136,7 +260,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -1024)?;
     connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS machines (id INTEGER PRIMARY KEY, spec TEXT NOT NULL, started_at INTEGER)",
+        "CREATE TABLE IF NOT EXISTS machines (id INTEGER PRIMARY KEY, spec TEXT NOT NULL, started_at INTEGER);
+         CREATE TABLE IF NOT EXISTS images (name TEXT PRIMARY KEY, disk_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL);
+         CREATE TABLE IF NOT EXISTS volumes (
+             id TEXT PRIMARY KEY, spec TEXT NOT NULL, size_gib INTEGER NOT NULL, machine INTEGER
+         );
+         CREATE INDEX IF NOT EXISTS volumes_by_machine ON volumes (machine)",
     )?;
     Ok(connection)
 }

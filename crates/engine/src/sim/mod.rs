@@ -4,6 +4,7 @@
 //! same gaps as with a hypervisor; many instant machines share one write. It is as fast as its delays, which pass on the
 //! injected clock, and fails when told to ([`Faults`]).
 
+mod disks;
 mod faults;
 mod machines;
 
@@ -38,6 +39,12 @@ pub struct Delays {
     pub shutdown: Duration,
     /// Removing a machine.
     pub destroy: Duration,
+    /// Taking a snapshot of a machine or a volume.
+    pub snapshot: Duration,
+    /// Fetching an image.
+    pub import: Duration,
+    /// Giving a volume to a machine or taking it away.
+    pub attach: Duration,
     /// From a running guest to one that answers and has run its user data.
     pub ready: Duration,
 }
@@ -192,10 +199,23 @@ impl Engine for SimEngine {
         self.faults.check(operation, id, Moment::After)
     }
 
-    async fn readdress(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
-        self.faults.check(Operation::Readdress, id, Moment::Before)?;
-        self.machines.replace_nics(id, spec).await?;
-        self.faults.check(Operation::Readdress, id, Moment::After)
+    async fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        self.faults.check(Operation::Change, id, Moment::Before)?;
+        self.machines.change(id, spec).await?;
+        self.faults.check(Operation::Change, id, Moment::After)
+    }
+
+    async fn rebuild(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        self.faults.check(Operation::Rebuild, id, Moment::Before)?;
+        self.pause(|delays| delays.ensure).await;
+        self.machines.rebuild(id, spec).await?;
+        self.faults.check(Operation::Rebuild, id, Moment::After)
+    }
+
+    async fn set_password(&self, id: MachineId, hash: &str) -> Result<(), Error> {
+        self.faults.check(Operation::SetPassword, id, Moment::Before)?;
+        self.machines.set_password(id, hash).await?;
+        self.faults.check(Operation::SetPassword, id, Moment::After)
     }
 
     async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {

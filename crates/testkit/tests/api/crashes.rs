@@ -134,7 +134,7 @@ async fn a_replacement_of_an_address_that_is_cut_off_half_way_is_finished() {
     let mut app = TestApp::start().await;
     let unusable: fn(MachineId) -> EngineError = |_| EngineError::AddressUnusable(Ipv4Addr::new(100, 64, 0, 2));
     app.sim().faults().order(fault(Operation::PowerOn, Moment::Before, 1, unusable));
-    app.sim().faults().order(fault(Operation::Readdress, Moment::Before, 1, for_now));
+    app.sim().faults().order(fault(Operation::Change, Moment::Before, 1, for_now));
     let id = app.admin().create_droplet("web-1").await;
     app.run_actions_to_end().await;
     app.restart().await;

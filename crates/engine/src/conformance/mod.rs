@@ -3,6 +3,8 @@
 //! Each check is a sentence, uses machines of its own and removes them again, and panics when the engine breaks the rule:
 //! they are for tests. [`all`] runs every one.
 
+pub mod storage;
+
 use std::{
     sync::{
         Arc,
@@ -132,7 +134,7 @@ pub async fn what_is_not_there_cannot_be_used(bench: &Bench) {
         let refused = bench.engine.power(id, power).await;
         assert!(matches!(refused, Err(Error::NoSuchMachine(at)) if at == id), "{power:?}: {refused:?}");
     }
-    assert!(matches!(bench.engine.readdress(id, &spec).await, Err(Error::NoSuchMachine(_))));
+    assert!(matches!(bench.engine.change(id, &spec).await, Err(Error::NoSuchMachine(_))));
     assert!(matches!(bench.engine.readiness(id).await, Err(Error::NoSuchMachine(_))));
     assert!(matches!(bench.engine.access(id).await, Err(Error::NoSuchMachine(_))));
     assert_eq!(bench.observed(id).await, None);
@@ -163,13 +165,13 @@ pub async fn making_a_running_machine_changes_nothing(bench: &Bench) {
     bench.gone(id).await;
 }
 
-/// [`Engine::readdress`] gives other links, and giving them again is success.
+/// [`Engine::change`] gives other links, and giving them again is success.
 pub async fn links_can_be_changed(bench: &Bench) {
     let (id, spec) = bench.made().await;
     let (_, other) = bench.fresh();
     let moved = MachineSpec { nics: other.nics, ..spec };
-    bench.engine.readdress(id, &moved).await.expect("it gets other links");
-    bench.engine.readdress(id, &moved).await.expect("it has them already");
+    bench.engine.change(id, &moved).await.expect("it gets other links");
+    bench.engine.change(id, &moved).await.expect("it has them already");
     bench.engine.ensure(id, &moved).await.expect("it is as it was told to be");
     bench.engine.power(id, Power::On).await.expect("it starts with them");
     bench.gone(id).await;
