@@ -17,6 +17,12 @@ pub(super) const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=
 /// The virtio-serial port over which a guest reports.
 pub(super) const REPORT_PORT: &str = "org.dewpoint.report.0";
 
+/// The virtio-serial port of the QEMU guest agent, by the name it looks for.
+pub(super) const AGENT_PORT: &str = "org.qemu.guest_agent.0";
+
+/// The SCSI controller that volumes are plugged into; a machine has it also while it has no volume.
+pub(super) const VOLUMES: &str = "volumes";
+
 /// What the command line is made from.
 pub(super) struct Line<'a> {
     pub(super) id: MachineId,
@@ -103,18 +109,23 @@ impl Words {
         self.pair("-device", "virtio-blk-pci,drive=root,bootindex=1");
         self.pair("-blockdev", format!("driver=raw,node-name=seed,read-only=on,file.driver=file,file.filename={seed}"));
         self.pair("-device", "virtio-blk-pci,drive=seed");
+        self.pair("-device", format!("virtio-scsi-pci,id={VOLUMES}"));
     }
 
     fn sockets(&mut self) {
-        for (name, path) in
-            [("qmp", names::QMP_SOCKET), ("console", names::CONSOLE_SOCKET), ("report", names::REPORT_SOCKET)]
-        {
+        for (name, path) in [
+            ("qmp", names::QMP_SOCKET),
+            ("console", names::CONSOLE_SOCKET),
+            ("report", names::REPORT_SOCKET),
+            ("agent", names::AGENT_SOCKET),
+        ] {
             self.pair("-chardev", format!("socket,id={name},path={path},server=on,wait=off"));
         }
         self.pair("-mon", "chardev=qmp,mode=control");
         self.pair("-serial", "chardev:console");
         self.pair("-device", "virtio-serial-pci");
         self.pair("-device", format!("virtserialport,chardev=report,name={REPORT_PORT}"));
+        self.pair("-device", format!("virtserialport,chardev=agent,name={AGENT_PORT}"));
     }
 }
 

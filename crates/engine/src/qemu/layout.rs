@@ -10,7 +10,7 @@
 //!     seed.img              NoCloud seed disk
 //!     console.log[.1]       serial console, capped
 //!     qemu.log              QEMU's own output: its last words when it dies
-//!     run/                  QEMU's sockets: qmp, console, report
+//!     run/                  QEMU's sockets: qmp, console, report, agent
 //! ```
 
 use std::{
@@ -154,6 +154,7 @@ pub(super) mod names {
     pub(in crate::qemu) const QMP_SOCKET: &str = "run/qmp.sock";
     pub(in crate::qemu) const CONSOLE_SOCKET: &str = "run/console.sock";
     pub(in crate::qemu) const REPORT_SOCKET: &str = "run/report.sock";
+    pub(in crate::qemu) const AGENT_SOCKET: &str = "run/agent.sock";
 }
 
 /// Writes `bytes` beside `path`, makes them durable and puts them in its place.

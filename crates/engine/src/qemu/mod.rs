@@ -12,6 +12,7 @@
 //! (a systemd unit needs `KillMode=process`).
 
 mod accel;
+mod agent;
 mod command;
 mod config;
 mod console;
@@ -195,6 +196,7 @@ impl Inner {
             if let Some((run, process)) = self.running(&dir, &machine)? {
                 info!(machine.id = %id, pid = process.identity.pid, "Machine {id} still runs");
                 *watch = Some(Watch::start(&self.subject(id, &dir, &run), process, None));
+                tokio::spawn(async move { agent::thaw_left_over(id, &dir).await });
             }
         }
         Ok(())
@@ -251,8 +253,10 @@ impl Engine for QemuEngine {
         Err(storage::not_yet("rebuild a machine"))
     }
 
-    async fn set_password(&self, _id: MachineId, _hash: &str) -> Result<(), Error> {
-        Err(storage::not_yet("set a password"))
+    async fn set_password(&self, id: MachineId, hash: &str) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        let _held = slot.lock().await;
+        self.inner.set_password(id, hash).await
     }
 
     async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {

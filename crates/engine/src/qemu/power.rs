@@ -73,7 +73,7 @@ impl Inner {
             None => Vec::new(),
         };
         self.write_seed(dir, machine)?;
-        for socket in [names::QMP_SOCKET, names::CONSOLE_SOCKET, names::REPORT_SOCKET] {
+        for socket in [names::QMP_SOCKET, names::CONSOLE_SOCKET, names::REPORT_SOCKET, names::AGENT_SOCKET] {
             dir.remove(socket)?;
         }
         let mut words = match &self.user {

@@ -3,7 +3,7 @@
 //! Source: QEMU's documentation, "QEMU Machine Protocol Specification". A connection is made for one errand and closed
 //! again, so that a server that comes back after a crash finds the socket free (QEMU serves one client at a time).
 
-use std::{fs::File, io, os::fd::AsRawFd, path::Path, time::Duration};
+use std::{collections::VecDeque, fs::File, io, os::fd::AsRawFd, path::Path, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -28,13 +28,22 @@ pub(super) enum QmpError {
     Refused { command: &'static str, reason: String },
 }
 
+/// Something QEMU told without being asked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Event {
+    /// Its name, such as `DEVICE_DELETED`.
+    pub(super) name: String,
+    /// What it is about; null for an event that says all by its name.
+    pub(super) data: Value,
+}
+
 /// One line from QEMU.
 #[derive(Clone, Debug, PartialEq)]
 enum Message {
     Greeting,
     Return { id: Option<u64>, value: Value },
     Failure { id: Option<u64>, reason: String },
-    Event(String),
+    Event(Event),
 }
 
 fn parse(line: &str) -> Result<Message, QmpError> {
@@ -48,8 +57,8 @@ fn parse(line: &str) -> Result<Message, QmpError> {
     } else if let Some(error) = value.get("error") {
         let reason = error.get("desc").and_then(Value::as_str).ok_or_else(strange)?.to_owned();
         Ok(Message::Failure { id, reason })
-    } else if let Some(event) = value.get("event").and_then(Value::as_str) {
-        Ok(Message::Event(event.to_owned()))
+    } else if let Some(event) = value.get("event").and_then(Value::as_str).map(str::to_owned) {
+        Ok(Message::Event(Event { name: event, data: value.get_mut("data").map(Value::take).unwrap_or_default() }))
     } else {
         Err(strange())
     }
@@ -61,6 +70,8 @@ pub(super) struct Qmp {
     stream: BufReader<UnixStream>,
     limit: Duration,
     last_id: u64,
+    /// What was heard while something else was waited for.
+    events: VecDeque<Event>,
 }
 
 impl Qmp {
@@ -68,7 +79,7 @@ impl Qmp {
     pub(super) async fn connect(socket: &Path, limit: Duration) -> Result<Self, QmpError> {
         let connected = timeout(limit, async {
             let stream = BufReader::new(connect(socket).await?);
-            let mut qmp = Self { stream, limit, last_id: 0 };
+            let mut qmp = Self { stream, limit, last_id: 0, events: VecDeque::new() };
             match qmp.message().await? {
                 Message::Greeting => Ok(qmp),
                 other => Err(QmpError::Protocol(format!("{other:?} as greeting"))),
@@ -79,11 +90,16 @@ impl Qmp {
         Ok(qmp)
     }
 
-    /// Runs one command without arguments and returns its answer; events that come first are passed over.
+    /// Runs one command without arguments and returns its answer.
     pub(super) async fn execute(&mut self, command: &'static str) -> Result<Value, QmpError> {
+        self.execute_with(command, json!({})).await
+    }
+
+    /// Runs one command and returns its answer; events that come first are kept for [`Qmp::event`].
+    pub(super) async fn execute_with(&mut self, command: &'static str, arguments: Value) -> Result<Value, QmpError> {
         self.last_id += 1;
         let wanted = Some(self.last_id);
-        let mut line = json!({ "execute": command, "id": self.last_id }).to_string();
+        let mut line = json!({ "execute": command, "arguments": arguments, "id": self.last_id }).to_string();
         line.push('\n');
         let limit = self.limit;
         let answered = timeout(limit, async {
@@ -94,11 +110,32 @@ impl Qmp {
                     Message::Failure { id, reason } if id == wanted || id.is_none() => {
                         return Err(QmpError::Refused { command, reason });
                     }
-                    Message::Greeting | Message::Return { .. } | Message::Failure { .. } | Message::Event(_) => {}
+                    Message::Event(event) => self.events.push_back(event),
+                    Message::Greeting | Message::Return { .. } | Message::Failure { .. } => {}
                 }
             }
         });
         answered.await.map_err(|_| QmpError::Silent(limit))?
+    }
+
+    #[allow(dead_code, reason = "for disks that are unplugged, which come next")]
+    /// The next event that is `wanted`, of those since the connection was made; others before it are dropped.
+    pub(super) async fn event(&mut self, limit: Duration, wanted: impl Fn(&Event) -> bool) -> Result<Event, QmpError> {
+        let heard = timeout(limit, async {
+            loop {
+                let event = match self.events.pop_front() {
+                    Some(event) => event,
+                    None => match self.message().await? {
+                        Message::Event(event) => event,
+                        Message::Greeting | Message::Return { .. } | Message::Failure { .. } => continue,
+                    },
+                };
+                if wanted(&event) {
+                    return Ok(event);
+                }
+            }
+        });
+        heard.await.map_err(|_| QmpError::Silent(limit))?
     }
 
     async fn message(&mut self) -> Result<Message, QmpError> {
@@ -140,7 +177,7 @@ mod tests {
         );
         assert_eq!(
             parse(r#"{"timestamp": {"seconds": 1, "microseconds": 2}, "event": "SHUTDOWN"}"#).expect("an event"),
-            Message::Event("SHUTDOWN".to_owned())
+            Message::Event(Event { name: "SHUTDOWN".to_owned(), data: Value::Null })
         );
         assert!(matches!(parse("SSH-2.0"), Err(QmpError::Protocol(_))));
         assert!(matches!(parse("{}"), Err(QmpError::Protocol(_))));
@@ -159,7 +196,9 @@ mod tests {
             let mut stream = BufReader::new(stream);
             stream.write_all(b"{\"QMP\": {}}\n").await.expect("written");
             let mut line = String::new();
-            for answer in ["{\"return\": {}, \"id\": 1}\n", "{\"event\": \"RESUME\"}\n{\"return\": 5, \"id\": 2}\n"] {
+            let gone = r#"{"event": "DEVICE_DELETED", "data": {"device": "d"}}"#;
+            let second = format!("{{\"event\": \"RESUME\"}}\n{gone}\n{{\"return\": 5, \"id\": 2}}\n");
+            for answer in ["{\"return\": {}, \"id\": 1}\n", second.as_str()] {
                 stream.read_line(&mut line).await.expect("a command");
                 stream.write_all(answer.as_bytes()).await.expect("written");
             }
@@ -167,6 +206,9 @@ mod tests {
         });
         let mut qmp = Qmp::connect(&deep.join("s"), Duration::from_secs(10)).await.expect("a connection");
         assert_eq!(qmp.execute("cont").await.expect("an answer"), json!(5));
+        let deleted =
+            qmp.event(Duration::from_secs(10), |event| event.name == "DEVICE_DELETED").await.expect("an event");
+        assert_eq!(deleted.data["device"], "d");
         assert!(qemu.await.expect("it ended").contains("cont"));
     }
 
