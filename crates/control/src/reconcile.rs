@@ -5,9 +5,9 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use dewpoint_api::{ActionKind, DropletId, DropletStatus};
+use dewpoint_api::{ActionKind, DropletId, DropletStatus, ResourceType};
 use dewpoint_engine::{MachineId, PowerState};
-use dewpoint_store::{DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange};
+use dewpoint_store::{ActionRecord, DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange};
 use tokio::sync::{broadcast::error::RecvError, watch};
 
 use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness};
@@ -115,14 +115,16 @@ impl Control {
         if machines.is_empty() {
             return Ok(Vec::new());
         }
-        let destroyed: Vec<u64> = self
+        let running: Vec<ActionRecord> = self
             .inner
             .store
-            .read(|tx: &mut dyn Tx| {
-                actions::action_resources_in_progress(tx, ActionKind::Destroy.as_str()).map_err(Error::from)
-            })
+            .read(|tx: &mut dyn Tx| actions::action_in_progress_on(tx, ResourceType::Droplet).map_err(Error::from))
             .await?;
-        Ok(machines.into_iter().filter(|machine| !destroyed.contains(&machine.0)).collect())
+        let destroyed = |machine: &MachineId| {
+            let removes = |action: &&ActionRecord| action.kind == ActionKind::Destroy.as_str();
+            running.iter().filter(removes).any(|action| action.resource_id == Some(machine.0))
+        };
+        Ok(machines.into_iter().filter(|machine| !destroyed(machine)).collect())
     }
 
     /// Asks the engine about one Droplet and writes what it says, if that is news.

@@ -40,6 +40,9 @@ fn check(request: &VolumeCreateRequest, id: VolumeId, now: dewpoint_clock::Times
         filesystem_label: request.filesystem_label.clone().unwrap_or_default(),
         droplet: None,
         created_at: now,
+        made_gib: size_gib,
+        source_snapshot: None,
+        running_action: None,
     })
 }
 

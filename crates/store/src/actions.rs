@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use dewpoint_api::{AccountId, ActionId, ActionStatus, RegionSlug, ResourceType};
+use dewpoint_api::{AccountId, ActionId, ActionStatus, DropletId, RegionSlug, ResourceType};
 use dewpoint_clock::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     Error, Page, Row, Tx, Window,
@@ -23,6 +24,10 @@ pub struct ActionRecord {
     pub resource_type: ResourceType,
     /// Which one; none for resources that have no number.
     pub resource_id: Option<u64>,
+    /// Which one, where that has a UUID.
+    pub resource_uuid: Option<Uuid>,
+    /// The Droplet that is locked while it runs.
+    pub droplet: Option<DropletId>,
     /// `create`, `power_off`, …
     pub kind: String,
     /// How it is.
@@ -59,8 +64,8 @@ pub struct TimelineEntry {
     pub error: Option<String>,
 }
 
-const COLUMNS: &str = "id, account_id, resource_type, resource_id, type, status, region, request, step, timeline, reason, \
-                       leased_until, attempt, started_at, completed_at";
+const COLUMNS: &str = "id, account_id, resource_type, resource_id, resource_uuid, droplet_id, type, status, region, request, step, \
+                       timeline, reason, leased_until, attempt, started_at, completed_at";
 
 fn read(row: &mut Row<'_>) -> Result<ActionRecord, Error> {
     Ok(ActionRecord {
@@ -68,6 +73,11 @@ fn read(row: &mut Row<'_>) -> Result<ActionRecord, Error> {
         account: row.next()?,
         resource_type: row.next()?,
         resource_id: row.next()?,
+        resource_uuid: match row.next::<Option<String>>()? {
+            Some(text) => Some(text.parse().map_err(|e| corrupt("UUID", &e))?),
+            None => None,
+        },
+        droplet: row.next()?,
         kind: row.next()?,
         status: row.next()?,
         region: row.next()?,
@@ -93,7 +103,7 @@ fn timeline_text(timeline: &[TimelineEntry]) -> Result<String, Error> {
 /// Adds an action, in progress and claimable at once.
 pub fn action_insert(tx: &mut dyn Tx, action: &ActionRecord) -> Result<(), Error> {
     let sql = format!(
-        "INSERT INTO actions ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        "INSERT INTO actions ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     );
     let a = action;
     let values = [
@@ -101,6 +111,8 @@ pub fn action_insert(tx: &mut dyn Tx, action: &ActionRecord) -> Result<(), Error
         a.account.into(),
         a.resource_type.as_str().into(),
         a.resource_id.into(),
+        a.resource_uuid.map(|id| id.to_string()).into(),
+        a.droplet.into(),
         (&a.kind).into(),
         a.status.as_str().into(),
         a.region.as_ref().into(),
@@ -142,6 +154,19 @@ pub fn action_list_of(
 ) -> Result<Page<ActionRecord>, Error> {
     let from = "FROM actions WHERE resource_type = $1 AND resource_id = $2 AND account_id = $3";
     let values = [resource_type.as_str().into(), resource_id.into(), account.into()];
+    counters::page(tx, COLUMNS, from, "id DESC", &values, window, read)
+}
+
+/// The actions of one resource that is named by a UUID, newest first.
+pub fn action_list_of_uuid(
+    tx: &mut dyn Tx,
+    account: AccountId,
+    resource_type: ResourceType,
+    resource: Uuid,
+    window: Window,
+) -> Result<Page<ActionRecord>, Error> {
+    let from = "FROM actions WHERE resource_uuid = $1 AND resource_type = $2 AND account_id = $3";
+    let values = [resource.to_string().into(), resource_type.as_str().into(), account.into()];
     counters::page(tx, COLUMNS, from, "id DESC", &values, window, read)
 }
 
@@ -198,8 +223,10 @@ pub fn action_save(tx: &mut dyn Tx, action: &ActionRecord) -> Result<bool, Error
     tx.execute(sql, &values).map(|changed| changed > 0)
 }
 
-/// The resources of all actions of a kind that are in progress.
-pub fn action_resources_in_progress(tx: &mut dyn Tx, kind: &str) -> Result<Vec<u64>, Error> {
-    let sql = "SELECT resource_id FROM actions WHERE status = 'in-progress' AND type = $1 AND resource_id IS NOT NULL";
-    tx.query_all(sql, &[kind.into()], |row| row.next())
+/// All actions in progress on resources of one type, whoever owns them, oldest first.
+pub fn action_in_progress_on(tx: &mut dyn Tx, resource_type: ResourceType) -> Result<Vec<ActionRecord>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM actions WHERE status = 'in-progress' AND resource_type = $1 ORDER BY leased_until, id"
+    );
+    tx.query_all(&sql, &[resource_type.as_str().into()], read)
 }

@@ -13,6 +13,10 @@ pub enum Sequence {
     SshKey,
     /// Accounts.
     Account,
+    /// Images of accounts; the public ones have numbers of the catalogue's, far below.
+    Image,
+    /// Snapshots of volumes, for their order alone.
+    VolumeSnapshot,
 }
 
 impl Sequence {
@@ -23,6 +27,8 @@ impl Sequence {
             Self::Droplet => ("droplet", 100_001),
             Self::SshKey => ("ssh_key", 1001),
             Self::Account => ("account", 1),
+            Self::Image => ("image", 200_000_001),
+            Self::VolumeSnapshot => ("volume_snapshot", 1),
         }
     }
 }
@@ -32,6 +38,14 @@ pub fn draw(tx: &mut dyn Tx, sequence: Sequence, count: u64) -> Result<u64, Erro
     let (name, first) = sequence.row();
     let last = advance(tx, name, count, first - 1)?;
     Ok(last + 1 - count)
+}
+
+/// Whether a draw has given `number`.
+pub fn was_drawn(tx: &mut dyn Tx, sequence: Sequence, number: u64) -> Result<bool, Error> {
+    let (name, first) = sequence.row();
+    let last: Option<u64> =
+        tx.query_opt("SELECT value FROM counters WHERE name = $1", &[name.into()], |row| row.next())?;
+    Ok(number >= first && last.is_some_and(|last| number <= last))
 }
 
 /// Keeps later draws of `sequence` above `used`, a number that was given by hand.

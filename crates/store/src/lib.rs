@@ -10,6 +10,7 @@ pub mod counters;
 mod db;
 pub mod droplets;
 mod error;
+pub mod images;
 mod migrate;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -20,6 +21,7 @@ pub mod ssh_keys;
 pub mod tags;
 pub mod tokens;
 mod value;
+pub mod volume_snapshots;
 pub mod volumes;
 pub mod vpcs;
 
@@ -29,11 +31,13 @@ pub use counters::Sequence;
 pub use db::{Dialect, Retry, Store, Tx};
 pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState};
 pub use error::Error;
+pub use images::ImageRecord;
 pub use queue::Closing;
 pub use row::{Cell, FromCell, Row};
 pub use ssh_keys::SshKeyRecord;
 pub use tokens::TokenRecord;
 pub use value::Value;
+pub use volume_snapshots::VolumeSnapshotRecord;
 pub use volumes::VolumeRecord;
 pub use vpcs::VpcRecord;
 

@@ -4,7 +4,10 @@ use crate::{Error, db::Tx};
 
 /// `(number, name, text)`, in order. `{id}` in a text is the database's whole-number primary key, `{clustered}` how a
 /// table is kept in the order of its key.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../../migrations/0001_first.sql")),
+    (2, "storage", include_str!("../../../migrations/0002_storage.sql")),
+];
 
 /// The newest schema this program knows.
 fn known() -> i64 {

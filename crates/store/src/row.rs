@@ -163,4 +163,17 @@ macro_rules! texts {
         }
     )*};
 }
-texts!(VpcId, VolumeId, TokenId, RegionSlug, SizeSlug, TagName, DropletStatus, ActionStatus, ResourceType);
+texts!(
+    VpcId,
+    VolumeId,
+    VolumeSnapshotId,
+    TokenId,
+    RegionSlug,
+    SizeSlug,
+    TagName,
+    DropletStatus,
+    ActionStatus,
+    ResourceType,
+    ImageKind,
+    ImageStatus
+);

@@ -1,8 +1,8 @@
-//! Volumes, as records: what they hold comes with the engine's part of them.
+//! Volumes: disks that outlive the Droplet they are attached to.
 
 use std::collections::HashMap;
 
-use dewpoint_api::{AccountId, DropletId, RegionSlug, VolumeId};
+use dewpoint_api::{AccountId, ActionId, DropletId, RegionSlug, VolumeId, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
 use crate::{Error, Page, Row, Tx, Value, Window, counters, placeholders};
@@ -28,10 +28,16 @@ pub struct VolumeRecord {
     pub droplet: Option<DropletId>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The size it was asked for with, in GiB: what its engine made.
+    pub made_gib: u64,
+    /// The snapshot it started as.
+    pub source_snapshot: Option<VolumeSnapshotId>,
+    /// The action that runs on it now: it is locked while there is one.
+    pub running_action: Option<ActionId>,
 }
 
-const COLUMNS: &str =
-    "id, region, name, description, size_gib, filesystem_type, filesystem_label, droplet_id, created_at";
+const COLUMNS: &str = "id, region, name, description, size_gib, filesystem_type, filesystem_label, droplet_id, created_at, \
+                       COALESCE(made_gib, size_gib), source_snapshot, running_action";
 
 fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
     Ok(VolumeRecord {
@@ -44,12 +50,17 @@ fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
         filesystem_label: row.next()?,
         droplet: row.next()?,
         created_at: row.next()?,
+        made_gib: row.next()?,
+        source_snapshot: row.next()?,
+        running_action: row.next()?,
     })
 }
 
 /// Adds a volume; [`Error::Duplicate`] when the region has one of that name.
 pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord) -> Result<(), Error> {
-    let sql = format!("INSERT INTO volumes (account_id, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+    let sql = "INSERT INTO volumes (account_id, id, region, name, description, size_gib, filesystem_type, \
+               filesystem_label, droplet_id, created_at, made_gib, source_snapshot, running_action) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
     let v = volume;
     let values = [
         account.into(),
@@ -62,8 +73,11 @@ pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord)
         (&v.filesystem_label).into(),
         v.droplet.into(),
         v.created_at.into(),
+        v.made_gib.into(),
+        v.source_snapshot.into(),
+        v.running_action.into(),
     ];
-    tx.execute(&sql, &values).map(drop)
+    tx.execute(sql, &values).map(drop)
 }
 
 /// The volume, or `None`.
@@ -125,6 +139,18 @@ pub fn volume_attach(tx: &mut dyn Tx, account: AccountId, id: VolumeId, droplet:
     tx.execute(sql, &[droplet.into(), account.into(), id.into()]).map(|changed| changed > 0)
 }
 
+/// Marks the volume as under `action`; whether it was free.
+pub fn volume_lock(tx: &mut dyn Tx, id: VolumeId, action: ActionId) -> Result<bool, Error> {
+    let sql = "UPDATE volumes SET running_action = $1 WHERE id = $2 AND running_action IS NULL";
+    tx.execute(sql, &[action.into(), id.into()]).map(|changed| changed > 0)
+}
+
+/// Frees the volume of an action that ended.
+pub fn volume_unlock(tx: &mut dyn Tx, id: VolumeId, action: ActionId) -> Result<(), Error> {
+    let sql = "UPDATE volumes SET running_action = NULL WHERE id = $1 AND running_action = $2";
+    tx.execute(sql, &[id.into(), action.into()]).map(drop)
+}
+
 /// The volumes attached to these Droplets, by Droplet.
 pub fn volumes_of_droplets(tx: &mut dyn Tx, ids: &[DropletId]) -> Result<HashMap<DropletId, Vec<VolumeId>>, Error> {
     let mut found: HashMap<DropletId, Vec<VolumeId>> = HashMap::new();
@@ -141,4 +167,9 @@ pub fn volumes_of_droplets(tx: &mut dyn Tx, ids: &[DropletId]) -> Result<HashMap
         Ok(())
     })?;
     Ok(found)
+}
+
+/// The uuids of all volumes there are, whoever owns them.
+pub fn volume_ids_of_all(tx: &mut dyn Tx) -> Result<Vec<VolumeId>, Error> {
+    tx.query_all("SELECT id FROM volumes ORDER BY id", &[], |row| row.next())
 }

@@ -4,7 +4,10 @@ use dewpoint_api::DropletStatus;
 use dewpoint_engine::{Error as EngineError, Power, PowerState};
 use dewpoint_store::{Tx, addresses, droplets, droplets::DropletChange};
 
-use super::flow::{Also, Context, Effect, Flow};
+use super::{
+    effect::{Also, Effect},
+    flow::{Context, Flow},
+};
 use crate::{Error, PUBLIC_POOL, readiness};
 
 /// The steps of a create. The host was chosen when it was accepted.
@@ -72,15 +75,14 @@ impl Flow for CreateStep {
             }
             Self::Remove => {
                 cx.engine().destroy(cx.machine()).await?;
-                Ok(Effect { change: DropletChange::default(), also: Also::RemoveDroplet })
+                Ok(Also::RemoveDroplet.into())
             }
         }
     }
 
     async fn aftermath(self, cx: &Context) -> Effect {
         // Only taking everything back has no compensation of its own.
-        let also = if cx.machine_is_gone().await { Also::RemoveDroplet } else { Also::ForgetDroplet };
-        Effect { change: DropletChange::default(), also }
+        if cx.machine_is_gone().await { Also::RemoveDroplet.into() } else { Also::ForgetDroplet.into() }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `destroy`: remove the machine of a Droplet whose row is gone, then give its addresses back.
 
-use dewpoint_store::droplets::DropletChange;
-
-use super::flow::{Also, Context, Effect, Flow};
+use super::{
+    effect::{Also, Effect},
+    flow::{Context, Flow},
+};
 use crate::Error;
 
 /// The one step of a destroy.
@@ -30,12 +31,11 @@ impl Flow for DestroyStep {
         match self {
             Self::Remove => cx.engine().destroy(cx.machine()).await?,
         }
-        Ok(Effect { change: DropletChange::default(), also: Also::ReleaseAddresses })
+        Ok(Also::ReleaseAddresses.into())
     }
 
     async fn aftermath(self, cx: &Context) -> Effect {
         // A machine that is still there keeps its addresses until the next start removes it.
-        let also = if cx.machine_is_gone().await { Also::ReleaseAddresses } else { Also::Nothing };
-        Effect { change: DropletChange::default(), also }
+        if cx.machine_is_gone().await { Also::ReleaseAddresses.into() } else { Effect::default() }
     }
 }

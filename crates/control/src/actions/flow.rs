@@ -7,8 +7,9 @@ use std::{
 
 use dewpoint_api::DropletId;
 use dewpoint_engine::{Engine, MachineId, MachineSpec, NicKind};
-use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, Tx, droplets, droplets::DropletChange};
+use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, Tx, droplets};
 
+use super::effect::Effect;
 use crate::{Control, Error, network};
 
 /// The step of an action that has none.
@@ -46,36 +47,11 @@ pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
     }
 }
 
-/// What a step's end writes beside the action itself, in the same transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Effect {
-    pub(crate) change: DropletChange,
-    pub(crate) also: Also,
-}
-
-/// What else goes with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Also {
-    #[default]
-    Nothing,
-    /// The Droplet is removed and its addresses are given back.
-    RemoveDroplet,
-    /// The Droplet is removed. Its addresses stay held, since its machine may still have them; the next start sees to both.
-    ForgetDroplet,
-    /// The addresses of a Droplet that is gone are given back.
-    ReleaseAddresses,
-}
-
-impl From<DropletChange> for Effect {
-    fn from(change: DropletChange) -> Self {
-        Self { change, also: Also::Nothing }
-    }
-}
-
 /// What a step has to work with.
 pub(crate) struct Context {
     pub(crate) control: Control,
     pub(crate) action: ActionRecord,
+    /// The Droplet it is done to, or that is locked for it; 0 when there is none.
     pub(crate) droplet: DropletId,
     /// The Droplet's row and seed as they were when the action was claimed, read for a whole claim at once. Used up by the
     /// first to ask: later steps may have changed the row.
@@ -90,6 +66,12 @@ impl Context {
 
     pub(crate) fn machine(&self) -> MachineId {
         MachineId(self.droplet.0)
+    }
+
+    /// The request the action was accepted with, as its kind keeps it.
+    pub(crate) fn request<T: serde::de::DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_str(&self.action.request)
+            .map_err(|error| Error::invalid(format!("the stored request is not readable: {error}")))
     }
 
     pub(crate) fn engine(&self) -> &Arc<dyn Engine> {
@@ -116,11 +98,24 @@ impl Context {
     }
 }
 
+/// What the engine calls an account's image.
+pub(crate) fn own_image(id: dewpoint_api::ImageId) -> Option<dewpoint_engine::ImageName> {
+    dewpoint_engine::ImageName::own(format_args!("image-{id}"))
+}
+
+/// What the engine calls a snapshot of a volume.
+pub(crate) fn own_volume_image(id: dewpoint_api::VolumeSnapshotId) -> Option<dewpoint_engine::ImageName> {
+    dewpoint_engine::ImageName::own(format_args!("volume-{id}"))
+}
+
 impl Control {
     /// Translates a Droplet into a machine.
     fn machine_spec(&self, record: &DropletRecord, seed: DropletSeed) -> Result<MachineSpec, Error> {
         use dewpoint_engine::{ImageName, Ipv4Link, Ipv6Link, Nic};
-        let image = record.image_slug.clone().and_then(ImageName::new);
+        let image = match &record.image_slug {
+            Some(slug) => ImageName::new(slug.clone()),
+            None => own_image(record.image_id),
+        };
         let image =
             image.ok_or_else(|| Error::invalid("The Droplet's image has no name an engine could find it by."))?;
         let (netmask, gateway) = self.public_network();

@@ -9,29 +9,44 @@
 
 mod create;
 mod destroy;
+mod effect;
 mod flow;
 mod power;
 mod rename;
+mod table;
 mod worker;
 
+pub use table::{FLOWS, steps_of};
 pub(crate) use worker::chain;
 pub use worker::{Point, Probe, Worker};
 
-use dewpoint_api::{AccountId, ActionId, ActionKind, ActionStatus, DropletId, PageRequest, RegionSlug, ResourceType};
+use dewpoint_api::{
+    AccountId, ActionId, ActionKind, ActionStatus, DropletId, ImageId, PageRequest, RegionSlug, ResourceType, VolumeId,
+};
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{ActionRecord, Page, Tx, actions, droplets};
-use flow::Flow;
 
 use crate::{Control, Error, window};
 
-/// What an action on a Droplet is recorded with.
+/// What an action is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    /// A Droplet, which is locked while the action runs.
+    Droplet(DropletId),
+    /// An image of an account.
+    Image(ImageId),
+    /// A volume, and the Droplet that is locked for it, if one is.
+    Volume(VolumeId, Option<DropletId>),
+}
+
+/// What an action is recorded with.
 #[derive(Debug)]
 pub(crate) struct NewAction<'a> {
     pub(crate) id: ActionId,
     pub(crate) account: AccountId,
     pub(crate) kind: ActionKind,
-    pub(crate) droplet: DropletId,
-    pub(crate) region: &'a RegionSlug,
+    pub(crate) resource: Resource,
+    pub(crate) region: Option<&'a RegionSlug>,
     /// The request as JSON, for the flow to read.
     pub(crate) request: &'a str,
     pub(crate) now: Timestamp,
@@ -39,62 +54,29 @@ pub(crate) struct NewAction<'a> {
 
 /// The row of a new action: in progress, claimable at once, at its flow's first step.
 pub(crate) fn new_action(new: &NewAction<'_>) -> ActionRecord {
+    let (resource_type, resource_id, resource_uuid, droplet) = match new.resource {
+        Resource::Droplet(id) => (ResourceType::Droplet, Some(id.0), None, Some(id)),
+        Resource::Image(id) => (ResourceType::Image, Some(id.0), None, None),
+        Resource::Volume(id, droplet) => (ResourceType::Volume, None, Some(id.0), droplet),
+    };
     ActionRecord {
         id: new.id,
         account: new.account,
-        resource_type: ResourceType::Droplet,
-        resource_id: Some(new.droplet.0),
+        resource_type,
+        resource_id,
+        resource_uuid,
+        droplet,
         kind: new.kind.as_str().to_owned(),
         status: ActionStatus::InProgress,
-        region: Some(new.region.clone()),
+        region: new.region.cloned(),
         request: new.request.to_owned(),
-        step: first_step(new.kind).to_owned(),
+        step: steps_of(resource_type, new.kind).first().copied().unwrap_or(flow::NOTHING).to_owned(),
         timeline: Vec::new(),
         reason: None,
         leased_until: Timestamp::default(),
         attempt: 0,
         started_at: new.now,
         completed_at: None,
-    }
-}
-
-fn first_step(kind: ActionKind) -> &'static str {
-    steps_of(kind).first().copied().unwrap_or(flow::NOTHING)
-}
-
-/// The names of the steps of an action of this kind, in order and with its compensation last; empty when it has nothing to do.
-pub fn steps_of(kind: ActionKind) -> Vec<&'static str> {
-    fn names<F: Flow>() -> Vec<&'static str> {
-        F::STEPS.iter().map(|step| step.name()).collect()
-    }
-    match kind {
-        ActionKind::Create => names::<create::CreateStep>(),
-        ActionKind::Destroy => names::<destroy::DestroyStep>(),
-        ActionKind::PowerOn => names::<power::PowerOnStep>(),
-        ActionKind::PowerOff => names::<power::PowerOffStep>(),
-        ActionKind::Shutdown => names::<power::ShutdownStep>(),
-        ActionKind::Reboot => names::<power::RebootStep>(),
-        ActionKind::PowerCycle => names::<power::PowerCycleStep>(),
-        ActionKind::Rename => names::<rename::RenameStep>(),
-        ActionKind::EnablePrivateNetworking => names::<rename::NothingStep>(),
-        ActionKind::EnableBackups
-        | ActionKind::DisableBackups
-        | ActionKind::ChangeBackupPolicy
-        | ActionKind::Restore
-        | ActionKind::PasswordReset
-        | ActionKind::Resize
-        | ActionKind::Rebuild
-        | ActionKind::ChangeKernel
-        | ActionKind::EnableIpv6
-        | ActionKind::Snapshot
-        | ActionKind::Transfer
-        | ActionKind::Convert
-        | ActionKind::AttachVolume
-        | ActionKind::DetachVolume
-        | ActionKind::AssignIp
-        | ActionKind::UnassignIp
-        | ActionKind::ReserveIp
-        | ActionKind::ReleaseIp => Vec::new(),
     }
 }
 

@@ -6,7 +6,10 @@ use dewpoint_api::DropletStatus;
 use dewpoint_engine::{Error as EngineError, Power, PowerState};
 use dewpoint_store::droplets::DropletChange;
 
-use super::flow::{Context, Effect, Flow};
+use super::{
+    effect::Effect,
+    flow::{Context, Flow},
+};
 use crate::Error;
 
 /// Brings the machine to `power` and says what the Droplet is then.

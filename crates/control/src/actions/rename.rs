@@ -3,7 +3,10 @@
 use dewpoint_api::DropletActionRequest;
 use dewpoint_store::droplets::DropletChange;
 
-use super::flow::{Context, Effect, Flow};
+use super::{
+    effect::Effect,
+    flow::{Context, Flow},
+};
 use crate::Error;
 
 /// The one step of a rename.
@@ -30,8 +33,7 @@ impl Flow for RenameStep {
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {
             Self::Rename => {
-                let request: DropletActionRequest = serde_json::from_str(&cx.action.request)
-                    .map_err(|error| Error::invalid(format!("the stored request is not readable: {error}")))?;
+                let request: DropletActionRequest = cx.request()?;
                 Ok(DropletChange { name: request.name, ..DropletChange::default() }.into())
             }
         }

@@ -8,8 +8,8 @@ use std::{
     time::Duration,
 };
 
-use dewpoint_api::{ActionKind, ActionStatus, DropletId};
-use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, TimelineEntry, Tx, actions, addresses, droplets};
+use dewpoint_api::{ActionKind, ActionStatus, DropletId, ResourceType};
+use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, TimelineEntry, Tx, actions, droplets};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -17,9 +17,9 @@ use tokio::{
 use tracing::Instrument as _;
 
 use super::{
-    create, destroy,
-    flow::{Also, Context, Effect, Flow},
-    power, rename,
+    effect::{self, Effect},
+    flow::{Context, Flow},
+    table,
 };
 use crate::{Control, Error};
 
@@ -70,15 +70,15 @@ struct Claimed {
 }
 
 fn is_create(action: &ActionRecord) -> bool {
-    action.kind == ActionKind::Create.as_str()
+    action.resource_type == ResourceType::Droplet && action.kind == ActionKind::Create.as_str()
 }
 
 fn droplet_of(action: &ActionRecord) -> DropletId {
-    DropletId(action.resource_id.unwrap_or_default())
+    action.droplet.unwrap_or_default()
 }
 
 /// How driving an action came to its end.
-enum Ended {
+pub(super) enum Ended {
     /// It is completed or errored, and stored so.
     Over,
     /// It is not this worker's any more: another has it, it was let go of for a while, or the probe stopped this one.
@@ -177,34 +177,18 @@ impl Worker {
 
     async fn drive(&self, claimed: Claimed) {
         let Claimed { action, machine } = claimed;
-        let kind: Result<ActionKind, _> = action.kind.parse();
         let (id, droplet) = (action.id, droplet_of(&action));
         let span = tracing::info_span!("action", action.id = %id, action.kind = %action.kind, droplet.id = %droplet);
         let cx = Context { control: self.control.clone(), action, droplet, prefetched: Mutex::new(machine) };
-        let ended = async {
-            match kind {
-                Ok(ActionKind::Create) => self.steps::<create::CreateStep>(cx).await,
-                Ok(ActionKind::Destroy) => self.steps::<destroy::DestroyStep>(cx).await,
-                Ok(ActionKind::PowerOn) => self.steps::<power::PowerOnStep>(cx).await,
-                Ok(ActionKind::PowerOff) => self.steps::<power::PowerOffStep>(cx).await,
-                Ok(ActionKind::Shutdown) => self.steps::<power::ShutdownStep>(cx).await,
-                Ok(ActionKind::Reboot) => self.steps::<power::RebootStep>(cx).await,
-                Ok(ActionKind::PowerCycle) => self.steps::<power::PowerCycleStep>(cx).await,
-                Ok(ActionKind::Rename) => self.steps::<rename::RenameStep>(cx).await,
-                Ok(ActionKind::EnablePrivateNetworking) => self.steps::<rename::NothingStep>(cx).await,
-                // Accepted by no handler of this version; a store that a newer one wrote is refused at the start.
-                Ok(_) | Err(_) => Err(Error::invalid("this version of Dewpoint cannot carry out such an action")),
-            }
-        }
-        .instrument(span)
-        .await;
+        let ended = table::drive(self, cx).instrument(span).await;
         if let Err(error) = ended {
             // The action keeps its lease until that runs out, and is tried again then.
             tracing::error!(action.id = %id, error = %chain(&error), "Cannot store how action {id} went");
         }
     }
 
-    async fn steps<F: Flow>(&self, mut cx: Context) -> Result<Ended, Error> {
+    /// Does step after step of a flow, storing each result.
+    pub(super) async fn steps<F: Flow>(&self, mut cx: Context) -> Result<Ended, Error> {
         loop {
             let Some(step) = F::STEPS.iter().copied().find(|step| step.name() == cx.action.step) else {
                 return self.end(&mut cx, Some("the stored step is unknown".to_owned()), Effect::default()).await;
@@ -303,7 +287,7 @@ impl Worker {
     }
 
     /// Stores the end of the action, with the reason when it failed.
-    async fn end(&self, cx: &mut Context, failure: Option<String>, mut effect: Effect) -> Result<Ended, Error> {
+    async fn end(&self, cx: &mut Context, failure: Option<String>, effect: Effect) -> Result<Ended, Error> {
         if let Some(failure) = failure {
             // Taking back what a failed step did may fail as well: both are told.
             cx.action.reason = Some(match cx.action.reason.take() {
@@ -314,7 +298,6 @@ impl Worker {
         let errored = cx.action.reason.is_some();
         cx.action.status = if errored { ActionStatus::Errored } else { ActionStatus::Completed };
         cx.action.completed_at = Some(self.control.now());
-        effect.change.unlock = Some(cx.action.id);
         let ended = self.save(cx, effect).await?;
         if matches!(ended, Ended::Over) {
             let elapsed_ms = self.control.now().since(cx.action.started_at).as_millis();
@@ -356,31 +339,9 @@ impl Worker {
     }
 
     async fn store_progress(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
-        let (action, droplet) = (cx.action.clone(), cx.droplet);
-        let kept = self
-            .control
-            .inner
-            .store
-            .write(move |tx: &mut dyn Tx| {
-                if !actions::action_save(tx, &action)? {
-                    return Ok::<_, Error>(false);
-                }
-                match effect.also {
-                    Also::Nothing => {
-                        droplets::droplet_change(tx, droplet, &effect.change)?;
-                    }
-                    Also::RemoveDroplet => {
-                        droplets::droplet_delete(tx, droplet)?;
-                        addresses::address_release_all(tx, droplet)?;
-                    }
-                    Also::ForgetDroplet => {
-                        droplets::droplet_delete(tx, droplet)?;
-                    }
-                    Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
-                }
-                Ok(true)
-            })
-            .await?;
+        let action = cx.action.clone();
+        let store = &self.control.inner.store;
+        let kept = store.write(move |tx: &mut dyn Tx| effect::store(tx, &action, &effect)).await?;
         Ok(if kept { Ended::Over } else { Ended::Lost })
     }
 }

@@ -8,7 +8,7 @@ use dewpoint_store::{ActionRecord, DropletRecord, Sequence, Tx, actions, counter
 
 use crate::{
     Control, Error, Grant,
-    actions::{NewAction, new_action},
+    actions::{NewAction, Resource, new_action},
 };
 
 /// The types an action by tag may have (ACT-12).
@@ -109,8 +109,8 @@ fn record(
         id,
         account: droplet.account,
         kind,
-        droplet: droplet.id,
-        region: &droplet.region,
+        resource: Resource::Droplet(droplet.id),
+        region: Some(&droplet.region),
         request,
         now,
     });

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::DropletView;
 use crate::{
     Control, Error, PUBLIC_POOL, PublicNetwork,
-    actions::{NewAction, new_action},
+    actions::{NewAction, Resource, new_action},
     backups,
     catalogue::{Catalogue, ImageEntry, RegionEntry, SizeEntry},
     network::{self, Pool},
@@ -285,8 +285,8 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
             id: action,
             account: plan.account,
             kind: ActionKind::Create,
-            droplet: id,
-            region: &region,
+            resource: Resource::Droplet(id),
+            region: Some(&region),
             request: "{}",
             now: plan.now,
         });

@@ -6,7 +6,7 @@ use dewpoint_store::{DropletRecord, Sequence, Tx, actions, counters, droplets, t
 
 use crate::{
     Control, Error,
-    actions::{NewAction, new_action},
+    actions::{NewAction, Resource, new_action},
 };
 
 /// Removes the Droplet's row and records the action that removes its machine.
@@ -18,8 +18,8 @@ fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<()
         id: ActionId(counters::draw(tx, Sequence::Action, 1)?),
         account: droplet.account,
         kind: ActionKind::Destroy,
-        droplet: droplet.id,
-        region: &droplet.region,
+        resource: Resource::Droplet(droplet.id),
+        region: Some(&droplet.region),
         request: "{}",
         now,
     });

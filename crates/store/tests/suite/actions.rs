@@ -22,6 +22,7 @@ on_each_database!(
     a_lone_server_takes_over_what_its_last_life_held,
     two_workers_never_claim_the_same_action,
     the_backlog_follows_the_work,
+    those_in_progress_are_found_by_what_they_are_done_to,
 );
 
 const LEASE: Duration = Duration::from_millis(100);
@@ -52,6 +53,8 @@ async fn an_action_comes_back_as_it_was_added(database: &Database) {
     let full = ActionRecord {
         resource_type: ResourceType::Volume,
         resource_id: None,
+        resource_uuid: Some(uuid::Uuid::from_u128(7)),
+        droplet: Some(dewpoint_api::DropletId(9)),
         status: ActionStatus::Errored,
         region: None,
         request: r#"{"name":"ü"}"#.into(),
@@ -192,13 +195,22 @@ async fn the_backlog_follows_the_work(database: &Database) {
     let first = ActionRecord { status: ActionStatus::Errored, ..held[0].clone() };
     assert!(save(database, first).await);
     assert_eq!(database.read(action_backlog).await, 2);
-    let kind = held[1].kind.clone();
-    let left: Vec<u64> = held[1..].iter().filter_map(|action| action.resource_id).collect();
-    let asked = move |tx: &mut dyn dewpoint_store::Tx| {
-        let mut found = action_resources_in_progress(tx, &kind)?;
-        found.sort_unstable();
-        Ok(found)
-    };
-    assert_eq!(database.read(asked).await, left);
-    assert!(database.read(|tx| action_resources_in_progress(tx, "no_such_kind")).await.is_empty());
+}
+
+async fn those_in_progress_are_found_by_what_they_are_done_to(database: &Database) {
+    let on = |id: u64, resource_type| ActionRecord { resource_type, ..action(id, ALICE) };
+    let all = [on(1, ResourceType::Droplet), on(2, ResourceType::Image), on(3, ResourceType::Image)];
+    for one in all {
+        database.write(move |tx| action_insert(tx, &one)).await;
+    }
+    let claimed = claim(database, 1000, 10).await;
+    let mut ended = claimed.into_iter().find(|one| one.id == ActionId(3)).expect("it is claimed");
+    ended.status = ActionStatus::Completed;
+    assert!(save(database, ended).await);
+    for (resource_type, expected) in
+        [(ResourceType::Droplet, vec![1]), (ResourceType::Image, vec![2]), (ResourceType::Volume, vec![])]
+    {
+        let found = database.read(move |tx| action_in_progress_on(tx, resource_type)).await;
+        assert_eq!(ids(&found), expected, "{resource_type}");
+    }
 }

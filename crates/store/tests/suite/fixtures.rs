@@ -89,6 +89,9 @@ pub(crate) fn volume(number: u64, region: &str) -> VolumeRecord {
         filesystem_label: String::new(),
         droplet: None,
         created_at: at(number.try_into().expect("a small number")),
+        made_gib: 10,
+        source_snapshot: None,
+        running_action: None,
     }
 }
 
@@ -134,6 +137,8 @@ pub(crate) fn action(id: u64, account: AccountId) -> ActionRecord {
         id: ActionId(id),
         account,
         resource_type: ResourceType::Droplet,
+        resource_uuid: None,
+        droplet: None,
         resource_id: Some(1),
         kind: "create".into(),
         status: ActionStatus::InProgress,

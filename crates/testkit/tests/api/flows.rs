@@ -1,7 +1,7 @@
 //! Every step of every kind of action, under every kind of trouble: the action ends, the Droplet is whole or gone, and
 //! machines and addresses agree with it. New kinds are tried as soon as they have steps.
 
-use dewpoint_api::{ActionKind, DropletStatus};
+use dewpoint_api::{ActionKind, DropletStatus, ResourceType};
 use dewpoint_control::actions::{Point, steps_of};
 use dewpoint_engine::{
     Error as EngineError, MachineId, Operation,
@@ -217,7 +217,7 @@ fn check_timeline(story: &Value, kind: ActionKind, step: &str, trouble: Trouble,
     assert_eq!(failed, expected, "{case}: {timeline:?}");
     let done: Vec<&str> =
         timeline.iter().filter(|entry| entry["error"].is_null()).filter_map(|entry| entry["step"].as_str()).collect();
-    let order = steps_of(kind);
+    let order = steps_of(ResourceType::Droplet, kind);
     let position = |name: &str| order.iter().position(|one| *one == name).unwrap_or(usize::MAX);
     assert!(done.is_sorted_by(|a, b| position(a) < position(b)), "{case}: each step once, in order: {done:?}");
     if failures > 0 && trouble.is_fatal() {
@@ -239,7 +239,7 @@ macro_rules! kinds {
         $(
             #[tokio::test]
             async fn $name() {
-                for step in steps_of(ActionKind::$kind) {
+                for step in steps_of(ResourceType::Droplet, ActionKind::$kind) {
                     for trouble in Trouble::ALL {
                         try_out(ActionKind::$kind, step, trouble).await;
                     }
@@ -251,7 +251,7 @@ macro_rules! kinds {
         fn every_kind_that_has_steps_is_tried() {
             let tried = [$(ActionKind::$kind),+];
             for kind in ActionKind::ALL {
-                assert_eq!(tried.contains(kind), !steps_of(*kind).is_empty(), "{kind}");
+                assert_eq!(tried.contains(kind), !steps_of(ResourceType::Droplet, *kind).is_empty(), "{kind}");
             }
         }
     };

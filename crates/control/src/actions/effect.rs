@@ -1,0 +1,76 @@
+//! What a step's end writes beside the action itself, in the same transaction.
+
+use dewpoint_api::{ActionStatus, ResourceType, VolumeId};
+use dewpoint_store::{ActionRecord, Tx, actions, addresses, droplets, droplets::DropletChange, volumes};
+
+use crate::Error;
+
+/// What a step's end writes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Effect {
+    /// To the Droplet the action is done to, or that is locked for it.
+    pub(crate) change: DropletChange,
+    /// To anything else, in this order.
+    pub(crate) also: Vec<Also>,
+}
+
+/// What else goes with it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Also {
+    /// The Droplet is removed and its addresses are given back.
+    RemoveDroplet,
+    /// The Droplet is removed. Its addresses stay held, since its machine may still have them; the next start sees to both.
+    ForgetDroplet,
+    /// The addresses of a Droplet that is gone are given back.
+    ReleaseAddresses,
+}
+
+impl From<DropletChange> for Effect {
+    fn from(change: DropletChange) -> Self {
+        Self { change, also: Vec::new() }
+    }
+}
+
+impl From<Also> for Effect {
+    fn from(also: Also) -> Self {
+        Self { change: DropletChange::default(), also: vec![also] }
+    }
+}
+
+/// Stores the action as it is now with what its step writes, if the claim still holds; whether it did.
+pub(super) fn store(tx: &mut dyn Tx, action: &ActionRecord, effect: &Effect) -> Result<bool, Error> {
+    if !actions::action_save(tx, action)? {
+        return Ok(false);
+    }
+    if let Some(droplet) = action.droplet {
+        let mut change = effect.change.clone();
+        change.unlock = is_over(action).then_some(action.id);
+        droplets::droplet_change(tx, droplet, &change)?;
+    }
+    if let (ResourceType::Volume, Some(volume), true) = (action.resource_type, action.resource_uuid, is_over(action)) {
+        volumes::volume_unlock(tx, VolumeId(volume), action.id)?;
+    }
+    for also in &effect.also {
+        apply(tx, action, also)?;
+    }
+    Ok(true)
+}
+
+fn is_over(action: &ActionRecord) -> bool {
+    action.status != ActionStatus::InProgress
+}
+
+fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Error> {
+    let droplet = action.droplet.unwrap_or_default();
+    match also {
+        Also::RemoveDroplet => {
+            droplets::droplet_delete(tx, droplet)?;
+            addresses::address_release_all(tx, droplet)?;
+        }
+        Also::ForgetDroplet => {
+            droplets::droplet_delete(tx, droplet)?;
+        }
+        Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
+    }
+    Ok(())
+}

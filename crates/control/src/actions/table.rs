@@ -1,0 +1,51 @@
+//! Which flow an action is carried out by: one table for all kinds of all resources.
+
+use dewpoint_api::{ActionKind, ResourceType};
+
+use super::{
+    create, destroy,
+    flow::{Context, Flow},
+    power, rename,
+    worker::{Ended, Worker},
+};
+use crate::Error;
+
+fn names<F: Flow>() -> Vec<&'static str> {
+    F::STEPS.iter().map(|step| step.name()).collect()
+}
+
+macro_rules! flows {
+    ($($resource:ident $kind:ident => $step:ty;)+) => {
+        /// Every kind of action there is a flow for, with what it is done to.
+        pub const FLOWS: &[(ResourceType, ActionKind)] = &[$((ResourceType::$resource, ActionKind::$kind)),+];
+
+        /// The names of the steps of an action, in order and with its compensation last; empty when there is no such action.
+        pub fn steps_of(resource: ResourceType, kind: ActionKind) -> Vec<&'static str> {
+            match (resource, kind) {
+                $((ResourceType::$resource, ActionKind::$kind) => names::<$step>(),)+
+                _ => Vec::new(),
+            }
+        }
+
+        /// Carries the action out, from the step it is at.
+        pub(super) async fn drive(worker: &Worker, cx: Context) -> Result<Ended, Error> {
+            match (cx.action.resource_type, cx.action.kind.parse()) {
+                $((ResourceType::$resource, Ok(ActionKind::$kind)) => worker.steps::<$step>(cx).await,)+
+                // Accepted by no handler of this version; a store that a newer one wrote is refused at the start.
+                _ => Err(Error::invalid("this version of Dewpoint cannot carry out such an action")),
+            }
+        }
+    };
+}
+
+flows! {
+    Droplet Create => create::CreateStep;
+    Droplet Destroy => destroy::DestroyStep;
+    Droplet PowerOn => power::PowerOnStep;
+    Droplet PowerOff => power::PowerOffStep;
+    Droplet Shutdown => power::ShutdownStep;
+    Droplet Reboot => power::RebootStep;
+    Droplet PowerCycle => power::PowerCycleStep;
+    Droplet Rename => rename::RenameStep;
+    Droplet EnablePrivateNetworking => rename::NothingStep;
+}
