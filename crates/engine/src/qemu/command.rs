@@ -2,6 +2,7 @@
 
 use super::{
     accel::Accelerator,
+    layers::node_of,
     layout::names,
     network::UserNetwork,
     record::{DirectBoot, ForwardRecord, MachineRecord},
@@ -52,7 +53,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
     words.pair("-m", format!("size={}M", spec.memory_mib));
     words.pair("-object", "rng-builtin,id=entropy");
     words.pair("-device", "virtio-rng-pci,rng=entropy");
-    words.disks();
+    words.disks(&line.machine.disk);
     for (index, nic) in spec.nics.iter().enumerate() {
         match nic.kind {
             NicKind::Public => words.pair("-netdev", user_network(index, line.forwards, line.egress)),
@@ -100,13 +101,13 @@ impl Words {
         self.0.push(value.into());
     }
 
-    fn disks(&mut self) {
-        let (root, seed) = (names::DISK, names::SEED);
+    fn disks(&mut self, root: &str) {
+        let (node, seed) = (node_of(root), names::SEED);
         self.pair(
             "-blockdev",
-            format!("driver=qcow2,node-name=root,discard=unmap,file.driver=file,file.filename={root}"),
+            format!("driver=qcow2,node-name={node},discard=unmap,file.driver=file,file.filename={root}"),
         );
-        self.pair("-device", "virtio-blk-pci,drive=root,bootindex=1");
+        self.pair("-device", format!("virtio-blk-pci,drive={node},bootindex=1"));
         self.pair("-blockdev", format!("driver=raw,node-name=seed,read-only=on,file.driver=file,file.filename={seed}"));
         self.pair("-device", "virtio-blk-pci,drive=seed");
         self.pair("-device", format!("virtio-scsi-pci,id={VOLUMES}"));
@@ -148,7 +149,7 @@ mod tests {
             ipv6: None,
         });
         let base = BaseFiles { disk: "/images/disk".into(), format: DiskFormat::Qcow2, direct: None };
-        MachineRecord { uuid: Uuid::from_u128(0xabcd), spec, base }
+        MachineRecord { uuid: Uuid::from_u128(0xabcd), spec, base, disk: "disk-1.qcow2".to_owned() }
     }
 
     fn text(machine: &MachineRecord, egress: bool) -> String {

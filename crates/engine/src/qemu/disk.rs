@@ -1,4 +1,4 @@
-//! Root disks: overlays on a base image, made and judged by `qemu-img`.
+//! Disks' files, made and judged by `qemu-img`.
 
 use std::{
     fs, io,
@@ -8,7 +8,13 @@ use std::{
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::{images::DiskFormat, layout::io_error};
+use super::{
+    images::DiskFormat,
+    layers::qcow2,
+    layout::io_error,
+    record::BaseFiles,
+    user::{self, QemuUser},
+};
 use crate::{Error, ImageName};
 
 /// The program that makes and reads disk images.
@@ -98,37 +104,68 @@ pub(super) fn looks_like_a_disk(path: &Path) -> io::Result<bool> {
 /// An overlay to make.
 pub(super) struct Overlay<'a> {
     pub(super) image: &'a ImageName,
-    pub(super) base: &'a Path,
-    pub(super) format: DiskFormat,
+    pub(super) base: &'a BaseFiles,
     pub(super) disk_gib: u64,
     pub(super) target: &'a Path,
 }
 
-/// Makes an overlay on a base image, in one step as seen from outside.
-pub(super) async fn create_overlay(overlay: Overlay<'_>) -> Result<(), Error> {
-    let Overlay { image, base, format, disk_gib, target } = overlay;
+/// Makes an overlay on an image, QEMU's to write. A base image is looked at first, an own one was when it was made.
+pub(super) async fn create_overlay(overlay: Overlay<'_>, user: Option<&QemuUser>) -> Result<(), Error> {
+    let Overlay { image, base, disk_gib, target } = overlay;
     let invalid = |problem: String| Error::ImageInvalid { image: image.clone(), problem };
-    let size = inspect(base, format).await.map_err(|error| invalid(error.0))?;
+    let size = if image.is_own() {
+        qcow2::head(&base.disk).map_err(|error| invalid(error.to_string()))?.disk_bytes
+    } else {
+        inspect(&base.disk, base.format).await.map_err(|error| invalid(error.0))?
+    };
     if size > disk_gib * GIB {
         return Err(invalid(format!("it needs a disk of {} GiB and this one has {disk_gib}", size.div_ceil(GIB))));
     }
-    let fresh = target.with_extension("new");
-    let _ = fs::remove_file(&fresh);
-    let backing = base.to_str().ok_or_else(|| invalid("its path is not UTF-8".to_owned()))?;
-    let size = format!("{disk_gib}G");
-    let arguments = ["create", "-q", "-f", "qcow2", "-F", format.name(), "-b", backing];
-    let output = qemu_img(arguments, &[&fresh, &PathBuf::from(size)])
-        .await
-        .map_err(|error| Error::host("run qemu-img", error))?;
+    create(Some((&base.disk, base.format)), disk_gib * GIB, target, user).await
+}
+
+/// Makes the file above a layer, QEMU's to write.
+pub(super) async fn create_above(
+    layer: &Path,
+    bytes: u64,
+    target: &Path,
+    user: Option<&QemuUser>,
+) -> Result<(), Error> {
+    create(Some((layer, DiskFormat::Qcow2)), bytes, target, user).await
+}
+
+/// Makes an empty disk, in one step as seen from outside. What lies beneath is named and not opened.
+pub(super) async fn create(
+    beneath: Option<(&Path, DiskFormat)>,
+    bytes: u64,
+    target: &Path,
+    user: Option<&QemuUser>,
+) -> Result<(), Error> {
+    let mut fresh = target.as_os_str().to_owned();
+    fresh.push(".new");
+    let fresh = PathBuf::from(fresh);
+    let mut command = Command::new(QEMU_IMG);
+    command.args(["create", "-q", "-f", "qcow2"]);
+    if let Some((path, format)) = beneath {
+        command.args(["-u", "-F", format.name(), "-b"]).arg(path);
+    }
+    command.arg(&fresh).arg(bytes.to_string()).kill_on_drop(true);
+    let output = command.output().await.map_err(|error| Error::host("run qemu-img", error))?;
     if !output.status.success() {
         let words = words(&output.stderr);
         let _ = fs::remove_file(&fresh);
         return Err(match words.contains("No space left on device") {
             true => Error::DiskFull { path: target.display().to_string() },
-            false => Error::host("make a root disk", words),
+            false => Error::host("make a disk", words),
         });
     }
-    fs::rename(&fresh, target).map_err(|error| io_error("make a root disk", target, &error))
+    let placed = || {
+        user::give_to_qemu(user, &fresh)?;
+        fs::File::open(&fresh)?.sync_all()?;
+        fs::rename(&fresh, target)?;
+        target.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
+    };
+    placed().map_err(|error| io_error("make a disk", target, &error))
 }
 
 async fn qemu_img<const N: usize>(arguments: [&str; N], paths: &[&Path]) -> io::Result<std::process::Output> {

@@ -6,7 +6,7 @@
 //!     machine.json          what it is; written last when it is made, removed first when it goes
 //!     run.json              its newest process: pid, start time, forwarded ports
 //!     report.json           what the guest said about its user data
-//!     disk.qcow2            root disk: an overlay on the base image
+//!     disk-….qcow2          root disk: an overlay on an image
 //!     seed.img              NoCloud seed disk
 //!     console.log[.1]       serial console, capped
 //!     qemu.log              QEMU's own output: its last words when it dies
@@ -146,7 +146,6 @@ pub(super) mod names {
     pub(in crate::qemu) const MACHINE: &str = "machine.json";
     pub(in crate::qemu) const RUN: &str = "run.json";
     pub(in crate::qemu) const REPORT: &str = "report.json";
-    pub(in crate::qemu) const DISK: &str = "disk.qcow2";
     pub(in crate::qemu) const SEED: &str = "seed.img";
     pub(in crate::qemu) const CONSOLE: &str = "console.log";
     pub(in crate::qemu) const WORDS: &str = "qemu.log";

@@ -1,9 +1,9 @@
 //! Making machines, giving them other links, and removing them: all that is files.
 
 use std::{
-    fs::{self, DirBuilder, Permissions},
+    fs::DirBuilder,
     io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
+    os::unix::fs::{DirBuilderExt, chown},
     path::Path,
     time::Duration,
 };
@@ -14,11 +14,12 @@ use uuid::Uuid;
 use super::{
     Inner,
     disk::{self, Overlay},
+    layers,
     layout::{MachineDir, io_error, names, write_atomically},
     network::guest_links,
     process::Process,
     record::MachineRecord,
-    seed,
+    seed, user,
 };
 use crate::{Error, MachineId, MachineSpec};
 
@@ -32,7 +33,7 @@ impl Inner {
         if let Some(made) = dir.read::<MachineRecord>(names::MACHINE)? {
             return if made.spec == *spec { Ok(()) } else { Err(Error::SpecConflict(id)) };
         }
-        let base = self.images.base_files(&spec.image)?;
+        let base = self.base_files(&spec.image).await?;
         if let Some(user) = &self.user {
             let direct = base.direct.iter().flat_map(|direct| [&direct.kernel, &direct.initrd]);
             for file in direct.chain([&base.disk]) {
@@ -42,20 +43,16 @@ impl Inner {
         // Judged before anything is made, so that a bad image leaves nothing behind.
         let made = async {
             self.make_directory(&dir)?;
-            let overlay = Overlay {
-                image: &spec.image,
-                base: &base.disk,
-                format: base.format,
-                disk_gib: spec.disk_gib,
-                target: &dir.file(names::DISK),
-            };
-            disk::create_overlay(overlay).await?;
-            self.give_to_qemu(&dir.file(names::DISK))?;
-            let machine = MachineRecord { uuid: Uuid::new_v4(), spec: spec.clone(), base };
+            let disk = layers::fresh_disk();
+            let overlay =
+                Overlay { image: &spec.image, base: &base, disk_gib: spec.disk_gib, target: &dir.file(&disk) };
+            disk::create_overlay(overlay, self.user.as_ref()).await?;
+            let machine = MachineRecord { uuid: Uuid::new_v4(), spec: spec.clone(), base: base.clone(), disk };
             self.write_seed(&dir, &machine)?;
             dir.write(names::MACHINE, &machine)
         };
         let result = made.await;
+        drop(base);
         if matches!(result, Err(Error::ImageInvalid { .. } | Error::DiskFull { .. })) {
             dir.remove_all()?;
         }
@@ -92,7 +89,8 @@ impl Inner {
         }
         tokio::task::spawn_blocking(move || dir.remove_all())
             .await
-            .map_err(|error| Error::host("remove a machine's files", error))?
+            .map_err(|error| Error::host("remove a machine's files", error))??;
+        self.layers.collect().await
     }
 
     pub(super) fn write_seed(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<(), Error> {
@@ -123,12 +121,8 @@ impl Inner {
     }
 
     fn give_to_qemu(&self, path: &Path) -> Result<(), Error> {
-        match &self.user {
-            Some(user) => chown(path, Some(user.uid), Some(user.gid)),
-            None => Ok(()),
-        }
-        .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o600)))
-        .map_err(|error| io_error("give a file to QEMU's user", path, &error))
+        user::give_to_qemu(self.user.as_ref(), path)
+            .map_err(|error| io_error("give a file to QEMU's user", path, &error))
     }
 }
 

@@ -18,6 +18,7 @@ mod config;
 mod console;
 mod disk;
 pub mod images;
+mod layers;
 mod layout;
 mod make;
 mod network;
@@ -27,6 +28,7 @@ mod qmp;
 mod readiness;
 mod record;
 mod seed;
+mod snapshot;
 mod storage;
 mod user;
 mod watch;
@@ -48,6 +50,7 @@ use tracing::info;
 use self::{
     config::{Ground, rom},
     images::ImageStore,
+    layers::{Layers, Pinned},
     layout::{Layout, MachineDir, names},
     process::Process,
     readiness::Banners,
@@ -78,7 +81,10 @@ pub struct QemuEngine {
 struct Inner {
     config: QemuConfig,
     layout: Layout,
+    /// Base images.
     images: ImageStore,
+    /// The engine's own.
+    layers: Layers,
     /// `None` when the server is not root: QEMU runs as the server does.
     user: Option<QemuUser>,
     version: String,
@@ -104,8 +110,10 @@ impl QemuEngine {
     /// walk to the data dir. Returns in a fifth of a second: whether KVM works is found out behind it, before the first start.
     pub async fn open(config: QemuConfig) -> Result<Self, Error> {
         let Ground { layout, user, version } = Ground::check(&config).await?;
+        let holders = vec![layout.root().to_path_buf(), config.data_dir.join("volumes")];
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
+            layers: Layers::open(&config.data_dir, holders, user.clone())?,
             config,
             layout,
             user,
@@ -117,6 +125,7 @@ impl QemuEngine {
         };
         let engine = Self { inner: Arc::new(inner) };
         engine.inner.take_up_running().await?;
+        engine.inner.layers.search().await?;
         let inner = engine.inner.clone();
         tokio::spawn(async move {
             let Acceleration { accelerator, reason } = inner.acceleration().await;
@@ -160,6 +169,15 @@ impl Inner {
         // The map's and the caller's own; a third is somebody who will look for the machine in a moment.
         if Arc::strong_count(held) == 2 {
             slots.remove(&id);
+        }
+    }
+
+    /// The files of an image, a base image or an own one. Fails with [`Error::ImageMissing`] or [`Error::ImageInvalid`].
+    async fn base_files(&self, image: &ImageName) -> Result<Pinned, Error> {
+        if image.is_own() {
+            self.layers.base_files(image).await
+        } else {
+            Ok(Pinned::base(self.images.base_files(image)?))
         }
     }
 
@@ -220,7 +238,7 @@ impl Engine for QemuEngine {
     }
 
     fn has_image(&self, image: &ImageName) -> bool {
-        self.inner.images.has(image)
+        if image.is_own() { self.inner.layers.has(image) } else { self.inner.images.has(image) }
     }
 
     fn image_hint(&self, image: &ImageName) -> Option<String> {

@@ -20,7 +20,7 @@ use super::{
 use crate::{Error, MachineId};
 
 /// How long QEMU may take to answer one command.
-const QMP_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const QMP_LIMIT: Duration = Duration::from_secs(10);
 /// How long QEMU may take from its start until it listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often its socket is looked for meanwhile; it takes some 50 ms.

@@ -15,10 +15,13 @@ pub(super) struct MachineRecord {
     /// Tells this machine's process from every other, also from one whose machine had the same number.
     pub(super) uuid: Uuid,
     pub(super) spec: MachineSpec,
+    /// What the root disk was made on. After a snapshot there is a layer in between, which only the disk's own head names.
     pub(super) base: BaseFiles,
+    /// The root disk's file in the machine's directory. Each snapshot begins another.
+    pub(super) disk: String,
 }
 
-/// The files of the base image this machine was made from. They are named by content and stay as long as it does.
+/// The files of an image that disks are made on. They stay as long as a disk or an image leads to them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct BaseFiles {
     pub(super) disk: PathBuf,

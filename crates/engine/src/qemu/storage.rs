@@ -10,11 +10,13 @@ pub(super) fn not_yet(operation: &'static str) -> Error {
 #[async_trait::async_trait]
 impl Storage for QemuEngine {
     async fn images(&self) -> Result<Vec<ImageName>, Error> {
-        Ok(Vec::new())
+        self.inner.layers.list()
     }
 
-    async fn snapshot(&self, _machine: MachineId, _image: &ImageName) -> Result<ImageFacts, Error> {
-        Err(not_yet("take a snapshot"))
+    async fn snapshot(&self, machine: MachineId, image: &ImageName) -> Result<ImageFacts, Error> {
+        let slot = self.inner.slot(machine);
+        let _held = slot.lock().await;
+        self.inner.snapshot(machine, image).await
     }
 
     async fn snapshot_volume(&self, _volume: VolumeId, _image: &ImageName) -> Result<ImageFacts, Error> {
@@ -25,8 +27,8 @@ impl Storage for QemuEngine {
         Err(not_yet("import an image"))
     }
 
-    async fn remove_image(&self, _image: &ImageName) -> Result<(), Error> {
-        Err(not_yet("remove an image"))
+    async fn remove_image(&self, image: &ImageName) -> Result<(), Error> {
+        self.inner.layers.remove(image).await
     }
 
     async fn volumes(&self) -> Result<Vec<VolumeId>, Error> {

@@ -1,7 +1,9 @@
 //! The user QEMU runs as when the server is root: unprivileged, and able to walk to its files.
 
 use std::{
-    os::unix::fs::MetadataExt,
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -109,6 +111,14 @@ impl QemuUser {
             metadata.mode() & bit != 0
         })
     }
+}
+
+/// Makes a file QEMU's own to read and write, and nobody else's.
+pub(super) fn give_to_qemu(user: Option<&QemuUser>, path: &Path) -> io::Result<()> {
+    if let Some(user) = user {
+        chown(path, Some(user.uid), Some(user.gid))?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o600))
 }
 
 /// The group that may use `/dev/kvm`, where that takes a group.

@@ -1,0 +1,135 @@
+//! Removing layers that nothing needs any more.
+
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::PoisonError,
+};
+
+use tracing::info;
+use uuid::Uuid;
+
+use super::{ImageRecord, Layers, qcow2, sync};
+use crate::{Error, qemu::layout::io_error};
+
+/// How far below a holder its disks are: `machines/7/disk.qcow2`.
+const DEPTH: usize = 2;
+
+/// Layers that are no image, as far as this server knows. A hint that saves the search where there are none.
+#[derive(Debug, Default)]
+pub(super) struct Nameless(std::sync::Mutex<BTreeSet<Uuid>>);
+
+impl Nameless {
+    pub(super) fn add(&self, layer: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(layer);
+    }
+
+    pub(super) fn named(&self, layer: Uuid) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&layer);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn replace(&self, layers: BTreeSet<Uuid>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = layers;
+    }
+}
+
+impl Layers {
+    /// Removes every layer that is no image and that no disk leads to, and says in the log which.
+    ///
+    /// Costs nothing while every layer is an image. A disk that cannot be read keeps everything.
+    pub(in crate::qemu) async fn collect(&self) -> Result<(), Error> {
+        if self.nameless.is_empty() { Ok(()) } else { self.search().await }
+    }
+
+    /// The same without relying on what this server has done itself: for the start.
+    pub(in crate::qemu) async fn search(&self) -> Result<(), Error> {
+        let _gate = self.gate.write().await;
+        let (directory, holders) = (self.directory.clone(), self.holders.clone());
+        let failed = |error: io::Error| io_error("remove layers that nothing needs", &self.directory, &error);
+        let nameless = tokio::task::spawn_blocking(move || collect(&directory, &holders))
+            .await
+            .map_err(|error| failed(io::Error::other(error)))?
+            .map_err(failed)?;
+        self.nameless.replace(nameless);
+        Ok(())
+    }
+}
+
+/// Returns the layers that are no image and stay because something leads to them.
+fn collect(directory: &Path, holders: &[PathBuf]) -> io::Result<BTreeSet<Uuid>> {
+    let mut idle = BTreeSet::new();
+    let mut images = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("json") => images.push(path),
+            // A layer, or a record that was cut off in the making.
+            _ => drop(idle.insert(path)),
+        }
+    }
+    let mut nameless = idle.clone();
+    for image in images {
+        let record: ImageRecord = serde_json::from_slice(&fs::read(image)?).map_err(io::Error::other)?;
+        let layer = directory.join(format!("{}.qcow2", record.layer));
+        nameless.remove(&layer);
+        keep(&layer, directory, &mut idle)?;
+    }
+    if !idle.is_empty() {
+        for holder in holders {
+            for disk in disks_below(holder, DEPTH)? {
+                keep(&disk, directory, &mut idle)?;
+            }
+        }
+    }
+    for path in &idle {
+        fs::remove_file(path)?;
+        info!("Removed {}: no image, machine or volume needs it", path.display());
+    }
+    if !idle.is_empty() {
+        sync(directory)?;
+    }
+    Ok(nameless.difference(&idle).filter_map(|path| Uuid::parse_str(path.file_stem()?.to_str()?).ok()).collect())
+}
+
+/// Takes everything that `path` leads to off the list of what may go.
+///
+/// A layer is known by its file's name alone: in a data directory that was moved, heads still say where it was.
+fn keep(path: &Path, directory: &Path, idle: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    let mut next = Some(path.to_path_buf());
+    while let Some(file) = next {
+        idle.remove(&file);
+        next = match qcow2::head(&file) {
+            Ok(head) => head.backing.map(|beneath| {
+                let here = beneath.file_name().map(|name| directory.join(name)).filter(|here| here.exists());
+                here.unwrap_or(beneath)
+            }),
+            // It is removed at this moment, was cut off in the making, or is no qcow2: it leads nowhere.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => None,
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(())
+}
+
+fn disks_below(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == "qcow2") {
+            found.push(path);
+        } else if depth > 1 && entry.file_type()?.is_dir() {
+            found.extend(disks_below(&path, depth - 1)?);
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,199 @@
+//! Freezing a disk: what is on it becomes a layer, and its owner goes on in a new file above.
+//!
+//! ```text
+//! link     layers/L is the disk's file by a second name              undone by: removing L
+//! overlay  disk-N.qcow2 leads to L; QEMU opens it, unused            undone by: removing both
+//! commit   the owner's record says that disk-N.qcow2 is the disk     from here on the snapshot happens
+//! switch   QEMU writes to disk-N.qcow2
+//! drop     the disk's old name goes; L is read-only
+//! name     the image's record says that it is L
+//! ```
+//!
+//! After `commit` the new file is always right for the next start, whether or not QEMU has switched: what it has not switched
+//! away from is L itself. A crash leaves at most one more layer in the chain, and files that [`Layers::settle`] tidies away.
+//! No file ever changes its name while QEMU has it open, since QEMU opens it by that name again when it becomes read-only.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Layers, sync};
+use crate::{
+    Error, ImageFacts, ImageName,
+    qemu::{
+        disk,
+        layout::io_error,
+        qmp::{Qmp, QmpError},
+        record::DirectBoot,
+    },
+};
+
+/// What the names of disks' files begin with.
+const PREFIX: &str = "disk-";
+
+/// A name for a new file of a disk, one that no disk ever had: QEMU remembers files by their names.
+pub(in crate::qemu) fn fresh_disk() -> String {
+    let number = Uuid::new_v4().simple().to_string();
+    format!("{PREFIX}{}.qcow2", &number[..12])
+}
+
+/// What QEMU calls the disk whose file is `file`: every one of ours is opened under this node name.
+pub(in crate::qemu) fn node_of(file: &str) -> &str {
+    file.strip_suffix(".qcow2").unwrap_or(file)
+}
+
+/// A disk: files of its own directory, one of which is the disk now. Its owner's calls are in a row.
+pub(in crate::qemu) struct Disk<'a> {
+    /// Where its files are, and no other disk's.
+    pub(in crate::qemu) directory: &'a Path,
+    /// The file that is the disk, as its owner's record says.
+    pub(in crate::qemu) file: &'a str,
+    /// The QEMU that has it open.
+    pub(in crate::qemu) qmp: Option<&'a mut Qmp>,
+}
+
+/// What becomes of it.
+pub(in crate::qemu) struct Frozen<'a> {
+    /// The image's name.
+    pub(in crate::qemu) image: &'a ImageName,
+    /// Kernel and initramfs of what is based on it.
+    pub(in crate::qemu) direct: Option<&'a DirectBoot>,
+}
+
+/// Writes down that the disk is another file of its directory from now on, durably.
+pub(in crate::qemu) type Commit<'a> = &'a mut (dyn FnMut(&str) -> Result<(), Error> + Send);
+
+impl Disk<'_> {
+    fn path(&self) -> PathBuf {
+        self.directory.join(self.file)
+    }
+
+    /// Files of this disk that are not the disk.
+    fn strays(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.directory)? {
+            let name = entry?.file_name();
+            let ours = name.to_str().filter(|name| name.starts_with(PREFIX) && *name != self.file);
+            found.extend(ours.map(str::to_owned));
+        }
+        Ok(found)
+    }
+}
+
+impl Layers {
+    /// Takes the disk as it is now as the image; returns when the image is whole. An image of that name that is whole already
+    /// stays as it is, and so does the disk.
+    ///
+    /// The caller keeps everybody else from the disk and its QEMU meanwhile. Without [`Disk::qmp`] nothing has it open.
+    pub(in crate::qemu) async fn freeze(
+        &self,
+        mut disk: Disk<'_>,
+        frozen: Frozen<'_>,
+        commit: Commit<'_>,
+    ) -> Result<ImageFacts, Error> {
+        if let Some(facts) = self.facts(frozen.image)? {
+            return Ok(facts);
+        }
+        self.settle(&mut disk).await?;
+        let _gate = self.gate.read().await;
+        let old = disk.path();
+        let (layer, above) = (self.new_layer(), fresh_disk());
+        let layer_path = self.layer(layer);
+
+        fs::hard_link(&old, &layer_path)
+            .and_then(|()| sync(&self.directory))
+            .map_err(|error| io_error("make a layer", &layer_path, &error))?;
+
+        let target = disk.directory.join(&above);
+        let size = super::qcow2::head(&old).map_err(|error| io_error("look at a disk", &old, &error))?.disk_bytes;
+        disk::create_above(&layer_path, size, &target, self.user.as_ref()).await?;
+        if let Some(qmp) = disk.qmp.as_deref_mut() {
+            open(qmp, &target).await.map_err(refused)?;
+        }
+
+        commit(&above)?;
+
+        if let Some(qmp) = disk.qmp.as_deref_mut()
+            && let Err(error) = switch(qmp, disk.file, &above).await
+        {
+            // A plain no: then it is as it was before. Silence may mean either, and both are right.
+            if matches!(error, QmpError::Refused { .. }) {
+                commit(disk.file)?;
+                self.settle(&mut disk).await?;
+            }
+            return Err(refused(error));
+        }
+
+        fs::remove_file(&old).map_err(|error| io_error("take a disk's old file away", &old, &error))?;
+        self.seal(&layer_path).await?;
+
+        self.name(frozen.image, layer, frozen.direct.cloned())
+    }
+
+    /// Finishes or undoes what an interrupted [`Layers::freeze`] left: afterwards the disk is one file, and QEMU writes to it.
+    pub(in crate::qemu) async fn settle(&self, disk: &mut Disk<'_>) -> Result<(), Error> {
+        let failed = |error: io::Error| io_error("tidy a disk's files", disk.directory, &error);
+        let strays = disk.strays().map_err(failed)?;
+        if strays.is_empty() {
+            return Ok(());
+        }
+        if let Some(qmp) = disk.qmp.as_deref_mut() {
+            let used = nodes_in_use(qmp).await.map_err(refused)?;
+            if !used.iter().any(|node| node == node_of(disk.file)) {
+                // Committed and not switched: QEMU still writes to what lies beneath.
+                let beneath = strays.iter().find(|stray| used.iter().any(|node| node == node_of(stray)));
+                let beneath = beneath.ok_or_else(|| {
+                    let problem = format!("it uses none of the files in {}", disk.directory.display());
+                    Error::host("find a disk in QEMU", problem)
+                })?;
+                // It may be open already.
+                let _ = open(qmp, &disk.directory.join(disk.file)).await;
+                switch(qmp, beneath, disk.file).await.map_err(refused)?;
+            }
+            for stray in &strays {
+                // Opened and never used; one that is used lies beneath and stays open. Mostly there is none.
+                let _ = qmp.execute_with("blockdev-del", json!({ "node-name": node_of(stray) })).await;
+            }
+        }
+        for stray in &strays {
+            let path = disk.directory.join(stray);
+            fs::remove_file(&path).map_err(|error| io_error("tidy a disk's files", &path, &error))?;
+            tracing::info!("Removed {}: an interrupted snapshot left it", path.display());
+        }
+        Ok(())
+    }
+}
+
+fn refused(error: QmpError) -> Error {
+    Error::host("freeze a disk that QEMU has open", error)
+}
+
+/// Opens a disk's new file in QEMU, without what lies beneath, and for nobody yet.
+async fn open(qmp: &mut Qmp, file: &Path) -> Result<Value, QmpError> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let arguments = json!({
+        "driver": "qcow2",
+        "node-name": node_of(&name),
+        "discard": "unmap",
+        "backing": null,
+        "file": { "driver": "file", "filename": file },
+    });
+    qmp.execute_with("blockdev-add", arguments).await
+}
+
+/// Puts the node of `above` over that of `file`, between two requests of the guest.
+async fn switch(qmp: &mut Qmp, file: &str, above: &str) -> Result<Value, QmpError> {
+    let arguments = json!({ "node": node_of(file), "overlay": node_of(above) });
+    qmp.execute_with("blockdev-snapshot", arguments).await
+}
+
+/// The nodes that are a device's disk at this moment.
+async fn nodes_in_use(qmp: &mut Qmp) -> Result<Vec<String>, QmpError> {
+    let answer = qmp.execute("query-block").await?;
+    let blocks = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(blocks.iter().filter_map(|block| block["inserted"]["node-name"].as_str().map(str::to_owned)).collect())
+}

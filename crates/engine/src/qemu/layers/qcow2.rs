@@ -1,0 +1,87 @@
+//! What the head of a qcow2 file says: which file lies beneath it, and how large its disk is.
+//!
+//! Source: QEMU's documentation, "Qcow2 Image File Format", header. Big-endian: magic at 0, the offset and the length of the
+//! backing file's name at 8 and 16, the disk's size in bytes at 24.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io,
+    os::unix::{ffi::OsStringExt, fs::FileExt},
+    path::{Path, PathBuf},
+};
+
+const MAGIC: [u8; 4] = *b"QFI\xfb";
+
+/// The longest name of a backing file that the format allows.
+const LONGEST_NAME: u32 = 1023;
+
+/// The head of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::qemu) struct Head {
+    /// The file beneath, as it is written there; none for one that stands alone.
+    pub(in crate::qemu) backing: Option<PathBuf>,
+    /// Size of the disk in bytes.
+    pub(in crate::qemu) disk_bytes: u64,
+}
+
+/// Reads a file's head. Fails with [`io::ErrorKind::InvalidData`] when it is not qcow2.
+pub(in crate::qemu) fn head(path: &Path) -> io::Result<Head> {
+    let strange = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", path.display()));
+    let file = File::open(path)?;
+    let mut bytes = [0; 32];
+    file.read_exact_at(&mut bytes, 0).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => strange("it is too short for a qcow2 file"),
+        _ => error,
+    })?;
+    if bytes[..4] != MAGIC {
+        return Err(strange("it is not a qcow2 file"));
+    }
+    let (offset, length) = (u64_at(&bytes, 8), u64_at(&bytes, 16) >> 32);
+    let backing = match u32::try_from(length) {
+        _ if offset == 0 => None,
+        Ok(length) if length > 0 && length <= LONGEST_NAME => {
+            let mut name = vec![0; length as usize];
+            file.read_exact_at(&mut name, offset)?;
+            Some(PathBuf::from(OsString::from_vec(name)))
+        }
+        _ => return Err(strange("its backing file's name is too long")),
+    };
+    Ok(Head { backing, disk_bytes: u64_at(&bytes, 24) })
+}
+
+fn u64_at(bytes: &[u8; 32], at: usize) -> u64 {
+    bytes[at..at + 8].iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process::Command};
+
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_as_qemu_writes_it() {
+        let top = tempfile::tempdir().expect("a directory");
+        let (base, overlay) = (top.path().join("base"), top.path().join("overlay"));
+        let run = |words: &[&str], file: &Path, size: &str| {
+            let made = Command::new("qemu-img").args(words).arg(file).arg(size).status();
+            assert!(made.expect("qemu-img runs").success());
+        };
+        run(&["create", "-q", "-f", "qcow2"], &base, "5M");
+        assert_eq!(head(&base).expect("a head"), Head { backing: None, disk_bytes: 5 << 20 });
+        let beneath = base.to_str().expect("UTF-8");
+        run(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", beneath], &overlay, "3G");
+        assert_eq!(head(&overlay).expect("a head"), Head { backing: Some(base), disk_bytes: 3 << 30 });
+    }
+
+    #[test]
+    fn what_is_not_qcow2_is_told_apart() {
+        let top = tempfile::tempdir().expect("a directory");
+        for content in [b"QFI".to_vec(), vec![0; 4096]] {
+            let path = top.path().join("f");
+            fs::write(&path, content).expect("written");
+            assert_eq!(head(&path).expect_err("no qcow2").kind(), io::ErrorKind::InvalidData);
+        }
+    }
+}
