@@ -10,7 +10,9 @@ mod config;
 pub mod droplets;
 mod error;
 pub mod fixtures;
+pub mod images;
 pub mod network;
+mod orphans;
 pub mod readiness;
 mod reconcile;
 pub mod scheduler;
@@ -165,4 +167,28 @@ fn pool_of((address, prefix): (std::net::Ipv4Addr, u8)) -> Result<Ipv4Net, Error
 /// The window of rows a page is.
 pub fn window(page: PageRequest) -> Window {
     Window { skip: page.offset(), take: u32::try_from(page.per_page).unwrap_or(u32::MAX) }
+}
+
+/// What of a page is left for the second of two lists that are read as one, when the first has `first` rows in all.
+pub(crate) fn rest_of(window: Window, first: u64) -> Window {
+    let of_first = first.saturating_sub(window.skip).min(u64::from(window.take));
+    let taken = u32::try_from(of_first).unwrap_or(window.take);
+    Window { skip: window.skip.saturating_sub(first), take: window.take - taken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_over_two_lists_ends_the_first_and_begins_the_second() {
+        let rest = |skip, take, first| {
+            let window = rest_of(Window { skip, take }, first);
+            (window.skip, window.take)
+        };
+        assert_eq!(rest(0, 20, 45), (0, 0));
+        assert_eq!(rest(40, 20, 45), (0, 15));
+        assert_eq!(rest(60, 20, 45), (15, 20));
+        assert_eq!(rest(0, 20, 0), (0, 20));
+    }
 }

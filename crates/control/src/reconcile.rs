@@ -93,7 +93,8 @@ impl Control {
                 kept.push(DropletId(machine.0));
             }
         }
-        self.release_ownerless_addresses(kept).await
+        self.release_ownerless_addresses(kept).await?;
+        self.remove_orphans().await
     }
 
     /// Gives back the addresses of Droplets that are gone, but for those whose machines are still there.

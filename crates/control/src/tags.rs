@@ -1,9 +1,9 @@
 //! Tags and what they are put on.
 
-use dewpoint_api::{AccountId, DropletId, PageRequest, Scope, TagName, TagResource, VolumeId};
+use dewpoint_api::{AccountId, DropletId, ImageId, PageRequest, Scope, TagName, TagResource, VolumeId};
 use dewpoint_store::{Page, Tx, droplets, tags, tags::TagUse, tags::Tagged, volumes};
 
-use crate::{Control, Error, Grant, window};
+use crate::{Control, Error, Grant, images::own_image_get, window};
 
 /// A tag and what carries it.
 #[derive(Clone, Debug)]
@@ -24,6 +24,7 @@ fn tag_view(tx: &mut dyn Tx, account: AccountId, name: TagName) -> Result<TagVie
 enum Kind {
     Droplet,
     Volume,
+    Image,
     /// One of which there are none yet.
     Absent,
 }
@@ -33,7 +34,7 @@ fn kind_of(resource: &TagResource) -> Result<(Kind, Option<Scope>), Error> {
     match resource.resource_type.as_str() {
         "droplet" => Ok((Kind::Droplet, Some(Scope::DropletUpdate))),
         "volume" => Ok((Kind::Volume, Some(Scope::BlockStorageUpdate))),
-        "image" => Ok((Kind::Absent, Some(Scope::ImageUpdate))),
+        "image" => Ok((Kind::Image, Some(Scope::ImageUpdate))),
         "volume_snapshot" => Ok((Kind::Absent, Some(Scope::BlockStorageSnapshotUpdate))),
         "database" => Ok((Kind::Absent, None)),
         other => Err(Error::invalid(format!(
@@ -54,6 +55,11 @@ fn resolve(tx: &mut dyn Tx, account: AccountId, kind: Kind, id: &str) -> Result<
             let id: VolumeId = id.parse().map_err(|_| Error::NotFound)?;
             volumes::volume_get(tx, account, id)?.ok_or(Error::NotFound)?;
             Ok(Tagged::volume(id))
+        }
+        Kind::Image => {
+            let id: ImageId = id.parse().map_err(|_| Error::NotFound)?;
+            own_image_get(tx, account, id)?;
+            Ok(Tagged::image(id))
         }
         Kind::Absent => Err(Error::NotFound),
     }

@@ -1,11 +1,11 @@
 //! Tags and what carries them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
-use dewpoint_api::{AccountId, DropletId, TagName};
+use dewpoint_api::{AccountId, DropletId, ImageId, TagName};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Page, Tx, Value, Window, counters, placeholders};
+use crate::{Error, FromCell, Page, Tx, Value, Window, counters, placeholders};
 
 /// Makes sure the tag exists and returns it as it was first written: another case makes no second one (TAG-1).
 pub fn tag_ensure(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<TagName, Error> {
@@ -56,6 +56,11 @@ impl Tagged {
         Self { kind: "droplet".into(), id: id.to_string(), number: id.0 }
     }
 
+    /// An image of an account.
+    pub fn image(id: ImageId) -> Self {
+        Self { kind: "image".into(), id: id.to_string(), number: id.0 }
+    }
+
     /// A volume.
     pub fn volume(id: dewpoint_api::VolumeId) -> Self {
         Self { kind: "volume".into(), id: id.to_string(), number: 0 }
@@ -99,12 +104,25 @@ pub(crate) fn untag_everywhere(tx: &mut dyn Tx, kind: &str, number: u64, id: &st
 
 /// The tags of these Droplets, by Droplet, in alphabetical order.
 pub fn tags_of_droplets(tx: &mut dyn Tx, ids: &[DropletId]) -> Result<HashMap<DropletId, Vec<TagName>>, Error> {
-    let mut found: HashMap<DropletId, Vec<TagName>> = HashMap::new();
+    tags_of_numbered(tx, "droplet", ids)
+}
+
+/// The tags of these images of accounts, by image, in alphabetical order.
+pub fn tags_of_images(tx: &mut dyn Tx, ids: &[ImageId]) -> Result<HashMap<ImageId, Vec<TagName>>, Error> {
+    tags_of_numbered(tx, "image", ids)
+}
+
+fn tags_of_numbered<I>(tx: &mut dyn Tx, kind: &str, ids: &[I]) -> Result<HashMap<I, Vec<TagName>>, Error>
+where
+    I: Copy + Eq + Hash + FromCell + Into<Value<'static>>,
+{
+    let mut found: HashMap<I, Vec<TagName>> = HashMap::new();
     if ids.is_empty() {
         return Ok(found);
     }
     let sql = format!(
-        "SELECT resource_number, tag FROM tag_resources WHERE resource_type = 'droplet' AND resource_number IN ({}) ORDER BY tag",
+        "SELECT resource_number, tag FROM tag_resources WHERE resource_type = '{kind}' AND resource_number IN ({}) \
+         ORDER BY tag",
         placeholders(1, ids.len())
     );
     let values: Vec<Value<'_>> = ids.iter().map(|id| (*id).into()).collect();

@@ -52,6 +52,17 @@ impl TestApp {
         count.await.expect("the store can be read")
     }
 
+    /// Makes an own image a backup, behind the product's back: for tests of what is done with backups.
+    pub async fn turn_into_backup(&self, image: u64) {
+        let done = self.store().write(move |tx: &mut dyn Tx| {
+            tx.execute("UPDATE images SET kind = 'backup' WHERE id = $1", &[image.into()])?;
+            let sql =
+                "UPDATE list_counts SET list = REPLACE(list, ':custom', ':backup') WHERE list LIKE 'images:%:custom'";
+            tx.execute(sql, &[]).map(drop)
+        });
+        done.await.expect("the store can be written");
+    }
+
     /// Panics unless Droplets, machines, addresses, locks and counts agree. For when no action is in progress.
     ///
     /// Each Droplet has its machine, running exactly when it is `active`, and holds its own addresses; nothing else does.

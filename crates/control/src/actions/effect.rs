@@ -1,7 +1,9 @@
 //! What a step's end writes beside the action itself, in the same transaction.
 
-use dewpoint_api::{ActionStatus, ResourceType, VolumeId};
-use dewpoint_store::{ActionRecord, Tx, actions, addresses, droplets, droplets::DropletChange, volumes};
+use dewpoint_api::{ActionStatus, ImageId, RegionSlug, ResourceType, VolumeId};
+use dewpoint_store::{
+    ActionRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images, images::ImageChange, volumes,
+};
 
 use crate::Error;
 
@@ -23,6 +25,12 @@ pub(crate) enum Also {
     ForgetDroplet,
     /// The addresses of a Droplet that is gone are given back.
     ReleaseAddresses,
+    /// An image changes, if it is still there.
+    Image(ImageId, ImageChange),
+    /// An image can be used in one more region.
+    ImageRegion(ImageId, RegionSlug),
+    /// A backup becomes a snapshot.
+    ConvertImage(ImageId),
 }
 
 impl From<DropletChange> for Effect {
@@ -71,6 +79,23 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
             droplets::droplet_delete(tx, droplet)?;
         }
         Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
+        Also::Image(id, change) => {
+            images::image_change(tx, *id, change)?;
+        }
+        Also::ImageRegion(id, region) => add_region(tx, *id, region)?,
+        Also::ConvertImage(id) => {
+            images::image_convert(tx, *id)?;
+        }
+    }
+    Ok(())
+}
+
+fn add_region(tx: &mut dyn Tx, id: ImageId, region: &RegionSlug) -> Result<(), Error> {
+    let Some(image) = images::image_any(tx, id)? else { return Ok(()) };
+    let mut regions = image.regions;
+    if !regions.contains(region) {
+        regions.push(region.clone());
+        images::image_change(tx, id, &ImageChange { regions: Some(regions), ..ImageChange::default() })?;
     }
     Ok(())
 }

@@ -40,6 +40,12 @@ pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
     /// Does the work and returns what to write about it.
     fn run(self, cx: &Context) -> impl Future<Output = Result<Effect, Error>> + Send;
 
+    /// What to write when this step fails for good and its compensation begins: what the caller is to know of it.
+    fn told(self, cx: &Context, error: &Error) -> Effect {
+        let _ = (cx, error);
+        Effect::default()
+    }
+
     /// What to write when the action ends errored at this step and there is no compensation: the Droplet as it really is.
     fn aftermath(self, cx: &Context) -> impl Future<Output = Effect> + Send {
         let _ = cx;

@@ -11,11 +11,13 @@ mod create;
 mod destroy;
 mod effect;
 mod flow;
+mod image;
 mod power;
 mod rename;
 mod table;
 mod worker;
 
+pub(crate) use flow::{own_image, own_volume_image};
 pub use table::{FLOWS, steps_of};
 pub(crate) use worker::chain;
 pub use worker::{Point, Probe, Worker};
@@ -78,6 +80,15 @@ pub(crate) fn new_action(new: &NewAction<'_>) -> ActionRecord {
         started_at: new.now,
         completed_at: None,
     }
+}
+
+/// The image that an action makes, whose row comes with the action's end; its request names it.
+pub(crate) fn image_in_the_making(action: &ActionRecord) -> Option<ImageId> {
+    #[derive(serde::Deserialize)]
+    struct Making {
+        image_in_the_making: ImageId,
+    }
+    serde_json::from_str(&action.request).ok().map(|request: Making| request.image_in_the_making)
 }
 
 impl Control {

@@ -5,7 +5,7 @@ use dewpoint_api::{ActionKind, ResourceType};
 use super::{
     create, destroy,
     flow::{Context, Flow},
-    power, rename,
+    image, power, rename,
     worker::{Ended, Worker},
 };
 use crate::Error;
@@ -48,4 +48,8 @@ flows! {
     Droplet PowerCycle => power::PowerCycleStep;
     Droplet Rename => rename::RenameStep;
     Droplet EnablePrivateNetworking => rename::NothingStep;
+    Image Create => image::ImportStep;
+    Image Destroy => image::DestroyStep;
+    Image Transfer => image::TransferStep;
+    Image Convert => image::ConvertStep;
 }

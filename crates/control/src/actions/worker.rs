@@ -234,7 +234,8 @@ impl Worker {
                         Some(back) => {
                             cx.action.step = back.name().to_owned();
                             cx.action.reason = Some(reason);
-                            self.save(&mut cx, Effect::default()).await?
+                            let told = step.told(&cx, &error);
+                            self.save(&mut cx, told).await?
                         }
                     }
                 }

@@ -5,6 +5,7 @@ mod actions;
 mod backups;
 mod droplet_actions;
 mod droplets;
+mod image_actions;
 mod images;
 mod regions;
 mod sizes;
@@ -25,6 +26,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         backups::operations(),
         droplet_actions::operations(),
         images::operations(),
+        image_actions::operations(),
         regions::operations(),
         sizes::operations(),
         tags::operations(),

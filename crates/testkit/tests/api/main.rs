@@ -14,6 +14,8 @@ mod delete;
 mod droplet_actions;
 mod droplets;
 mod flows;
+mod image_flows;
+mod images;
 mod leases;
 mod model;
 mod pages;

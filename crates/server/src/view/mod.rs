@@ -1,5 +1,9 @@
 //! Stored records as the API shows them: one function a model. What a token may not read is left out (behaviour rule AUTH-6).
 
+mod images;
+
+pub(crate) use images::{bare_image, gigabytes, image};
+
 use dewpoint_api as api;
 use dewpoint_api::{Embedded, Scope};
 use dewpoint_control::{
