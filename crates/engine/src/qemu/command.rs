@@ -24,6 +24,12 @@ pub(super) const AGENT_PORT: &str = "org.qemu.guest_agent.0";
 /// The SCSI controller that volumes are plugged into; a machine has it also while it has no volume.
 pub(super) const VOLUMES: &str = "volumes";
 
+/// What QEMU calls the device of the root disk.
+pub(super) const ROOT: &str = "root";
+
+/// What QEMU calls the agent's end of it.
+pub(super) const AGENT: &str = "agent";
+
 /// What the command line is made from.
 pub(super) struct Line<'a> {
     pub(super) id: MachineId,
@@ -107,7 +113,7 @@ impl Words {
             "-blockdev",
             format!("driver=qcow2,node-name={node},discard=unmap,file.driver=file,file.filename={root}"),
         );
-        self.pair("-device", format!("virtio-blk-pci,drive={node},bootindex=1"));
+        self.pair("-device", format!("virtio-blk-pci,id={ROOT},drive={node},bootindex=1"));
         self.pair("-blockdev", format!("driver=raw,node-name=seed,read-only=on,file.driver=file,file.filename={seed}"));
         self.pair("-device", "virtio-blk-pci,drive=seed");
         self.pair("-device", format!("virtio-scsi-pci,id={VOLUMES}"));
@@ -118,7 +124,7 @@ impl Words {
             ("qmp", names::QMP_SOCKET),
             ("console", names::CONSOLE_SOCKET),
             ("report", names::REPORT_SOCKET),
-            ("agent", names::AGENT_SOCKET),
+            (AGENT, names::AGENT_SOCKET),
         ] {
             self.pair("-chardev", format!("socket,id={name},path={path},server=on,wait=off"));
         }
@@ -126,7 +132,7 @@ impl Words {
         self.pair("-serial", "chardev:console");
         self.pair("-device", "virtio-serial-pci");
         self.pair("-device", format!("virtserialport,chardev=report,name={REPORT_PORT}"));
-        self.pair("-device", format!("virtserialport,chardev=agent,name={AGENT_PORT}"));
+        self.pair("-device", format!("virtserialport,chardev={AGENT},name={AGENT_PORT}"));
     }
 }
 

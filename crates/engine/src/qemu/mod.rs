@@ -45,7 +45,7 @@ use std::{
 };
 
 use tokio::sync::{OnceCell, broadcast};
-use tracing::info;
+use tracing::{info, warn};
 
 use self::{
     config::{Ground, rom},
@@ -125,7 +125,9 @@ impl QemuEngine {
         };
         let engine = Self { inner: Arc::new(inner) };
         engine.inner.take_up_running().await?;
-        engine.inner.layers.search().await?;
+        if let Err(error) = engine.inner.layers.search().await {
+            warn!(error = %error, "Layers that nothing needs were not looked for");
+        }
         let inner = engine.inner.clone();
         tokio::spawn(async move {
             let Acceleration { accelerator, reason } = inner.acceleration().await;
@@ -211,6 +213,9 @@ impl Inner {
             let slot = self.slot(id);
             let mut watch = slot.lock().await;
             let Ok((dir, machine)) = self.machine(id) else { continue };
+            if let Err(error) = self.settle_root_disk(id, &dir, &machine).await {
+                warn!(machine.id = %id, error = %error, "A snapshot of machine {id} was cut off and is not tidied up");
+            }
             if let Some((run, process)) = self.running(&dir, &machine)? {
                 info!(machine.id = %id, pid = process.identity.pid, "Machine {id} still runs");
                 *watch = Some(Watch::start(&self.subject(id, &dir, &run), process, None));
@@ -348,6 +353,9 @@ fn host_memory_mib() -> Result<u64, Error> {
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().map_err(|error| failed(&error))?;
     Ok(kib / 1024)
 }
+
+#[cfg(test)]
+mod snapshot_tests;
 
 #[cfg(test)]
 fn test_spec() -> MachineSpec {

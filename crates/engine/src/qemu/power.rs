@@ -72,6 +72,7 @@ impl Inner {
             Some(address) => choose_ports(address, &guest_ports, &try_bind)?,
             None => Vec::new(),
         };
+        self.settle_root_disk(id, dir, machine).await?;
         self.write_seed(dir, machine)?;
         for socket in [names::QMP_SOCKET, names::CONSOLE_SOCKET, names::REPORT_SOCKET, names::AGENT_SOCKET] {
             dir.remove(socket)?;

@@ -2,10 +2,11 @@
 
 use super::{
     Inner,
-    layers::{Disk, Frozen},
-    layout::names,
+    layers::{Disk, Frozen, Live},
+    layout::{MachineDir, names},
     power::QMP_LIMIT,
     qmp::Qmp,
+    record::MachineRecord,
 };
 use crate::{Error, ImageFacts, ImageName, MachineId};
 
@@ -13,16 +14,10 @@ impl Inner {
     /// Takes the machine's root disk as it is now as an image.
     pub(super) async fn snapshot(&self, id: MachineId, image: &ImageName) -> Result<ImageFacts, Error> {
         let (dir, mut machine) = self.machine(id)?;
-        let mut qmp = match self.running(&dir, &machine)? {
-            Some(_) => {
-                let connected = Qmp::connect(&dir.file(names::QMP_SOCKET), QMP_LIMIT).await;
-                Some(connected.map_err(|error| Error::host("take a snapshot of a running machine", error))?)
-            }
-            None => None,
-        };
+        let mut qmp = self.qmp_if_running(&dir, &machine).await?;
         let file = machine.disk.clone();
         let direct = machine.base.direct.clone();
-        let disk = Disk { directory: dir.path(), file: &file, qmp: qmp.as_mut() };
+        let disk = root_disk(id, &dir, &file, qmp.as_mut());
         let frozen = Frozen { image, direct: direct.as_ref() };
         let mut commit = |file: &str| {
             file.clone_into(&mut machine.disk);
@@ -30,4 +25,30 @@ impl Inner {
         };
         self.layers.freeze(disk, frozen, &mut commit).await
     }
+
+    /// Finishes or undoes what a snapshot left behind that was cut off.
+    pub(super) async fn settle_root_disk(
+        &self,
+        id: MachineId,
+        dir: &MachineDir,
+        machine: &MachineRecord,
+    ) -> Result<(), Error> {
+        if !self.layers.is_settled(dir.path(), &machine.disk)? {
+            let mut qmp = self.qmp_if_running(dir, machine).await?;
+            self.layers.settle(&mut root_disk(id, dir, &machine.disk, qmp.as_mut())).await?;
+        }
+        Ok(())
+    }
+
+    async fn qmp_if_running(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<Option<Qmp>, Error> {
+        if self.running(dir, machine)?.is_none() {
+            return Ok(None);
+        }
+        let connected = Qmp::connect(&dir.file(names::QMP_SOCKET), QMP_LIMIT).await;
+        connected.map(Some).map_err(|error| Error::host("reach a running machine's QEMU", error))
+    }
+}
+
+fn root_disk<'a>(id: MachineId, dir: &'a MachineDir, file: &'a str, qmp: Option<&'a mut Qmp>) -> Disk<'a> {
+    Disk { directory: dir.path(), file, live: qmp.map(|qmp| Live { id, dir, qmp }) }
 }

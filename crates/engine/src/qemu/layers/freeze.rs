@@ -4,7 +4,7 @@
 //! link     layers/L is the disk's file by a second name              undone by: removing L
 //! overlay  disk-N.qcow2 leads to L; QEMU opens it, unused            undone by: removing both
 //! commit   the owner's record says that disk-N.qcow2 is the disk     from here on the snapshot happens
-//! switch   QEMU writes to disk-N.qcow2
+//! switch   QEMU writes to disk-N.qcow2; where the guest helps, its file systems stand still in that moment
 //! drop     the disk's old name goes; L is read-only
 //! name     the image's record says that it is L
 //! ```
@@ -23,10 +23,12 @@ use uuid::Uuid;
 
 use super::{Layers, sync};
 use crate::{
-    Error, ImageFacts, ImageName,
+    Error, ImageFacts, ImageName, MachineId,
     qemu::{
+        agent,
+        command::AGENT,
         disk,
-        layout::io_error,
+        layout::{MachineDir, io_error},
         qmp::{Qmp, QmpError},
         record::DirectBoot,
     },
@@ -52,8 +54,15 @@ pub(in crate::qemu) struct Disk<'a> {
     pub(in crate::qemu) directory: &'a Path,
     /// The file that is the disk, as its owner's record says.
     pub(in crate::qemu) file: &'a str,
-    /// The QEMU that has it open.
-    pub(in crate::qemu) qmp: Option<&'a mut Qmp>,
+    /// Who has it open.
+    pub(in crate::qemu) live: Option<Live<'a>>,
+}
+
+/// A running machine that has a disk open.
+pub(in crate::qemu) struct Live<'a> {
+    pub(in crate::qemu) id: MachineId,
+    pub(in crate::qemu) dir: &'a MachineDir,
+    pub(in crate::qemu) qmp: &'a mut Qmp,
 }
 
 /// What becomes of it.
@@ -62,6 +71,23 @@ pub(in crate::qemu) struct Frozen<'a> {
     pub(in crate::qemu) image: &'a ImageName,
     /// Kernel and initramfs of what is based on it.
     pub(in crate::qemu) direct: Option<&'a DirectBoot>,
+}
+
+/// The steps of [`Layers::freeze`], by what is done when they are passed; tests end a server at each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::qemu) enum Point {
+    Linked,
+    Overlaid,
+    Committed,
+    Switched,
+    Dropped,
+    Named,
+}
+
+#[cfg(test)]
+impl Point {
+    pub(in crate::qemu) const ALL: [Self; 6] =
+        [Self::Linked, Self::Overlaid, Self::Committed, Self::Switched, Self::Dropped, Self::Named];
 }
 
 /// Writes down that the disk is another file of its directory from now on, durably.
@@ -88,7 +114,7 @@ impl Layers {
     /// Takes the disk as it is now as the image; returns when the image is whole. An image of that name that is whole already
     /// stays as it is, and so does the disk.
     ///
-    /// The caller keeps everybody else from the disk and its QEMU meanwhile. Without [`Disk::qmp`] nothing has it open.
+    /// The caller keeps everybody else from the disk and its QEMU meanwhile. Without [`Disk::live`] nobody has it open.
     pub(in crate::qemu) async fn freeze(
         &self,
         mut disk: Disk<'_>,
@@ -107,18 +133,21 @@ impl Layers {
         fs::hard_link(&old, &layer_path)
             .and_then(|()| sync(&self.directory))
             .map_err(|error| io_error("make a layer", &layer_path, &error))?;
+        self.passed(Point::Linked).await;
 
         let target = disk.directory.join(&above);
         let size = super::qcow2::head(&old).map_err(|error| io_error("look at a disk", &old, &error))?.disk_bytes;
         disk::create_above(&layer_path, size, &target, self.user.as_ref()).await?;
-        if let Some(qmp) = disk.qmp.as_deref_mut() {
-            open(qmp, &target).await.map_err(refused)?;
+        if let Some(live) = &mut disk.live {
+            open(live.qmp, &target).await.map_err(refused)?;
         }
+        self.passed(Point::Overlaid).await;
 
         commit(&above)?;
+        self.passed(Point::Committed).await;
 
-        if let Some(qmp) = disk.qmp.as_deref_mut()
-            && let Err(error) = switch(qmp, disk.file, &above).await
+        if let Some(live) = &mut disk.live
+            && let Err(error) = live.switch(disk.file, &above).await
         {
             // A plain no: then it is as it was before. Silence may mean either, and both are right.
             if matches!(error, QmpError::Refused { .. }) {
@@ -128,10 +157,21 @@ impl Layers {
             return Err(refused(error));
         }
 
+        self.passed(Point::Switched).await;
+
         fs::remove_file(&old).map_err(|error| io_error("take a disk's old file away", &old, &error))?;
         self.seal(&layer_path).await?;
+        self.passed(Point::Dropped).await;
 
-        self.name(frozen.image, layer, frozen.direct.cloned())
+        let facts = self.name(frozen.image, layer, frozen.direct.cloned())?;
+        self.passed(Point::Named).await;
+        Ok(facts)
+    }
+
+    /// Whether the disk is one file; [`Layers::settle`] has nothing to do then.
+    pub(in crate::qemu) fn is_settled(&self, directory: &Path, file: &str) -> Result<bool, Error> {
+        let strays = Disk { directory, file, live: None }.strays();
+        strays.map(|strays| strays.is_empty()).map_err(|error| io_error("look at a disk's files", directory, &error))
     }
 
     /// Finishes or undoes what an interrupted [`Layers::freeze`] left: afterwards the disk is one file, and QEMU writes to it.
@@ -141,7 +181,7 @@ impl Layers {
         if strays.is_empty() {
             return Ok(());
         }
-        if let Some(qmp) = disk.qmp.as_deref_mut() {
+        if let Some(Live { qmp, .. }) = &mut disk.live {
             let used = nodes_in_use(qmp).await.map_err(refused)?;
             if !used.iter().any(|node| node == node_of(disk.file)) {
                 // Committed and not switched: QEMU still writes to what lies beneath.
@@ -183,6 +223,26 @@ async fn open(qmp: &mut Qmp, file: &Path) -> Result<Value, QmpError> {
         "file": { "driver": "file", "filename": file },
     });
     qmp.execute_with("blockdev-add", arguments).await
+}
+
+impl Live<'_> {
+    /// The moment of a snapshot: everything is ready, and the guest stands still for as long as this takes.
+    async fn switch(&mut self, file: &str, above: &str) -> Result<(), QmpError> {
+        // Without an agent on the port nobody would answer, and the snapshot would wait for it.
+        let still = if agent_listens(self.qmp).await? { agent::freeze(self.id, self.dir).await } else { None };
+        let switched = switch(self.qmp, file, above).await;
+        if let Some(still) = still {
+            still.thaw().await;
+        }
+        switched.map(drop)
+    }
+}
+
+/// Whether a program in the guest has the agent's port open.
+async fn agent_listens(qmp: &mut Qmp) -> Result<bool, QmpError> {
+    let answer = qmp.execute("query-chardev").await?;
+    let ports = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(ports.iter().any(|port| port["label"] == AGENT && port["frontend-open"] == true))
 }
 
 /// Puts the node of `above` over that of `file`, between two requests of the guest.

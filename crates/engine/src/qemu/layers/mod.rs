@@ -19,8 +19,10 @@
 mod collect;
 mod freeze;
 pub(super) mod qcow2;
+#[cfg(test)]
+mod stop;
 
-pub(super) use freeze::{Disk, Frozen, fresh_disk, node_of};
+pub(super) use freeze::{Disk, Frozen, Live, Point, fresh_disk, node_of};
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -56,6 +58,8 @@ pub(super) struct Layers {
     nameless: Nameless,
     /// One name is given at a time.
     naming: Mutex<()>,
+    #[cfg(test)]
+    pub(super) stop: stop::Stop,
 }
 
 /// What an image's record says.
@@ -108,6 +112,8 @@ impl Layers {
             gate: Arc::default(),
             nameless: Nameless::default(),
             naming: Mutex::default(),
+            #[cfg(test)]
+            stop: stop::Stop::default(),
         })
     }
 
@@ -162,6 +168,14 @@ impl Layers {
         let target = self.layer(layer);
         fs::rename(file, &target).map_err(|error| io_error("move an image into place", &target, &error))?;
         self.name(image, layer, None)
+    }
+
+    /// A step of a freeze is done. Only a test makes it the last.
+    async fn passed(&self, point: Point) {
+        #[cfg(test)]
+        self.stop.here(point).await;
+        #[cfg(not(test))]
+        let _ = point;
     }
 
     /// A number for a layer that is about to be made. It is nameless until [`Layers::name`].

@@ -29,7 +29,7 @@ impl Bench {
     async fn freeze(&mut self, name: &ImageName) -> ImageFacts {
         let directory = self.directory();
         let file = self.file.clone();
-        let disk = Disk { directory: &directory, file: &file, qmp: None };
+        let disk = Disk { directory: &directory, file: &file, live: None };
         let mut commit = |above: &str| {
             above.clone_into(&mut self.file);
             Ok(())
