@@ -149,6 +149,7 @@ def tour(http):
         http.get(f"/v2/{path}?per_page=1&page=2")
         http.get(f"/v2/{path}?page=0")
     http.get(f"/v2/images/{DOCUMENTED_IMAGE}")
+    tour_of_images(http, tag)
     http.get(f"/v2/vpcs/{DOCUMENTED_VPC}")
 
     name = fresh_name("volume")
@@ -208,6 +209,21 @@ def tour(http):
     http.delete(f"/v2/tags/{tag}")
     http.delete(f"/v2/tags/{tag}-2")
     http.delete(f"/v2/account/keys/{key['id']}")
+
+
+def tour_of_images(http, tag):
+    image = {"name": fresh_name("image"), "url": "https://images.example.com/i.raw", "region": "nyc3", "tags": [tag]}
+    path = f"/v2/images/{http.post('/v2/images', json=image).json()['image']['id']}"
+    http.get(path)
+    finish(http, http.get(f"{path}/actions").json()["actions"][0]["id"])
+    http.get(path)
+    http.put(path, json={"name": "other", "description": "d", "distribution": "Fedora"})
+    action = http.post(f"{path}/actions", json={"type": "transfer", "region": "lon1"}).json()["id"]
+    http.get(f"{path}/actions/{action}")
+    finish(http, action)
+    http.get("/v2/images?private=true")
+    http.delete(path)
+    http.delete(path)
 
 
 def refusals(http, droplet, volume, body):
