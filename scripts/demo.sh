@@ -27,9 +27,6 @@ if [ "$(id -u)" = 0 ]; then
     fi
 fi
 
-if ! [ -e "$data/images/micro-x64/manifest.json" ]; then
-    echo "Building the image micro-x64"
-    "$dew" image build micro-x64 --data-dir "$data"
-fi
+"$dew" image build micro-x64 --if-outdated --data-dir "$data"
 
 exec python3 scripts/demo.py --dew "$dew" --data-dir "$data"

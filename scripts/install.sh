@@ -22,6 +22,7 @@ need qemu-system-x86 has qemu-system-x86_64
 need qemu-utils has qemu-img
 need util-linux has setpriv
 need e2fsprogs has mke2fs
+need xfsprogs has mkfs.xfs
 need openssh-client has ssh
 case ${1:-} in
 demo) ;;

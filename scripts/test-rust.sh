@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the workspace's tests, those with real guests included: builds micro-x64 for them, once, into the target directory.
+# Runs the workspace's tests, those with real guests included: builds micro-x64 for them into the target directory,
+# once and again when its recipe changes.
 # Arguments go to cargo test, such as `--test qemu` for the guests alone. DEW_TEST_IMAGES names an image directory instead.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,7 +16,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 if [ -z "${DEW_TEST_IMAGES:-}" ]; then
     kept=$target/guest-images
-    [ -e "$kept/micro-x64/manifest.json" ] || "$target/debug/dew" image build micro-x64 --image-dir "$kept"
+    "$target/debug/dew" image build micro-x64 --if-outdated --image-dir "$kept"
     # A copy where QEMU's own user can walk to: when we are root, a clone below /root is closed to it.
     work=$(mktemp -d "${TMPDIR:-/tmp}/dew-guest-images.XXXXXX")
     chmod 755 "$work"

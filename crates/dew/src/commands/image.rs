@@ -32,6 +32,9 @@ enum ImageCommand {
         /// Which image
         #[arg(value_enum)]
         image: Buildable,
+        /// Do nothing when micro-x64 is there and this version of dew would build the same
+        #[arg(long)]
+        if_outdated: bool,
     },
     /// Take a distribution's cloud image (qcow2 or raw) as the image SLUG.
     Add {
@@ -65,7 +68,10 @@ enum Buildable {
 pub(crate) fn run(args: ImageArgs) -> Result<()> {
     let dir = image_dir(args.data_dir, args.image_dir)?;
     match args.command {
-        ImageCommand::Build { image } => {
+        ImageCommand::Build { image: Buildable::Micro, if_outdated: true } if images::has_current_micro(&dir)? => {
+            Ok(())
+        }
+        ImageCommand::Build { image, .. } => {
             let mut progress = |line: &str| eprintln!("{line}");
             let built = match image {
                 Buildable::Micro => images::build_micro(&dir, &mut progress),

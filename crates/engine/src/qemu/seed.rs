@@ -19,6 +19,10 @@ use crate::MachineSpec;
 /// What cloud-init runs beside the caller's user data: it lets keys in for root, and reports to the host.
 const REPORTER: &str = include_str!("images/cloud-init-reporter.sh");
 
+/// Sets root's password, whose hash takes the place of `HASH`, and lets root in with it. A hook and not a setting: the caller's
+/// settings would replace it, and cloud-init's own module for passwords knows different kinds of hash in each version.
+const PASSWORD: &str = include_str!("images/cloud-init-password.sh");
+
 /// The volume's size; user data is at most 64 KiB.
 const VOLUME_BYTES: usize = 512 * 1024;
 
@@ -35,7 +39,7 @@ pub(super) fn volume(uuid: Uuid, spec: &MachineSpec, links: &[GuestLink]) -> io:
         let files = [
             ("meta-data", meta_data(uuid, spec).to_string()),
             ("user-data", user_data.to_owned()),
-            ("vendor-data", vendor_data()),
+            ("vendor-data", vendor_data(spec)),
             ("network-config", network_config(links).to_string()),
             ("dewpoint", lines(uuid, spec, links)),
         ];
@@ -52,13 +56,17 @@ fn meta_data(uuid: Uuid, spec: &MachineSpec) -> Value {
     json!({ "instance-id": uuid, "local-hostname": spec.hostname, "public-keys": spec.ssh_keys })
 }
 
-fn vendor_data() -> String {
-    let settings = "#cloud-config\ndisable_root: false\n";
-    let parts = json!([
-        { "type": "text/cloud-config", "content": settings },
-        { "type": "text/x-shellscript", "content": REPORTER },
-    ]);
-    format!("#cloud-config-archive\n{parts}\n")
+fn vendor_data(spec: &MachineSpec) -> String {
+    let mut settings = json!({ "disable_root": false });
+    let mut parts = vec![json!({ "type": "text/x-shellscript", "content": REPORTER })];
+    if let Some(hash) = &spec.password_hash {
+        settings["ssh_pwauth"] = true.into();
+        let hash = hash.replace('\'', "'\\''");
+        let script = PASSWORD.replacen("HASH", &hash, 1);
+        parts.push(json!({ "type": "text/cloud-boothook", "content": script }));
+    }
+    parts.insert(0, json!({ "type": "text/cloud-config", "content": format!("#cloud-config\n{settings}\n") }));
+    format!("#cloud-config-archive\n{}\n", Value::from(parts))
 }
 
 /// Static addresses, the links found by their MAC. Source: cloud-init's documentation, networking config version 2.
@@ -123,6 +131,9 @@ fn lines(uuid: Uuid, spec: &MachineSpec, links: &[GuestLink]) -> String {
         // One key, one line, whatever the caller's looked like.
         say("key", &key.split_whitespace().collect::<Vec<_>>().join(" "));
     }
+    if let Some(hash) = &spec.password_hash {
+        say("password", hash);
+    }
     text
 }
 
@@ -168,6 +179,20 @@ mod tests {
                 "nameservers": { "addresses": ["198.18.0.3"] },
             })
         );
+    }
+
+    #[test]
+    fn a_password_is_in_the_seed_only_when_there_is_one() {
+        let mut spec = test_spec();
+        let links = guest_links(&spec);
+        assert!(!vendor_data(&spec).contains("ssh_pwauth"));
+        assert!(!lines(Uuid::nil(), &spec, &links).contains("password"));
+        spec.password_hash = Some("$6$salt$hash".to_owned());
+        let data = vendor_data(&spec);
+        let parts: Value = serde_json::from_str(data.lines().nth(1).expect("a line")).expect("JSON");
+        assert!(parts[0]["content"].as_str().expect("text").contains(r#""ssh_pwauth":true"#), "{data}");
+        assert!(parts[2]["content"].as_str().expect("text").contains("'root:$6$salt$hash'"), "{data}");
+        assert!(lines(Uuid::nil(), &spec, &links).ends_with("\npassword $6$salt$hash\n"));
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub fn add(
         min_disk_gib: size.div_ceil(GIB),
         distribution: distribution_of(slug).to_owned(),
         built_from: vec![origin.to_owned()],
+        recipe: None,
         direct_boot: None,
     };
     draft.publish(&manifest)?;

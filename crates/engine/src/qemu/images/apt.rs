@@ -49,17 +49,8 @@ pub(super) fn unpack(from: &Path, to: &Path) -> Result<(), ImageError> {
 
 /// What `package` needs, itself included, without what it merely recommends.
 pub(super) fn closure(packages: &[&str]) -> Result<Vec<String>, ImageError> {
-    let leave_out =
-        ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map(|s| format!("--no-{s}"));
-    let ask = || run(Command::new("apt-cache").args(["depends", "--recurse"]).args(&leave_out).args(packages));
-    let text = match ask() {
-        Ok(text) => text,
-        Err(_) => {
-            refresh_lists()?;
-            ask()?
-        }
-    };
-    let mut names: Vec<String> = String::from_utf8_lossy(&text)
+    let text = depends(&["--recurse"], packages)?;
+    let mut names: Vec<String> = text
         .lines()
         .filter(|line| line.starts_with(|c: char| c.is_ascii_alphanumeric()) && !line.contains(':'))
         .map(str::to_owned)
@@ -67,6 +58,31 @@ pub(super) fn closure(packages: &[&str]) -> Result<Vec<String>, ImageError> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+/// The libraries that `package` needs, with what they need.
+pub(super) fn libraries_behind(package: &str) -> Result<Vec<String>, ImageError> {
+    let text = depends(&[], &[package])?;
+    let libraries: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .filter(|name| name.starts_with("lib"))
+        .collect();
+    closure(&libraries)
+}
+
+fn depends(options: &[&str], packages: &[&str]) -> Result<String, ImageError> {
+    let leave_out =
+        ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map(|s| format!("--no-{s}"));
+    let ask = || run(Command::new("apt-cache").arg("depends").args(options).args(&leave_out).args(packages));
+    let text = match ask() {
+        Ok(text) => text,
+        Err(_) => {
+            refresh_lists()?;
+            ask()?
+        }
+    };
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The newest kernel behind a package that only names it.

@@ -27,7 +27,8 @@ const SUITE: &str = "bookworm";
 
 /// Beside what every Debian has: cloud-init and what it runs, SSH, and what one expects on a server.
 const PACKAGES: &str = "systemd-sysv,systemd-resolved,dbus,udev,kmod,cloud-init,openssh-server,iproute2,iputils-ping,\
-                        e2fsprogs,cloud-guest-utils,ca-certificates,curl,less,vim-tiny,sudo";
+                        e2fsprogs,cloud-guest-utils,ca-certificates,curl,less,vim-tiny,sudo,\
+                        qemu-guest-agent";
 
 /// Settings of cloud-init: the seed disk is the only source, root has the keys as on the public service, and what costs
 /// seconds without KVM and shows nobody anything is left out.
@@ -107,6 +108,7 @@ pub fn build_debian(image_dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<
         min_disk_gib: 2,
         distribution: "Debian".to_owned(),
         built_from,
+        recipe: None,
         direct_boot: Some(DirectBootFiles {
             kernel: draft.keep("kernel", "kernel", "")?.name,
             initrd: draft.keep("initrd", "initrd", ".cpio")?.name,

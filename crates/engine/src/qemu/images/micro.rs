@@ -12,10 +12,11 @@ use std::{
 };
 
 use nix::unistd::geteuid;
+use sha2::{Digest, Sha256};
 
 use super::{
     DiskFormat, ImageError, ImageManifest, apt, cpio, elf, run,
-    store::{DirectBootFiles, Draft},
+    store::{DirectBootFiles, Draft, list},
 };
 
 /// The image's name.
@@ -26,8 +27,12 @@ pub(super) const KERNEL_PACKAGE: &str = "linux-image-cloud-amd64";
 /// What goes into the root disk, with all it depends on.
 const PACKAGES: [&str; 3] = ["busybox-static", "dropbear-bin", "e2fsprogs"];
 
+/// Goes there with its libraries alone: the rest of what it depends on (perl, to begin with) is for its installation.
+const AGENT_PACKAGE: &str = "qemu-guest-agent";
+
 /// The programs of those packages that are taken, and where they go.
-const PROGRAMS: [(&str, &str); 3] = [("dropbear", "usr/sbin"), ("dropbearkey", "usr/bin"), ("resize2fs", "sbin")];
+const PROGRAMS: [(&str, &str); 4] =
+    [("dropbear", "usr/sbin"), ("dropbearkey", "usr/bin"), ("resize2fs", "sbin"), ("qemu-ga", "usr/sbin")];
 
 /// The kernel's command line: says little, restarts after a panic, and leaves out work at start that a small guest can
 /// do without (patching itself for one processor, testing its ciphers).
@@ -37,6 +42,9 @@ pub(super) const COMMAND_LINE: &str =
 /// The drivers the guest needs, in no order; what they depend on comes with them.
 const DRIVERS: [&str; 9] =
     ["virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "vfat", "nls_cp437", "nls_ascii", "button", "evdev"];
+
+/// The drivers that volumes need, and the file systems on them. They are on the root disk: SSH does not wait for them.
+const VOLUME_DRIVERS: [&str; 3] = ["virtio_scsi", "sd_mod", "xfs"];
 
 const DIRECTORIES: [&str; 19] = [
     "bin",
@@ -61,9 +69,39 @@ const DIRECTORIES: [&str; 19] = [
 ];
 
 /// Programs that others look for in /sbin.
-const IN_SBIN: [&str; 6] = ["init", "reboot", "poweroff", "halt", "getty", "acpid"];
+const IN_SBIN: [&str; 7] = ["init", "reboot", "poweroff", "halt", "getty", "acpid", "modprobe"];
 
 const LIBRARIES: &str = "lib/x86_64-linux-gnu";
+
+/// What is written for it, where it goes and with which mode.
+const SCRIPTS: [(&str, &str, u32); 9] = [
+    ("etc/dewpoint/boot.sh", include_str!("micro/boot.sh"), 0o755),
+    ("etc/dewpoint/late.sh", include_str!("micro/late.sh"), 0o755),
+    ("etc/dewpoint/stop.sh", include_str!("micro/stop.sh"), 0o755),
+    ("etc/dewpoint/ssh.sh", include_str!("micro/ssh.sh"), 0o755),
+    ("etc/dewpoint/agent.sh", include_str!("micro/agent.sh"), 0o755),
+    ("etc/dewpoint/volume.sh", include_str!("micro/volume.sh"), 0o755),
+    ("usr/sbin/chpasswd", include_str!("micro/chpasswd.sh"), 0o755),
+    ("etc/acpi/PWRF/00000080", include_str!("micro/power-button.sh"), 0o755),
+    ("etc/inittab", include_str!("micro/inittab"), 0o644),
+];
+
+const EARLY_INIT: &str = include_str!("micro/early-init.sh");
+
+/// Tells this recipe from those of other versions of dew: a digest of all that it consists of.
+fn recipe() -> String {
+    let mut hasher = Sha256::new();
+    for text in [include_str!("micro.rs"), EARLY_INIT].into_iter().chain(SCRIPTS.map(|(_, text, _)| text)) {
+        hasher.update(text);
+    }
+    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether `image_dir` holds the image as [`build_micro`] would build it, but for newer packages.
+pub fn has_current_micro(image_dir: &Path) -> Result<bool, ImageError> {
+    let recipe = Some(recipe());
+    Ok(list(image_dir)?.iter().any(|image| image.slug.as_str() == MICRO && image.recipe == recipe))
+}
 
 /// Builds the image into `image_dir`, in the place of an older one; machines made from that keep it.
 ///
@@ -75,6 +113,10 @@ pub fn build_micro(image_dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<I
     progress("fetching Debian packages");
     let mut packages = apt::closure(&PACKAGES)?;
     packages.push(apt::kernel_behind(KERNEL_PACKAGE)?);
+    packages.push(AGENT_PACKAGE.to_owned());
+    packages.extend(apt::libraries_behind(AGENT_PACKAGE)?);
+    packages.sort();
+    packages.dedup();
     let built_from = apt::download(&packages, &work.join("packages"))?;
     progress("unpacking them");
     let parts = work.join("parts");
@@ -103,6 +145,7 @@ pub fn build_micro(image_dir: &Path, progress: &mut dyn FnMut(&str)) -> Result<I
         min_disk_gib: 1,
         distribution: "Debian".to_owned(),
         built_from,
+        recipe: Some(recipe()),
         direct_boot: Some(DirectBootFiles {
             kernel: draft.keep("kernel", "kernel", "")?.name,
             initrd: draft.keep("initrd", "initrd", ".cpio")?.name,
@@ -123,7 +166,7 @@ pub(super) fn initramfs(busybox: &[u8], files: &BTreeMap<String, PathBuf>) -> Re
     for name in ["sh", "mount", "insmod", "usleep", "switch_root"] {
         archive.link(&format!("bin/{name}"), "busybox");
     }
-    archive.program("init", include_bytes!("micro/early-init.sh"));
+    archive.program("init", EARLY_INIT.as_bytes());
     let mut order = Vec::new();
     for driver in DRIVERS {
         load_order(driver, files, &mut order)?;
@@ -189,13 +232,13 @@ fn fill_root(root: &Path, busybox: &[u8], files: &BTreeMap<String, PathBuf>) -> 
         put(root, &format!("{LIBRARIES}/{name}"), &read(find(files, name)?)?, 0o755)?;
     }
     link(root, "lib64/ld-linux-x86-64.so.2", "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")?;
+    fill_modules(root, files)?;
+    for (name, contents, mode) in SCRIPTS {
+        put(root, name, contents.as_bytes(), mode)?;
+    }
     for (name, contents, mode) in [
-        ("etc/dewpoint/boot.sh", include_str!("micro/boot.sh"), 0o755),
-        ("etc/dewpoint/late.sh", include_str!("micro/late.sh"), 0o755),
-        ("etc/dewpoint/stop.sh", include_str!("micro/stop.sh"), 0o755),
-        ("etc/acpi/PWRF/00000080", include_str!("micro/power-button.sh"), 0o755),
-        ("etc/inittab", include_str!("micro/inittab"), 0o644),
-        ("etc/passwd", "root:*:0:0:root:/root:/bin/sh\n", 0o644),
+        ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644),
+        ("etc/shadow", "root:*:1::::::\n", 0o600),
         ("etc/group", "root:x:0:\n", 0o644),
         ("etc/shells", "/bin/sh\n", 0o644),
         ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644),
@@ -208,6 +251,25 @@ fn fill_root(root: &Path, busybox: &[u8], files: &BTreeMap<String, PathBuf>) -> 
         put(root, name, contents.as_bytes(), mode)?;
     }
     link(root, "etc/resolv.conf", "/run/resolv.conf")
+}
+
+/// Puts the volumes' drivers where modprobe finds them; what the initramfs has loaded before need not be there again.
+fn fill_modules(root: &Path, files: &BTreeMap<String, PathBuf>) -> Result<(), ImageError> {
+    let mut wanted = Vec::new();
+    for driver in VOLUME_DRIVERS {
+        load_order(driver, files, &mut wanted)?;
+    }
+    let kernel = kernel_file(files)?;
+    let release = kernel.file_name().and_then(|name| name.to_str()?.strip_prefix("vmlinuz-"));
+    let release = release.ok_or_else(|| ImageError::Invalid(format!("{} names no release", kernel.display())))?;
+    let directory = format!("lib/modules/{release}");
+    let path = root.join(&directory);
+    fs::create_dir_all(&path).map_err(ImageError::file(&path))?;
+    for driver in &wanted {
+        let name = format!("{driver}.ko");
+        put(root, &format!("{directory}/{name}"), &read(find(files, &name)?)?, 0o644)?;
+    }
+    run(Command::new(root.join("bin/busybox")).args(["depmod", "-b"]).arg(root).arg(release)).map(drop)
 }
 
 /// Adds every library that `program` asks for, and those that they ask for.

@@ -17,7 +17,7 @@ mod store;
 
 pub use add::add;
 pub use debian::{DEBIAN, build_debian};
-pub use micro::{MICRO, build_micro};
+pub use micro::{MICRO, build_micro, has_current_micro};
 pub use store::{DiskFormat, ImageManifest, list};
 
 pub(super) use store::ImageStore;
@@ -26,8 +26,8 @@ use std::{io, path::Path};
 
 use crate::ImageName;
 
-/// Debian packages that running guests needs on this host.
-pub const PACKAGES_TO_RUN: &[&str] = &["qemu-system-x86", "qemu-utils", "util-linux"];
+/// Debian packages that running guests needs on this host; the last two make file systems for volumes.
+pub const PACKAGES_TO_RUN: &[&str] = &["qemu-system-x86", "qemu-utils", "util-linux", "e2fsprogs", "xfsprogs"];
 
 /// Debian packages that building micro-x64 needs on this host.
 pub const PACKAGES_FOR_MICRO: &[&str] = &["qemu-utils", "e2fsprogs", "dpkg", "apt"];

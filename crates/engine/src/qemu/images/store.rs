@@ -60,6 +60,9 @@ pub struct ImageManifest {
     pub distribution: String,
     /// What it was made from: packages with their versions, a file, an address.
     pub built_from: Vec<String>,
+    /// Which recipe it was built by, where dew has built it: another text is another recipe.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recipe: Option<String>,
     /// Kernel, initramfs and command line, where QEMU boots it without a boot loader.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub direct_boot: Option<DirectBootFiles>,
@@ -237,6 +240,7 @@ mod tests {
             min_disk_gib: 1,
             distribution: "Debian".to_owned(),
             built_from: Vec::new(),
+            recipe: None,
             direct_boot: None,
         }
     }

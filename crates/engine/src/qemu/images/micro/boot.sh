@@ -2,7 +2,8 @@
 # The micro image's boot: everything SSH needs, from the seed disk. Run by init before it starts anything else.
 # The seed's file "dewpoint" says the same as its cloud-init files in lines a shell can read:
 #   instance ID | hostname NAME | link MAC | ipv4 ADDRESS/PREFIX | ipv6 ADDRESS/PREFIX | gateway ADDRESS
-#   | gateway6 ADDRESS | nameserver ADDRESS | key OPENSSH-LINE       (addresses belong to the link above them)
+#   | gateway6 ADDRESS | nameserver ADDRESS | key OPENSSH-LINE | password HASH
+# Addresses belong to the link above them.
 state=/var/lib/dewpoint
 mkdir -p /dev/pts /dev/shm "$state" /root/.ssh /etc/dropbear
 mount -t devpts devpts /dev/pts
@@ -32,6 +33,7 @@ while read -r word rest; do
             ;;
         hostname) [ -s /etc/hostname ] || echo "$rest" > /etc/hostname ;;
         key) echo "$rest" >> "$state/keys.new" ;;
+        password) password=$rest ;;
         link)
             link=$(link_of "$rest")
             [ -n "$link" ] || { echo "dewpoint: no network link $rest"; continue; }
@@ -53,6 +55,9 @@ if ! cmp -s /run/instance "$state/instance"; then
     cat "$state/keys.new" >> /root/.ssh/authorized_keys
     chmod 700 /root /root/.ssh
     chmod 600 /root/.ssh/authorized_keys
+    if [ -n "$password" ]; then
+        echo "root:$password" | chpasswd -e && : > "$state/password-login"
+    fi
     new=yes
 fi
 rm -f "$state/keys.new"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The micro image's work after SSH is up: grow the file system, run the user data once, tell the host how it went.
+# The micro image's work after SSH is up: grow the file system, find the volumes, run the user data once, tell the host
+# how it went.
 state=/var/lib/dewpoint
 read -r instance < /run/instance
 result="$state/result.$instance"
@@ -20,6 +21,12 @@ exec 3<> "${port:-/dev/null}"
 ) &
 
 resize2fs /dev/vda > /run/resize2fs.log 2>&1 || cat /run/resize2fs.log
+
+modprobe -a virtio_scsi sd_mod
+# Those that came before anyone listened for them.
+for disk in /sys/class/block/sd*; do
+    [ -e "$disk" ] && ACTION=add SUBSYSTEM=block DEVNAME="${disk##*/}" /etc/dewpoint/volume.sh
+done
 
 run_user_data() {
     script="$state/user-data"
