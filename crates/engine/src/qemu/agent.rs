@@ -130,7 +130,6 @@ pub(super) struct Frozen {
     thawed: bool,
 }
 
-#[allow(dead_code, reason = "for the snapshots of running machines")]
 /// Has the guest write out its file systems and hold them still; `None` when no agent there does so in time.
 pub(super) async fn freeze(id: MachineId, dir: &MachineDir) -> Option<Frozen> {
     let socket = dir.file(names::AGENT_SOCKET);
@@ -153,7 +152,6 @@ pub(super) async fn freeze(id: MachineId, dir: &MachineDir) -> Option<Frozen> {
 }
 
 impl Frozen {
-    #[allow(dead_code, reason = "for the snapshots of running machines")]
     /// Lets the file systems go on, and returns when they do.
     pub(super) async fn thaw(mut self) {
         self.thawed = true;

@@ -6,6 +6,7 @@ use super::{
     layout::names,
     network::UserNetwork,
     record::{DirectBoot, ForwardRecord, MachineRecord},
+    volumes::{Volume, device_words},
 };
 use crate::{MachineId, NicKind};
 
@@ -34,6 +35,8 @@ pub(super) const AGENT: &str = "agent";
 pub(super) struct Line<'a> {
     pub(super) id: MachineId,
     pub(super) machine: &'a MachineRecord,
+    /// What is attached to it.
+    pub(super) volumes: &'a [Volume],
     pub(super) forwards: &'a [ForwardRecord],
     pub(super) accelerator: Accelerator,
     /// Whether guests may reach the network, and with it this host's loopback.
@@ -60,6 +63,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
     words.pair("-object", "rng-builtin,id=entropy");
     words.pair("-device", "virtio-rng-pci,rng=entropy");
     words.disks(&line.machine.disk);
+    words.0.extend(line.volumes.iter().flat_map(device_words));
     for (index, nic) in spec.nics.iter().enumerate() {
         match nic.kind {
             NicKind::Public => words.pair("-netdev", user_network(index, line.forwards, line.egress)),
@@ -160,7 +164,15 @@ mod tests {
 
     fn text(machine: &MachineRecord, egress: bool) -> String {
         let forwards = [ForwardRecord { guest_port: 22, host: ([127, 64, 0, 5], 20022).into() }];
-        line(&Line { id: MachineId(7), machine, forwards: &forwards, accelerator: Accelerator::Tcg, egress }).join(" ")
+        line(&Line {
+            id: MachineId(7),
+            machine,
+            volumes: &[],
+            forwards: &forwards,
+            accelerator: Accelerator::Tcg,
+            egress,
+        })
+        .join(" ")
     }
 
     #[test]

@@ -141,28 +141,59 @@ pub(super) async fn create(
     target: &Path,
     user: Option<&QemuUser>,
 ) -> Result<(), Error> {
-    let mut fresh = target.as_os_str().to_owned();
-    fresh.push(".new");
-    let fresh = PathBuf::from(fresh);
+    let fresh = beside(target);
     let mut command = Command::new(QEMU_IMG);
     command.args(["create", "-q", "-f", "qcow2"]);
     if let Some((path, format)) = beneath {
         command.args(["-u", "-F", format.name(), "-b"]).arg(path);
     }
-    command.arg(&fresh).arg(bytes.to_string()).kill_on_drop(true);
-    let output = command.output().await.map_err(|error| Error::host("run qemu-img", error))?;
-    if !output.status.success() {
-        let words = words(&output.stderr);
-        let _ = fs::remove_file(&fresh);
-        return Err(match words.contains("No space left on device") {
-            true => Error::DiskFull { path: target.display().to_string() },
-            false => Error::host("make a disk", words),
-        });
+    command.arg(&fresh).arg(bytes.to_string());
+    run("make a disk", target, command).await?;
+    place(&fresh, target, user)
+}
+
+/// Makes a disk that holds what the raw file does, in one step as seen from outside. Holes stay holes.
+pub(super) async fn create_from_raw(raw: &Path, target: &Path, user: Option<&QemuUser>) -> Result<(), Error> {
+    let fresh = beside(target);
+    let mut command = Command::new(QEMU_IMG);
+    command.args(["convert", "-q", "-f", "raw", "-O", "qcow2"]).arg(raw).arg(&fresh);
+    run("make a disk", target, command).await?;
+    place(&fresh, target, user)
+}
+
+/// Makes a disk that nothing has open larger.
+pub(super) async fn grow(path: &Path, bytes: u64) -> Result<(), Error> {
+    let mut command = Command::new(QEMU_IMG);
+    command.args(["resize", "-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
+    run("make a disk larger", path, command).await
+}
+
+/// Where the file that will be `target` is made.
+fn beside(target: &Path) -> PathBuf {
+    let mut fresh = target.as_os_str().to_owned();
+    fresh.push(".new");
+    PathBuf::from(fresh)
+}
+
+/// Runs `qemu-img` about `path` to its end. What it has half made is removed when it fails.
+async fn run(operation: &'static str, path: &Path, mut command: Command) -> Result<(), Error> {
+    let output = command.kill_on_drop(true).output().await.map_err(|error| Error::host("run qemu-img", error))?;
+    if output.status.success() {
+        return Ok(());
     }
+    let words = words(&output.stderr);
+    let _ = fs::remove_file(beside(path));
+    Err(match words.contains("No space left on device") {
+        true => Error::DiskFull { path: path.display().to_string() },
+        false => Error::host(operation, words),
+    })
+}
+
+fn place(fresh: &Path, target: &Path, user: Option<&QemuUser>) -> Result<(), Error> {
     let placed = || {
-        user::give_to_qemu(user, &fresh)?;
-        fs::File::open(&fresh)?.sync_all()?;
-        fs::rename(&fresh, target)?;
+        user::give_to_qemu(user, fresh)?;
+        fs::File::open(fresh)?.sync_all()?;
+        fs::rename(fresh, target)?;
         target.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     };
     placed().map_err(|error| io_error("make a disk", target, &error))

@@ -28,23 +28,28 @@ use crate::{Error, MachineId};
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     machines: PathBuf,
+    volumes: PathBuf,
 }
 
 impl Layout {
     /// Makes the directory above all machines where it is missing.
     pub(super) fn open(data_dir: &Path) -> Result<Self, Error> {
-        let machines = data_dir.join("machines");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o711)
-            .create(&machines)
-            .map_err(|error| io_error("make the machines' directory", &machines, &error))?;
-        // QEMU works by relative names below it, but its overlay's base is found by an absolute one.
-        let machines =
-            machines.canonicalize().map_err(|error| io_error("find the machines' directory", &machines, &error))?;
-        fs::set_permissions(&machines, fs::Permissions::from_mode(0o711))
-            .map_err(|error| io_error("open the machines' directory", &machines, &error))?;
-        Ok(Self { machines })
+        let make = |name: &str| {
+            let directory = data_dir.join(name);
+            let made = || {
+                DirBuilder::new().recursive(true).mode(0o711).create(&directory)?;
+                fs::set_permissions(&directory, fs::Permissions::from_mode(0o711))?;
+                // QEMU works by relative names in a machine's directory, but finds what lies elsewhere by absolute ones.
+                directory.canonicalize()
+            };
+            made().map_err(|error| io_error("make the engine's directories", &directory, &error))
+        };
+        Ok(Self { machines: make("machines")?, volumes: make("volumes")? })
+    }
+
+    /// Where volumes are; [`super::volumes`] says how.
+    pub(super) fn volumes(&self) -> PathBuf {
+        self.volumes.clone()
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -91,22 +96,12 @@ impl MachineDir {
 
     /// Reads a file of this directory; `None` when it is not there, or was cut off by a crash of an older writer.
     pub(super) fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let path = self.file(name);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|error| Error::host("read a machine's record", format_args!("{}: {error}", path.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read a machine's record", &path, &error)),
-        }
+        read_record(&self.file(name))
     }
 
     /// Writes a file of this directory as a whole, readable by the server alone.
     pub(super) fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<(), Error> {
-        let path = self.file(name);
-        let bytes = serde_json::to_vec_pretty(value)
-            .map_err(|error| Error::host("write a machine's record", format_args!("{}: {error}", path.display())))?;
-        write_atomically(&path, &bytes, 0o600).map_err(|error| io_error("write a machine's record", &path, &error))
+        write_record(&self.file(name), value)
     }
 
     /// Removes one file; success when there is none.
@@ -154,6 +149,24 @@ pub(super) mod names {
     pub(in crate::qemu) const CONSOLE_SOCKET: &str = "run/console.sock";
     pub(in crate::qemu) const REPORT_SOCKET: &str = "run/report.sock";
     pub(in crate::qemu) const AGENT_SOCKET: &str = "run/agent.sock";
+}
+
+/// Reads a record; `None` when there is none.
+pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| Error::host("read a record", format_args!("{}: {error}", path.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read a record", path, &error)),
+    }
+}
+
+/// Writes a record as a whole and durably, readable by the server alone.
+pub(super) fn write_record<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
+    let bytes = serde_json::to_vec_pretty(value)
+        .map_err(|error| Error::host("write a record", format_args!("{}: {error}", path.display())))?;
+    write_atomically(path, &bytes, 0o600).map_err(|error| io_error("write a record", path, &error))
 }
 
 /// Writes `bytes` beside `path`, makes them durable and puts them in its place.

@@ -85,6 +85,7 @@ impl Inner {
             if let Some((_, process)) = self.running(&dir, &machine)? {
                 kill(&process).await?;
             }
+            self.free_volumes(id).await?;
             dir.remove(names::MACHINE)?;
         }
         tokio::task::spawn_blocking(move || dir.remove_all())

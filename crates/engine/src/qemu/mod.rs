@@ -28,21 +28,17 @@ mod qmp;
 mod readiness;
 mod record;
 mod seed;
+mod slots;
 mod snapshot;
 mod storage;
 mod user;
+mod volumes;
 mod watch;
 
 pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
 
-use std::{
-    collections::HashMap,
-    fmt, fs,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::{OnceCell, broadcast};
 use tracing::{info, warn};
@@ -55,12 +51,13 @@ use self::{
     process::Process,
     readiness::Banners,
     record::{MachineRecord, RunRecord},
+    slots::{Slot, Slots},
     user::QemuUser,
     watch::{Subject, Watch},
 };
 use crate::{
     Access, Engine, Error, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Power, PowerState, Readiness,
-    UserDataOutcome,
+    UserDataOutcome, VolumeId,
 };
 
 /// The only host this engine has.
@@ -89,13 +86,12 @@ struct Inner {
     user: Option<QemuUser>,
     version: String,
     acceleration: OnceCell<Acceleration>,
-    slots: Mutex<HashMap<MachineId, Arc<Slot>>>,
+    /// A running machine's has the watch over it.
+    machine_slots: Slots<MachineId, Option<Watch>>,
+    volume_slots: Slots<VolumeId, ()>,
     banners: Arc<Banners>,
     changes: broadcast::Sender<MachineId>,
 }
-
-/// One machine's place in a row: who holds the lock may change it.
-type Slot = tokio::sync::Mutex<Option<Watch>>;
 
 impl fmt::Debug for QemuEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +106,7 @@ impl QemuEngine {
     /// walk to the data dir. Returns in a fifth of a second: whether KVM works is found out behind it, before the first start.
     pub async fn open(config: QemuConfig) -> Result<Self, Error> {
         let Ground { layout, user, version } = Ground::check(&config).await?;
-        let holders = vec![layout.root().to_path_buf(), config.data_dir.join("volumes")];
+        let holders = vec![layout.root().to_path_buf(), layout.volumes()];
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
             layers: Layers::open(&config.data_dir, holders, user.clone())?,
@@ -119,11 +115,13 @@ impl QemuEngine {
             user,
             version,
             acceleration: OnceCell::new(),
-            slots: Mutex::default(),
+            machine_slots: Slots::default(),
+            volume_slots: Slots::default(),
             banners: Arc::default(),
             changes: broadcast::channel(1024).0,
         };
         let engine = Self { inner: Arc::new(inner) };
+        engine.inner.tidy_volumes()?;
         engine.inner.take_up_running().await?;
         if let Err(error) = engine.inner.layers.search().await {
             warn!(error = %error, "Layers that nothing needs were not looked for");
@@ -160,18 +158,8 @@ impl Inner {
         self.acceleration.get_or_init(choose).await
     }
 
-    /// The machine's slot, made when it is first asked for.
-    fn slot(&self, id: MachineId) -> Arc<Slot> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_default().clone()
-    }
-
-    /// Forgets the slot of a machine that is gone, unless someone waits for it.
-    fn drop_slot(&self, id: MachineId, held: &Arc<Slot>) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's and the caller's own; a third is somebody who will look for the machine in a moment.
-        if Arc::strong_count(held) == 2 {
-            slots.remove(&id);
-        }
+    fn slot(&self, id: MachineId) -> Slot<Option<Watch>> {
+        self.machine_slots.get(id)
     }
 
     /// The files of an image, a base image or an own one. Fails with [`Error::ImageMissing`] or [`Error::ImageInvalid`].
@@ -332,7 +320,7 @@ impl Engine for QemuEngine {
             self.inner.destroy(id).await?;
             *watch = None;
         }
-        self.inner.drop_slot(id, &slot);
+        self.inner.machine_slots.forget(id, &slot);
         Ok(())
     }
 

@@ -81,7 +81,9 @@ impl Inner {
             Some(user) => user.prefix(forwards.iter().any(|forward| forward.host.port() < 1024)),
             None => Vec::new(),
         };
-        let line = Line { id, machine, forwards: &forwards, accelerator, egress: self.config.guest_egress };
+        let volumes = self.volumes_to_start_with(id).await?;
+        let egress = self.config.guest_egress;
+        let line = Line { id, machine, volumes: &volumes, forwards: &forwards, accelerator, egress };
         words.extend(command::line(&line));
         let mut run = RunRecord { process: None, forwards, started_at: self.config.clock.now(), accelerator };
         dir.write(names::RUN, &run)?;

@@ -118,7 +118,6 @@ impl Qmp {
         answered.await.map_err(|_| QmpError::Silent(limit))?
     }
 
-    #[allow(dead_code, reason = "for disks that are unplugged, which come next")]
     /// The next event that is `wanted`, of those since the connection was made; others before it are dropped.
     pub(super) async fn event(&mut self, limit: Duration, wanted: impl Fn(&Event) -> bool) -> Result<Event, QmpError> {
         let heard = timeout(limit, async {

@@ -19,8 +19,8 @@ impl Storage for QemuEngine {
         self.inner.snapshot(machine, image).await
     }
 
-    async fn snapshot_volume(&self, _volume: VolumeId, _image: &ImageName) -> Result<ImageFacts, Error> {
-        Err(not_yet("take a snapshot of a volume"))
+    async fn snapshot_volume(&self, volume: VolumeId, image: &ImageName) -> Result<ImageFacts, Error> {
+        self.inner.with_volume(volume, async || self.inner.snapshot_volume(volume, image).await).await
     }
 
     async fn import(&self, _image: &ImageName, _url: &str) -> Result<ImageFacts, Error> {
@@ -32,30 +32,42 @@ impl Storage for QemuEngine {
     }
 
     async fn volumes(&self) -> Result<Vec<VolumeId>, Error> {
-        Ok(Vec::new())
+        self.inner.volumes()
     }
 
-    async fn ensure_volume(&self, _id: VolumeId, _spec: &VolumeSpec) -> Result<(), Error> {
-        Err(not_yet("make a volume"))
+    async fn ensure_volume(&self, id: VolumeId, spec: &VolumeSpec) -> Result<(), Error> {
+        let slot = self.inner.volume_slot(id);
+        let _held = slot.lock().await;
+        self.inner.ensure_volume(id, spec).await
     }
 
-    async fn observe_volume(&self, _id: VolumeId) -> Result<Option<ObservedVolume>, Error> {
-        Ok(None)
+    async fn observe_volume(&self, id: VolumeId) -> Result<Option<ObservedVolume>, Error> {
+        self.inner.observe_volume(id)
     }
 
-    async fn attach(&self, _id: VolumeId, _machine: MachineId) -> Result<(), Error> {
-        Err(not_yet("attach a volume"))
+    async fn attach(&self, id: VolumeId, machine: MachineId) -> Result<(), Error> {
+        let slots = (self.inner.slot(machine), self.inner.volume_slot(id));
+        let (_machine, _volume) = (slots.0.lock().await, slots.1.lock().await);
+        self.inner.attach(id, machine).await
     }
 
-    async fn detach(&self, _id: VolumeId, _machine: MachineId) -> Result<(), Error> {
-        Err(not_yet("detach a volume"))
+    async fn detach(&self, id: VolumeId, machine: MachineId) -> Result<(), Error> {
+        let slots = (self.inner.slot(machine), self.inner.volume_slot(id));
+        let (_machine, _volume) = (slots.0.lock().await, slots.1.lock().await);
+        self.inner.detach(id, machine).await
     }
 
-    async fn resize_volume(&self, _id: VolumeId, _size_gib: u64) -> Result<(), Error> {
-        Err(not_yet("resize a volume"))
+    async fn resize_volume(&self, id: VolumeId, size_gib: u64) -> Result<(), Error> {
+        self.inner.with_volume(id, async || self.inner.resize_volume(id, size_gib).await).await
     }
 
-    async fn remove_volume(&self, _id: VolumeId) -> Result<(), Error> {
-        Err(not_yet("remove a volume"))
+    async fn remove_volume(&self, id: VolumeId) -> Result<(), Error> {
+        let slot = self.inner.volume_slot(id);
+        {
+            let _held = slot.lock().await;
+            self.inner.remove_volume(id).await?;
+        }
+        self.inner.volume_slots.forget(id, &slot);
+        Ok(())
     }
 }
