@@ -199,6 +199,23 @@ fn place(fresh: &Path, target: &Path, user: Option<&QemuUser>) -> Result<(), Err
     placed().map_err(|error| io_error("make a disk", target, &error))
 }
 
+/// Makes a disk that nobody has open at least this large. What is beneath it is read as QEMU's user.
+pub(super) async fn grow(file: &Path, bytes: u64, user: Option<&QemuUser>) -> Result<(), Error> {
+    let failed = |error: io::Error| io_error("make a disk larger", file, &error);
+    if qcow2::head(file).map_err(failed)?.disk_bytes >= bytes {
+        return Ok(());
+    }
+    let mut program = user.map(|user| user.prefix(false)).unwrap_or_default();
+    program.push(QEMU_IMG.to_owned());
+    let mut command = Command::new(&program[0]);
+    command.args(&program[1..]).args(["resize", "-q", "-f", "qcow2"]).arg(file).arg(bytes.to_string());
+    let output = command.kill_on_drop(true).output().await.map_err(|error| Error::host("run qemu-img", error))?;
+    if !output.status.success() {
+        return Err(Error::host("make a disk larger", words(&output.stderr)));
+    }
+    fs::File::open(file).and_then(|file| file.sync_all()).map_err(failed)
+}
+
 async fn qemu_img<const N: usize>(arguments: [&str; N], paths: &[&Path]) -> io::Result<std::process::Output> {
     Command::new(QEMU_IMG).args(arguments).args(paths).kill_on_drop(true).output().await
 }

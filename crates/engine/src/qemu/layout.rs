@@ -143,6 +143,7 @@ pub(super) mod names {
     pub(in crate::qemu) const REPORT: &str = "report.json";
     pub(in crate::qemu) const SEED: &str = "seed.img";
     pub(in crate::qemu) const CONSOLE: &str = "console.log";
+    pub(in crate::qemu) const OLDER_CONSOLE: &str = "console.log.1";
     pub(in crate::qemu) const WORDS: &str = "qemu.log";
     pub(in crate::qemu) const SOCKETS: &str = "run";
     pub(in crate::qemu) const QMP_SOCKET: &str = "run/qmp.sock";

@@ -1,4 +1,4 @@
-//! Making machines, giving them other links, and removing them: all that is files.
+//! Making machines and removing them: all that is files.
 
 use std::{
     fs::DirBuilder,
@@ -14,14 +14,14 @@ use uuid::Uuid;
 use super::{
     Inner,
     disk::{self, Overlay},
-    layers,
+    layers::{self, Pinned},
     layout::{MachineDir, io_error, names, write_atomically},
     network::guest_links,
     process::Process,
     record::MachineRecord,
     seed, user,
 };
-use crate::{Error, MachineId, MachineSpec};
+use crate::{Error, ImageName, MachineId, MachineSpec};
 
 /// How long the kernel may take to end a process that was killed.
 const KILL_LIMIT: Duration = Duration::from_secs(20);
@@ -33,13 +33,7 @@ impl Inner {
         if let Some(made) = dir.read::<MachineRecord>(names::MACHINE)? {
             return if made.spec == *spec { Ok(()) } else { Err(Error::SpecConflict(id)) };
         }
-        let base = self.base_files(&spec.image).await?;
-        if let Some(user) = &self.user {
-            let direct = base.direct.iter().flat_map(|direct| [&direct.kernel, &direct.initrd]);
-            for file in direct.chain([&base.disk]) {
-                user.check_reach(file)?;
-            }
-        }
+        let base = self.reachable_base(&spec.image).await?;
         // Judged before anything is made, so that a bad image leaves nothing behind.
         let made = async {
             self.make_directory(&dir)?;
@@ -49,7 +43,9 @@ impl Inner {
             disk::create_overlay(overlay, self.user.as_ref()).await?;
             let machine = MachineRecord { uuid: Uuid::new_v4(), spec: spec.clone(), base: base.clone(), disk };
             self.write_seed(&dir, &machine)?;
-            dir.write(names::MACHINE, &machine)
+            dir.write(names::MACHINE, &machine)?;
+            // The disk of an attempt that was cut off.
+            self.settle_root_disk(id, &dir, &machine).await
         };
         let result = made.await;
         drop(base);
@@ -59,23 +55,16 @@ impl Inner {
         result
     }
 
-    /// Writes the same machine down with other links, then the seed that tells the guest.
-    pub(super) fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
-        let (dir, mut machine) = self.machine(id)?;
-        let same_otherwise = MachineSpec { nics: machine.spec.nics.clone(), ..spec.clone() };
-        if machine.spec != same_otherwise {
-            return Err(Error::SpecConflict(id));
+    /// The files of an image, once it is sure that QEMU's user can read them.
+    pub(super) async fn reachable_base(&self, image: &ImageName) -> Result<Pinned, Error> {
+        let base = self.base_files(image).await?;
+        if let Some(user) = &self.user {
+            let direct = base.direct.iter().flat_map(|direct| [&direct.kernel, &direct.initrd]);
+            for file in direct.chain([&base.disk]) {
+                user.check_reach(file)?;
+            }
         }
-        if machine.spec.nics == spec.nics {
-            return Ok(());
-        }
-        if self.running(&dir, &machine)?.is_some() {
-            return Err(Error::host("change a machine", format_args!("machine {id} is running")));
-        }
-        machine.spec.nics.clone_from(&spec.nics);
-        dir.write(names::MACHINE, &machine)?;
-        // A crash here is healed by the next start, which writes the seed again.
-        self.write_seed(&dir, &machine)
+        Ok(base)
     }
 
     /// Ends the process, then removes the record, then everything else: what a crash leaves is half made and can go.

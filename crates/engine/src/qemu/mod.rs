@@ -13,6 +13,7 @@
 
 mod accel;
 mod agent;
+mod change;
 mod command;
 mod config;
 mod console;
@@ -257,11 +258,13 @@ impl Engine for QemuEngine {
     async fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
         let slot = self.inner.slot(id);
         let _held = slot.lock().await;
-        self.inner.change(id, spec)
+        self.inner.change(id, spec).await
     }
 
-    async fn rebuild(&self, _id: MachineId, _spec: &MachineSpec) -> Result<(), Error> {
-        Err(storage::not_yet("rebuild a machine"))
+    async fn rebuild(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        let _held = slot.lock().await;
+        self.inner.rebuild(id, spec).await
     }
 
     async fn set_password(&self, id: MachineId, hash: &str) -> Result<(), Error> {

@@ -89,11 +89,15 @@ impl Lab {
     }
 
     pub(crate) async fn ssh_answers(&self) {
+        self.ssh_answers_at(ID).await;
+    }
+
+    pub(crate) async fn ssh_answers_at(&self, id: MachineId) {
         wait_until(
             &*self.engine,
             BOOT_LIMIT,
-            || format!("SSH answers; {}", self.state()),
-            async || self.engine.readiness(ID).await.expect("its readiness").ssh,
+            || format!("SSH of {id} answers; {}", self.state_of(id)),
+            async || self.engine.readiness(id).await.expect("its readiness").ssh,
         )
         .await;
     }
@@ -114,19 +118,31 @@ impl Lab {
 
     /// Where the machine's SSH is.
     pub(crate) async fn ssh_address(&self) -> SocketAddr {
-        let access = self.engine.access(ID).await.expect("its access");
+        self.ssh_address_of(ID).await
+    }
+
+    async fn ssh_address_of(&self, id: MachineId) -> SocketAddr {
+        let access = self.engine.access(id).await.expect("its access");
         access.forwards.iter().find(|forward| forward.guest_port == 22).expect("SSH is forwarded").host
     }
 
     /// Runs a command in the guest, as anyone would.
     pub(crate) async fn ssh(&self, command: &str) -> String {
-        let Output { status, stdout, stderr } = self.try_ssh(command).await;
+        self.ssh_at(ID, command).await
+    }
+
+    pub(crate) async fn ssh_at(&self, id: MachineId, command: &str) -> String {
+        let Output { status, stdout, stderr } = self.try_ssh_at(id, command).await;
         assert!(status.success(), "{command}: {status}: {}", String::from_utf8_lossy(&stderr));
         String::from_utf8_lossy(&stdout).trim().to_owned()
     }
 
     pub(crate) async fn try_ssh(&self, command: &str) -> Output {
-        let address = self.ssh_address().await;
+        self.try_ssh_at(ID, command).await
+    }
+
+    async fn try_ssh_at(&self, id: MachineId, command: &str) -> Output {
+        let address = self.ssh_address_of(id).await;
         let mut ssh = tokio::process::Command::new("ssh");
         ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-i"]);
         ssh.arg(&self.key).arg("-o").arg(format!("UserKnownHostsFile={}", self.top.path().join("known").display()));
@@ -134,21 +150,39 @@ impl Lab {
         ssh.output().await.expect("ssh runs")
     }
 
+    /// A guest whose disk is another has other keys.
+    pub(crate) fn forget_host_keys(&self) {
+        // Nobody may have been there yet.
+        let _ = fs::remove_file(self.top.path().join("known"));
+    }
+
     pub(crate) fn dir(&self) -> PathBuf {
-        self.config.data_dir.join("machines").join(ID.to_string())
+        self.dir_of(ID)
+    }
+
+    pub(crate) fn dir_of(&self, id: MachineId) -> PathBuf {
+        self.config.data_dir.join("machines").join(id.to_string())
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        let text = fs::read(self.dir().join("run.json")).expect("a run record");
+        self.pid_of(ID)
+    }
+
+    fn pid_of(&self, id: MachineId) -> u32 {
+        let text = fs::read(self.dir_of(id).join("run.json")).expect("a run record");
         let run: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
         u32::try_from(run["process"]["pid"].as_u64().expect("a pid")).expect("a pid")
     }
 
     /// What there is to know when a guest does not do what it should.
     pub(crate) fn state(&self) -> String {
+        self.state_of(ID)
+    }
+
+    fn state_of(&self, id: MachineId) -> String {
         let read = |path: PathBuf| fs::read_to_string(path).unwrap_or_default();
-        let process = read(format!("/proc/{}/stat", self.pid()).into());
-        format!("process: {process}console: {}", read(self.dir().join("console.log")))
+        let process = read(format!("/proc/{}/stat", self.pid_of(id)).into());
+        format!("process: {process}console: {}", read(self.dir_of(id).join("console.log")))
     }
 
     pub(crate) async fn close(self) {

@@ -6,6 +6,7 @@
 
 mod images;
 mod lab;
+mod rebuilds;
 mod volumes;
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};

@@ -202,7 +202,7 @@ impl Layers {
         for stray in &strays {
             let path = disk.directory.join(stray);
             fs::remove_file(&path).map_err(|error| io_error("tidy a disk's files", &path, &error))?;
-            tracing::info!("Removed {}: an interrupted snapshot left it", path.display());
+            tracing::info!("Removed {}: the disk is another file by now", path.display());
         }
         Ok(())
     }
