@@ -161,11 +161,25 @@ pub(super) async fn create_from_raw(raw: &Path, target: &Path, user: Option<&Qem
     place(&fresh, target, user)
 }
 
-/// Makes a disk that nothing has open larger.
-pub(super) async fn grow(path: &Path, bytes: u64) -> Result<(), Error> {
-    let mut command = Command::new(QEMU_IMG);
+/// Makes a disk that nothing has open at least this large. `qemu-img` opens what is beneath it too, and so runs as QEMU does.
+pub(super) async fn grow(path: &Path, bytes: u64, user: Option<&QemuUser>) -> Result<(), Error> {
+    let failed = |error: io::Error| io_error("make a disk larger", path, &error);
+    if qcow2::head(path).map_err(failed)?.disk_bytes >= bytes {
+        return Ok(());
+    }
+    let mut command = as_qemu(user);
     command.args(["resize", "-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
-    run("make a disk larger", path, command).await
+    run("make a disk larger", path, command).await?;
+    fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed)
+}
+
+/// `qemu-img` as QEMU's user, which reads what QEMU may read and no more.
+fn as_qemu(user: Option<&QemuUser>) -> Command {
+    let mut words = user.map(|user| user.prefix(false)).unwrap_or_default();
+    words.push(QEMU_IMG.to_owned());
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
 }
 
 /// Where the file that will be `target` is made.
@@ -197,23 +211,6 @@ fn place(fresh: &Path, target: &Path, user: Option<&QemuUser>) -> Result<(), Err
         target.parent().map_or(Ok(()), |parent| fs::File::open(parent)?.sync_all())
     };
     placed().map_err(|error| io_error("make a disk", target, &error))
-}
-
-/// Makes a disk that nobody has open at least this large. What is beneath it is read as QEMU's user.
-pub(super) async fn grow(file: &Path, bytes: u64, user: Option<&QemuUser>) -> Result<(), Error> {
-    let failed = |error: io::Error| io_error("make a disk larger", file, &error);
-    if qcow2::head(file).map_err(failed)?.disk_bytes >= bytes {
-        return Ok(());
-    }
-    let mut program = user.map(|user| user.prefix(false)).unwrap_or_default();
-    program.push(QEMU_IMG.to_owned());
-    let mut command = Command::new(&program[0]);
-    command.args(&program[1..]).args(["resize", "-q", "-f", "qcow2"]).arg(file).arg(bytes.to_string());
-    let output = command.kill_on_drop(true).output().await.map_err(|error| Error::host("run qemu-img", error))?;
-    if !output.status.success() {
-        return Err(Error::host("make a disk larger", words(&output.stderr)));
-    }
-    fs::File::open(file).and_then(|file| file.sync_all()).map_err(failed)
 }
 
 async fn qemu_img<const N: usize>(arguments: [&str; N], paths: &[&Path]) -> io::Result<std::process::Output> {

@@ -87,7 +87,12 @@ impl Inner {
         }
         match &mut open {
             Some(open) => open.resize(&volume, wanted).await,
-            None => disk::grow(&volume.path(), wanted).await,
+            None => {
+                self.open_to_qemu(&volume)?;
+                let grown = disk::grow(&volume.path(), wanted, self.user.as_ref()).await;
+                self.close_unless_attached(&volume)?;
+                grown
+            }
         }
     }
 

@@ -208,10 +208,17 @@ impl Inner {
     fn set_free(&self, volume: &mut Volume) -> Result<(), Error> {
         volume.record.machine = None;
         volume.write()?;
-        self.set_mode(&volume.directory, 0o700, None)
+        self.close_unless_attached(volume)
     }
 
-    fn open_to_qemu(&self, volume: &Volume) -> Result<(), Error> {
+    pub(super) fn close_unless_attached(&self, volume: &Volume) -> Result<(), Error> {
+        match volume.record.machine {
+            Some(_) => Ok(()),
+            None => self.set_mode(&volume.directory, 0o700, None),
+        }
+    }
+
+    pub(super) fn open_to_qemu(&self, volume: &Volume) -> Result<(), Error> {
         match &self.user {
             Some(user) => self.set_mode(&volume.directory, 0o710, Some(user.gid)),
             None => Ok(()),
