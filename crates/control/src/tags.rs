@@ -1,7 +1,9 @@
 //! Tags and what they are put on.
 
-use dewpoint_api::{AccountId, DropletId, ImageId, PageRequest, Scope, TagName, TagResource, VolumeId};
-use dewpoint_store::{Page, Tx, droplets, tags, tags::TagUse, tags::Tagged, volumes};
+use dewpoint_api::{
+    AccountId, DropletId, ImageId, PageRequest, Scope, TagName, TagResource, VolumeId, VolumeSnapshotId,
+};
+use dewpoint_store::{Page, Tx, droplets, tags, tags::TagUse, tags::Tagged, volume_snapshots, volumes};
 
 use crate::{Control, Error, Grant, images::own_image_get, window};
 
@@ -25,6 +27,7 @@ enum Kind {
     Droplet,
     Volume,
     Image,
+    VolumeSnapshot,
     /// One of which there are none yet.
     Absent,
 }
@@ -35,7 +38,7 @@ fn kind_of(resource: &TagResource) -> Result<(Kind, Option<Scope>), Error> {
         "droplet" => Ok((Kind::Droplet, Some(Scope::DropletUpdate))),
         "volume" => Ok((Kind::Volume, Some(Scope::BlockStorageUpdate))),
         "image" => Ok((Kind::Image, Some(Scope::ImageUpdate))),
-        "volume_snapshot" => Ok((Kind::Absent, Some(Scope::BlockStorageSnapshotUpdate))),
+        "volume_snapshot" => Ok((Kind::VolumeSnapshot, Some(Scope::BlockStorageSnapshotUpdate))),
         "database" => Ok((Kind::Absent, None)),
         other => Err(Error::invalid(format!(
             "resource_type {other:?} cannot be tagged: it must be droplet, image, volume, volume_snapshot or database."
@@ -60,6 +63,11 @@ fn resolve(tx: &mut dyn Tx, account: AccountId, kind: Kind, id: &str) -> Result<
             let id: ImageId = id.parse().map_err(|_| Error::NotFound)?;
             own_image_get(tx, account, id)?;
             Ok(Tagged::image(id))
+        }
+        Kind::VolumeSnapshot => {
+            let id: VolumeSnapshotId = id.parse().map_err(|_| Error::NotFound)?;
+            volume_snapshots::volume_snapshot_get(tx, account, id)?.ok_or(Error::NotFound)?;
+            Ok(Tagged::volume_snapshot(id))
         }
         Kind::Absent => Err(Error::NotFound),
     }

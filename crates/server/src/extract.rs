@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
-use dewpoint_api::{AccountId, ActionId, DropletId, ImageId, SshKeyId, TokenId, VolumeId, VpcId};
+use dewpoint_api::{AccountId, ActionId, DropletId, ImageId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned, de::IgnoredAny};
@@ -205,7 +205,7 @@ macro_rules! path_parameters {
     ($($name:ty),+ $(,)?) => { $(impl PathParameter for $name {})+ };
 }
 
-path_parameters!(String, AccountId, ActionId, DropletId, ImageId, SshKeyId, TokenId, VolumeId, VpcId);
+path_parameters!(String, AccountId, ActionId, DropletId, ImageId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId);
 
 impl<T: PathParameter> PathParameters for T {
     fn read(parameters: &[String]) -> Option<Self> {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use dewpoint_api::{AccountId, DropletId, ImageId, TagName};
+use dewpoint_api::{AccountId, DropletId, ImageId, TagName, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
 use crate::{Error, FromCell, Page, Tx, Value, Window, counters, placeholders};
@@ -64,6 +64,11 @@ impl Tagged {
     /// A volume.
     pub fn volume(id: dewpoint_api::VolumeId) -> Self {
         Self { kind: "volume".into(), id: id.to_string(), number: 0 }
+    }
+
+    /// A snapshot of a volume.
+    pub fn volume_snapshot(id: VolumeSnapshotId) -> Self {
+        Self { kind: "volume_snapshot".into(), id: id.to_string(), number: 0 }
     }
 }
 
@@ -139,6 +144,28 @@ pub fn tags_of_volume(tx: &mut dyn Tx, id: dewpoint_api::VolumeId) -> Result<Vec
         "SELECT tag FROM tag_resources WHERE resource_type = 'volume' AND resource_number = 0 AND resource_id = $1
                ORDER BY tag";
     tx.query_all(sql, &[id.into()], |row| row.next())
+}
+
+/// The tags of these snapshots of volumes, by snapshot, in alphabetical order.
+pub fn tags_of_volume_snapshots(
+    tx: &mut dyn Tx,
+    ids: &[VolumeSnapshotId],
+) -> Result<HashMap<VolumeSnapshotId, Vec<TagName>>, Error> {
+    let mut found: HashMap<VolumeSnapshotId, Vec<TagName>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let sql = format!(
+        "SELECT resource_id, tag FROM tag_resources WHERE resource_type = 'volume_snapshot' AND resource_number = 0 \
+         AND resource_id IN ({}) ORDER BY tag",
+        placeholders(1, ids.len())
+    );
+    let values: Vec<Value<'_>> = ids.iter().map(|id| (*id).into()).collect();
+    tx.query_each(&sql, &values, &mut |row| {
+        found.entry(row.next()?).or_default().push(row.next()?);
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// How many resources of one kind carry a tag, and which was tagged last.

@@ -96,6 +96,11 @@ pub fn volume_snapshot_get(
     tx.query_opt(&sql, &[id.into(), account.into()], read)
 }
 
+/// The snapshot, whoever owns it: for the worker.
+pub fn volume_snapshot_any(tx: &mut dyn Tx, id: VolumeSnapshotId) -> Result<Option<VolumeSnapshotRecord>, Error> {
+    tx.query_opt(&format!("SELECT {COLUMNS} FROM volume_snapshots WHERE id = $1"), &[id.into()], read)
+}
+
 /// The account's snapshots of volumes, oldest first. Deep pages cost as much as the first.
 pub fn volume_snapshot_list(
     tx: &mut dyn Tx,

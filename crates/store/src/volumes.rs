@@ -86,6 +86,11 @@ pub fn volume_get(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Result<O
     tx.query_opt(&sql, &[account.into(), id.into()], read)
 }
 
+/// The volume, whoever owns it: for the worker.
+pub fn volume_any(tx: &mut dyn Tx, id: VolumeId) -> Result<Option<VolumeRecord>, Error> {
+    tx.query_opt(&format!("SELECT {COLUMNS} FROM volumes WHERE id = $1"), &[id.into()], read)
+}
+
 /// The volume of this name in this region.
 pub fn volume_by_name(
     tx: &mut dyn Tx,
@@ -133,10 +138,23 @@ pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Resul
     Ok(true)
 }
 
-/// Records an attachment, if the volume is free; whether it was.
+/// Records an attachment, if the volume is free and not locked; whether it was.
 pub fn volume_attach(tx: &mut dyn Tx, account: AccountId, id: VolumeId, droplet: DropletId) -> Result<bool, Error> {
-    let sql = "UPDATE volumes SET droplet_id = $1 WHERE account_id = $2 AND id = $3 AND droplet_id IS NULL";
+    let sql = "UPDATE volumes SET droplet_id = $1 WHERE account_id = $2 AND id = $3 AND droplet_id IS NULL \
+               AND running_action IS NULL";
     tx.execute(sql, &[droplet.into(), account.into(), id.into()]).map(|changed| changed > 0)
+}
+
+/// Records where the volume is now, if it is locked by `action`; whether it is.
+pub fn volume_move(tx: &mut dyn Tx, id: VolumeId, action: ActionId, droplet: Option<DropletId>) -> Result<bool, Error> {
+    let sql = "UPDATE volumes SET droplet_id = $1 WHERE id = $2 AND running_action = $3";
+    tx.execute(sql, &[droplet.into(), id.into(), action.into()]).map(|changed| changed > 0)
+}
+
+/// Records that the volume is this large now; a larger one stays as it is.
+pub fn volume_grow(tx: &mut dyn Tx, id: VolumeId, size_gib: u64) -> Result<(), Error> {
+    let sql = "UPDATE volumes SET size_gib = $1 WHERE id = $2 AND size_gib < $1";
+    tx.execute(sql, &[size_gib.into(), id.into()]).map(drop)
 }
 
 /// Marks the volume as under `action`; whether it was free.

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dewpoint_api::{DropletId, DropletStatus};
-use dewpoint_engine::{Engine as _, MachineId, NicKind, PowerState};
-use dewpoint_store::{DropletRecord, Error as StoreError, Tx, droplets};
+use dewpoint_engine::{Engine as _, MachineId, NicKind, PowerState, Storage as _, VolumeId};
+use dewpoint_store::{DropletRecord, Error as StoreError, Tx, VolumeRecord, droplets, volume_snapshots, volumes};
 
 use crate::TestApp;
 
@@ -105,7 +105,57 @@ impl TestApp {
             assert_eq!(address(NicKind::Public), record.public_v4, "the machine's own public address");
             assert_eq!(address(NicKind::Private), Some(record.private_v4), "the machine's own private address");
         }
+        self.volumes_balance().await;
         self.nothing_dangles(&records).await;
+    }
+
+    /// Every volume there is, whoever owns it.
+    pub async fn volume_records(&self) -> Vec<VolumeRecord> {
+        let all = self.store().read(|tx: &mut dyn Tx| {
+            let ids = volumes::volume_ids_of_all(tx)?;
+            ids.into_iter().filter_map(|id| volumes::volume_any(tx, id).transpose()).collect::<Result<_, StoreError>>()
+        });
+        all.await.expect("the store can be read")
+    }
+
+    /// Whether each volume is in the engine as its row says: there, as large, at the same machine; and nothing else is.
+    async fn volumes_balance(&self) {
+        let records = self.volume_records().await;
+        let mut engine: BTreeSet<VolumeId> =
+            self.sim().volumes().await.expect("the simulator answers").into_iter().collect();
+        for record in &records {
+            let id = VolumeId(record.id.0);
+            assert_eq!(record.running_action, None, "volume {id} is locked by nothing");
+            let Some(seen) = self.sim().observe_volume(id).await.expect("the simulator answers") else {
+                assert!(self.was_never_made(record).await, "volume {id} has a row and is not there");
+                assert_eq!(record.droplet, None, "volume {id} is not there and attached");
+                continue;
+            };
+            engine.remove(&id);
+            assert_eq!(seen.size_gib, record.size_gib, "the size of volume {id}");
+            assert_eq!(seen.machine.map(|machine| machine.0), record.droplet.map(|droplet| droplet.0), "where {id} is");
+        }
+        assert_eq!(engine, BTreeSet::new(), "volumes nobody owns");
+        assert_eq!(self.count("SELECT COUNT(*) FROM volume_snapshots WHERE NOT available").await, 0, "half a snapshot");
+        let rows = self.store().read(|tx: &mut dyn Tx| volume_snapshots::volume_snapshot_ids_of_all(tx)).await;
+        let rows: BTreeSet<String> = rows.expect("the store can be read").iter().map(ToString::to_string).collect();
+        let images = self.sim().images().await.expect("the simulator answers");
+        let kept = images.iter().filter_map(|image| Some(image.as_str().split_once("volume-")?.1.to_owned()));
+        assert_eq!(kept.collect::<BTreeSet<_>>(), rows, "snapshots of volumes, in the engine and in the store");
+    }
+
+    /// Whether making the volume came to nothing: its row stays then, and its action says why.
+    async fn was_never_made(&self, record: &VolumeRecord) -> bool {
+        let id = record.id.0.to_string();
+        let sql = "SELECT COUNT(*) FROM actions WHERE resource_uuid = $1 AND type = 'create' AND status = 'errored'";
+        let count =
+            self.store().read(move |tx: &mut dyn Tx| tx.query_one(sql, &[(&id).into()], |row| row.next::<u64>()));
+        count.await.expect("the store can be read") == 1
+    }
+
+    async fn count(&self, sql: &'static str) -> u64 {
+        let count = self.store().read(move |tx: &mut dyn Tx| tx.query_one(sql, &[], |row| row.next::<u64>()));
+        count.await.expect("the store can be read")
     }
 
     /// Whether rows that belong to Droplets belong to Droplets there are, and the maintained counts are true.
@@ -124,11 +174,18 @@ impl TestApp {
                 "attachments",
                 "SELECT COUNT(*) FROM volumes WHERE droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)",
             ),
+            (
+                "tags of volumes",
+                "SELECT COUNT(*) FROM tag_resources WHERE resource_type = 'volume' AND resource_id NOT IN (SELECT id FROM volumes)",
+            ),
+            (
+                "tags of volume snapshots",
+                "SELECT COUNT(*) FROM tag_resources WHERE resource_type = 'volume_snapshot' AND resource_id NOT IN (SELECT id FROM volume_snapshots)",
+            ),
             ("VPCs", "SELECT COUNT(*) FROM droplets WHERE vpc_id NOT IN (SELECT id FROM vpcs)"),
         ];
         for (what, sql) in dangling {
-            let count = self.store().read(move |tx: &mut dyn Tx| tx.query_one(sql, &[], |row| row.next::<u64>()));
-            assert_eq!(count.await.expect("the store can be read"), 0, "{what} dangle");
+            assert_eq!(self.count(sql).await, 0, "{what} dangle");
         }
         let sql = "SELECT list, bucket, count FROM list_counts WHERE count <> 0";
         let counts = self.store().read(move |tx: &mut dyn Tx| {

@@ -1,19 +1,38 @@
 //! `create`: make the machine, boot it. If that fails for good, nothing is left of the Droplet (CRE-23).
 
-use dewpoint_api::DropletStatus;
+use dewpoint_api::{DropletStatus, VolumeId};
 use dewpoint_engine::{Error as EngineError, Power, PowerState};
 use dewpoint_store::{Tx, addresses, droplets, droplets::DropletChange};
+use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Also, Effect},
     flow::{Context, Flow},
+    volume,
 };
 use crate::{Error, PUBLIC_POOL, readiness};
+
+/// What a create is accepted with, beside the row.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub(crate) struct CreateWish {
+    /// The volumes it begins with. They are its own from the moment it is accepted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) volumes: Vec<VolumeId>,
+}
+
+impl CreateWish {
+    /// As the action keeps it.
+    pub(crate) fn text(&self) -> Result<String, Error> {
+        serde_json::to_string(self).map_err(|error| Error::invalid(format!("the request cannot be kept: {error}")))
+    }
+}
 
 /// The steps of a create. The host was chosen when it was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CreateStep {
     Ensure,
+    /// Gives the machine its volumes, if there are any.
+    Attach,
     Boot,
     /// Compensation: takes everything back.
     Remove,
@@ -23,11 +42,12 @@ pub(crate) enum CreateStep {
 const ADDRESSES_TRIED: usize = 64;
 
 impl Flow for CreateStep {
-    const STEPS: &'static [Self] = &[Self::Ensure, Self::Boot, Self::Remove];
+    const STEPS: &'static [Self] = &[Self::Ensure, Self::Attach, Self::Boot, Self::Remove];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ensure => "ensure",
+            Self::Attach => "attach",
             Self::Boot => "boot",
             Self::Remove => "remove",
         }
@@ -35,22 +55,23 @@ impl Flow for CreateStep {
 
     fn next(self) -> Option<Self> {
         match self {
-            Self::Ensure => Some(Self::Boot),
+            Self::Ensure => Some(Self::Attach),
+            Self::Attach => Some(Self::Boot),
             Self::Boot | Self::Remove => None,
         }
     }
 
     fn can_wait(self) -> bool {
         match self {
-            // Making a machine again from the same spec changes nothing.
-            Self::Ensure => true,
+            // Making a machine again from the same spec changes nothing, nor does attaching to it what it has.
+            Self::Ensure | Self::Attach => true,
             Self::Boot | Self::Remove => false,
         }
     }
 
     fn compensation(self) -> Option<Self> {
         match self {
-            Self::Ensure | Self::Boot => Some(Self::Remove),
+            Self::Ensure | Self::Attach | Self::Boot => Some(Self::Remove),
             Self::Remove => None,
         }
     }
@@ -59,6 +80,13 @@ impl Flow for CreateStep {
         match self {
             Self::Ensure => {
                 cx.engine().ensure(cx.machine(), &cx.spec().await?).await?;
+                Ok(Effect::default())
+            }
+            Self::Attach => {
+                for id in cx.request::<CreateWish>()?.volumes {
+                    volume::make(cx, id).await?.ok_or(Error::NotFound)?;
+                    volume::give(cx, id, cx.machine()).await?;
+                }
                 Ok(Effect::default())
             }
             Self::Boot => {

@@ -1,8 +1,9 @@
 //! What a step's end writes beside the action itself, in the same transaction.
 
-use dewpoint_api::{ActionStatus, ImageId, RegionSlug, ResourceType, VolumeId};
+use dewpoint_api::{ActionStatus, DropletId, ImageId, RegionSlug, ResourceType, VolumeId, VolumeSnapshotId};
 use dewpoint_store::{
-    ActionRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images, images::ImageChange, volumes,
+    ActionRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images, images::ImageChange,
+    volume_snapshots, volumes,
 };
 
 use crate::Error;
@@ -31,6 +32,14 @@ pub(crate) enum Also {
     ImageRegion(ImageId, RegionSlug),
     /// A backup becomes a snapshot.
     ConvertImage(ImageId),
+    /// The action's volume is attached to this Droplet, or to none.
+    VolumeIsAt(VolumeId, Option<DropletId>),
+    /// A volume is this large now, in GiB.
+    VolumeGrew(VolumeId, u64),
+    /// A snapshot of a volume is whole, and takes this many bytes.
+    VolumeSnapshotMade(VolumeSnapshotId, u64),
+    /// A snapshot of a volume came to nothing.
+    ForgetVolumeSnapshot(VolumeSnapshotId),
 }
 
 impl From<DropletChange> for Effect {
@@ -55,11 +64,11 @@ pub(super) fn store(tx: &mut dyn Tx, action: &ActionRecord, effect: &Effect) -> 
         change.unlock = is_over(action).then_some(action.id);
         droplets::droplet_change(tx, droplet, &change)?;
     }
-    if let (ResourceType::Volume, Some(volume), true) = (action.resource_type, action.resource_uuid, is_over(action)) {
-        volumes::volume_unlock(tx, VolumeId(volume), action.id)?;
-    }
     for also in &effect.also {
         apply(tx, action, also)?;
+    }
+    if let (ResourceType::Volume, Some(volume), true) = (action.resource_type, action.resource_uuid, is_over(action)) {
+        volumes::volume_unlock(tx, VolumeId(volume), action.id)?;
     }
     Ok(true)
 }
@@ -85,6 +94,16 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
         Also::ImageRegion(id, region) => add_region(tx, *id, region)?,
         Also::ConvertImage(id) => {
             images::image_convert(tx, *id)?;
+        }
+        Also::VolumeIsAt(volume, place) => {
+            volumes::volume_move(tx, *volume, action.id, *place)?;
+        }
+        Also::VolumeGrew(volume, size_gib) => volumes::volume_grow(tx, *volume, *size_gib)?,
+        Also::VolumeSnapshotMade(snapshot, size_bytes) => {
+            volume_snapshots::volume_snapshot_made(tx, *snapshot, *size_bytes)?;
+        }
+        Also::ForgetVolumeSnapshot(snapshot) => {
+            volume_snapshots::volume_snapshot_delete(tx, *snapshot)?;
         }
     }
     Ok(())

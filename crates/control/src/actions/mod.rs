@@ -15,15 +15,21 @@ mod image;
 mod power;
 mod rename;
 mod table;
+mod volume;
+mod volume_snapshot;
 mod worker;
 
+pub(crate) use create::CreateWish;
 pub(crate) use flow::{own_image, own_volume_image};
 pub use table::{FLOWS, steps_of};
+pub(crate) use volume::VolumeWish;
+pub(crate) use volume_snapshot::SnapshotWish;
 pub(crate) use worker::chain;
 pub use worker::{Point, Probe, Worker};
 
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, ActionStatus, DropletId, ImageId, PageRequest, RegionSlug, ResourceType, VolumeId,
+    VolumeSnapshotId,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{ActionRecord, Page, Tx, actions, droplets};
@@ -39,6 +45,8 @@ pub(crate) enum Resource {
     Image(ImageId),
     /// A volume, and the Droplet that is locked for it, if one is.
     Volume(VolumeId, Option<DropletId>),
+    /// A snapshot of a volume.
+    VolumeSnapshot(VolumeSnapshotId),
 }
 
 /// What an action is recorded with.
@@ -60,6 +68,7 @@ pub(crate) fn new_action(new: &NewAction<'_>) -> ActionRecord {
         Resource::Droplet(id) => (ResourceType::Droplet, Some(id.0), None, Some(id)),
         Resource::Image(id) => (ResourceType::Image, Some(id.0), None, None),
         Resource::Volume(id, droplet) => (ResourceType::Volume, None, Some(id.0), droplet),
+        Resource::VolumeSnapshot(id) => (ResourceType::VolumeSnapshot, None, Some(id.0), None),
     };
     ActionRecord {
         id: new.id,

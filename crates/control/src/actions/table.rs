@@ -5,7 +5,7 @@ use dewpoint_api::{ActionKind, ResourceType};
 use super::{
     create, destroy,
     flow::{Context, Flow},
-    image, power, rename,
+    image, power, rename, volume, volume_snapshot,
     worker::{Ended, Worker},
 };
 use crate::Error;
@@ -52,4 +52,11 @@ flows! {
     Image Destroy => image::DestroyStep;
     Image Transfer => image::TransferStep;
     Image Convert => image::ConvertStep;
+    Volume Create => volume::CreateStep;
+    Volume Destroy => volume::DestroyStep;
+    Volume AttachVolume => volume::AttachStep;
+    Volume DetachVolume => volume::DetachStep;
+    Volume Resize => volume::ResizeStep;
+    Volume Snapshot => volume_snapshot::TakeStep;
+    VolumeSnapshot Destroy => volume_snapshot::DestroyStep;
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::DropletView;
 use crate::{
     Control, Error, PUBLIC_POOL, PublicNetwork,
-    actions::{NewAction, Resource, new_action},
+    actions::{CreateWish, NewAction, Resource, new_action},
     backups,
     catalogue::{Catalogue, ImageEntry, RegionEntry, SizeEntry},
     network::{self, Pool},
@@ -269,6 +269,7 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
     let first_action = counters::draw(tx, Sequence::Action, count)?;
     let mut created =
         Created { droplets: vec![], actions: vec![], many: plan.many, partition_mode: plan.partition_mode };
+    let request = CreateWish { volumes: volumes.clone() }.text()?;
     for (index, name) in (0..).zip(&plan.names) {
         let (id, action) = (DropletId(first_droplet + index), ActionId(first_action + index));
         let record = droplet_row(tx, plan, id, action, name, &region, &vpc)?;
@@ -287,7 +288,7 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
             kind: ActionKind::Create,
             resource: Resource::Droplet(id),
             region: Some(&region),
-            request: "{}",
+            request: &request,
             now: plan.now,
         });
         actions::action_insert(tx, &action)?;
@@ -335,6 +336,9 @@ fn resolve_region(tx: &mut dyn Tx, plan: &Plan) -> Result<(RegionSlug, VpcRecord
         let volume = find_volume(tx, plan.account, reference, &regions)?
             .filter(|volume| volume.droplet.is_none() && regions.contains(&volume.region))
             .ok_or_else(|| Error::invalid(INVALID_VOLUMES))?;
+        if volume.running_action.is_some() {
+            return Err(Error::Busy);
+        }
         if volumes.contains(&volume.id) {
             return Err(Error::invalid(INVALID_VOLUMES));
         }

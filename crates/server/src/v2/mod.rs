@@ -11,6 +11,8 @@ mod regions;
 mod sizes;
 mod ssh_keys;
 mod tags;
+mod volume_actions;
+mod volume_snapshots;
 mod volumes;
 mod vpcs;
 
@@ -31,6 +33,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         sizes::operations(),
         tags::operations(),
         volumes::operations(),
+        volume_actions::operations(),
+        volume_snapshots::operations(),
         vpcs::operations(),
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! Volumes as records (VOL-*): their actions and snapshots come with the engine's part of them.
+//! Volumes (VOL-*). Their actions are in `volume_actions.rs`, their snapshots in `volume_snapshots.rs`.
 
 use axum::extract::State;
 use dewpoint_api::{RegionSlug, Scope, Single, VolumeCreateRequest, VolumeId, VolumeResponse, VolumesResponse};
@@ -70,7 +70,8 @@ async fn list(
     Ok(Json(paging.collection(volumes, page.total)))
 }
 
-/// `POST /v2/volumes`: 201; 409 when the region has a volume of that name (VOL-1). Tags need the right to make them (AUTH-5).
+/// `POST /v2/volumes`: 201; 409 when the region has a volume of that name (VOL-1). Tags need the right to make them, and a
+/// snapshot to start as the right to see it (AUTH-5).
 async fn create(
     State(app): State<App>,
     caller: Caller,
@@ -78,6 +79,9 @@ async fn create(
 ) -> Result<(StatusCode, Json<VolumeResponse>), ApiError> {
     if !request.tags.is_empty() {
         caller.require(Scope::TagCreate)?;
+    }
+    if request.snapshot_id.is_some() {
+        caller.require(Scope::BlockStorageSnapshotRead)?;
     }
     let volume = app.control.volume_create(caller.account, &request).await?;
     Ok((StatusCode::CREATED, Json(Single(view::volume(&app.control, &caller, volume)))))
@@ -93,7 +97,7 @@ async fn get(
     Ok(Json(Single(view::volume(&app.control, &caller, volume))))
 }
 
-/// `DELETE /v2/volumes/{id}`: 204; 409 while attached (VOL-9).
+/// `DELETE /v2/volumes/{id}`: 204; 409 while attached or locked (VOL-9).
 async fn delete(State(app): State<App>, caller: Caller, Path(id): Path<VolumeId>) -> Result<Done, ApiError> {
     app.control.volume_delete(caller.account, id).await?;
     Ok(Done)

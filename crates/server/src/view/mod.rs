@@ -1,8 +1,10 @@
 //! Stored records as the API shows them: one function a model. What a token may not read is left out (behaviour rule AUTH-6).
 
 mod images;
+mod volumes;
 
 pub(crate) use images::{bare_image, gigabytes, image};
+pub(crate) use volumes::{volume, volume_snapshot};
 
 use dewpoint_api as api;
 use dewpoint_api::{Embedded, Scope};
@@ -10,7 +12,6 @@ use dewpoint_control::{
     Control, backups,
     droplets::{DropletView, backup_policy},
     tags::TagView,
-    volumes::VolumeView,
 };
 use dewpoint_store::{AccountRecord, ActionRecord, DropletRecord, SshKeyRecord, TokenRecord, VpcRecord};
 
@@ -188,7 +189,10 @@ pub(crate) fn tag(base: &BaseUrl, caller: &Caller, view: TagView) -> api::Tag {
     uses.retain(|one| scope_of_tagged(&one.kind).is_some_and(|scope| caller.has(scope)));
     let latest = uses.iter().max_by_key(|one| one.tagged_at).map(|one| one.kind.clone());
     for one in uses {
-        let uri = base.address(&format!("/v2/{}s/{}", one.kind, one.last));
+        let uri = match one.kind.as_str() {
+            "volume_snapshot" => base.address(&format!("/v2/volumes/snapshots/{}", one.last)),
+            kind => base.address(&format!("/v2/{kind}s/{}", one.last)),
+        };
         resources.count += one.count;
         if latest.as_deref() == Some(one.kind.as_str()) {
             resources.last_tagged_uri = Some(uri.clone());
@@ -217,23 +221,6 @@ pub(crate) fn vpc(record: VpcRecord) -> api::Vpc {
         ip_range: record.ip_range,
         default: record.is_default,
         created_at: record.created_at,
-    }
-}
-
-/// A volume (VOL-4).
-pub(crate) fn volume(control: &Control, caller: &Caller, view: VolumeView) -> api::Volume {
-    let VolumeView { record, tags } = view;
-    api::Volume {
-        id: record.id,
-        region: region(control, &record.region),
-        droplet_ids: record.droplet.into_iter().filter(|_| caller.has(Scope::DropletRead)).collect(),
-        name: record.name,
-        description: record.description,
-        size_gigabytes: record.size_gib,
-        created_at: record.created_at,
-        filesystem_type: record.filesystem_type,
-        filesystem_label: record.filesystem_label,
-        tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },
     }
 }
 

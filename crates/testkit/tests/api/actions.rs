@@ -60,7 +60,7 @@ async fn the_story_of_an_action_tells_its_steps() {
     let action = app.admin().newest_action().await;
     let story = app.admin().action_story(action["id"].as_u64().expect("a number")).await;
     assert_eq!(story["action"], action);
-    assert_eq!(each(&story["timeline"], "step"), ["ensure", "boot"]);
+    assert_eq!(each(&story["timeline"], "step"), ["ensure", "attach", "boot"]);
     assert_eq!((&story["attempt"], &story["reason"]), (&json!(1), &json!(null)));
     app.admin().get("/dew/v1/actions/7").await.refusal(404, "not_found");
 }

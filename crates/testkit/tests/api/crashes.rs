@@ -171,7 +171,7 @@ async fn a_failed_create_leaves_an_errored_action_and_its_reason_cre_23() {
     assert_eq!((&action["status"], &action["resource_id"]), (&json!("errored"), &json!(id)));
     let story = app.admin().action_story(action["id"].as_u64().expect("a number")).await;
     assert!(story["reason"].as_str().is_some_and(|reason| reason.contains("none is left")), "{story}");
-    assert_eq!(each(&story["timeline"], "step"), ["ensure", "boot", "remove"]);
+    assert_eq!(each(&story["timeline"], "step"), ["ensure", "attach", "boot", "remove"]);
     assert_eq!(app.rows("addresses").await, 0);
     app.books_balance().await;
 }

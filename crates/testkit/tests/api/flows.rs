@@ -90,6 +90,7 @@ impl Trouble {
 fn operation_of(kind: ActionKind, step: &str) -> Option<Operation> {
     match (kind, step) {
         (ActionKind::Create, "ensure") => Some(Operation::Ensure),
+        (ActionKind::Create, "attach") => Some(Operation::Attach),
         (ActionKind::Create, "boot") => Some(Operation::PowerOn),
         (ActionKind::Create | ActionKind::Destroy, "remove") => Some(Operation::Destroy),
         (ActionKind::PowerOn | ActionKind::Reboot | ActionKind::PowerCycle, "on") => Some(Operation::PowerOn),
@@ -118,7 +119,14 @@ fn status_after(kind: ActionKind) -> Option<DropletStatus> {
 async fn begin(app: &TestApp, kind: ActionKind) -> (u64, u64) {
     let admin = app.admin();
     let id = match kind {
-        ActionKind::Create => admin.create_droplet("web-1").await,
+        ActionKind::Create => {
+            let volume = json!({ "name": "data", "region": "nyc3", "size_gigabytes": 1 });
+            let volume = admin.post("/v2/volumes", volume).await.expect(201)["volume"]["id"].clone();
+            app.run_actions_to_end().await;
+            let body = crate::droplet(json!({ "volumes": [volume] }));
+            let made = admin.post("/v2/droplets", body).await.expect(202);
+            made["droplet"]["id"].as_u64().expect("a number")
+        }
         _ => admin.active_droplet("web-1").await,
     };
     match kind {

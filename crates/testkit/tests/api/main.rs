@@ -24,6 +24,9 @@ mod scopes;
 mod ssh_keys;
 mod tags;
 mod tokens;
+mod volume_actions;
+mod volume_flows;
+mod volume_snapshots;
 mod volumes;
 mod vpcs;
 
@@ -64,6 +67,17 @@ fn ids(list: &Value) -> Vec<u64> {
 fn resources(droplets: &[u64]) -> Value {
     let each = droplets.iter().map(|id| json!({ "resource_id": id.to_string(), "resource_type": "droplet" }));
     json!({ "resources": each.collect::<Vec<_>>() })
+}
+
+/// The body of an ordinary volume with changes.
+fn volume(changes: Value) -> Value {
+    with(json!({ "name": "data", "region": "nyc3", "size_gigabytes": 10 }), changes)
+}
+
+/// Makes a volume and returns its id.
+async fn volume_id(client: &dewpoint_testkit::Client<'_>, changes: Value) -> String {
+    let made = client.post("/v2/volumes", volume(changes)).await.expect(201);
+    made["volume"]["id"].as_str().expect("an id").to_owned()
 }
 
 /// A fault of whichever machine comes next.

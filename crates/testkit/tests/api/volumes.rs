@@ -1,14 +1,10 @@
-//! Volumes as records (VOL-1 to VOL-4, VOL-8, VOL-9).
+//! Volumes: made, listed, deleted (VOL-1 to VOL-4, VOL-8, VOL-9).
 
 use dewpoint_engine::{Operation, sim::Moment};
 use dewpoint_testkit::TestApp;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::{droplet, each, fault, for_good, with};
-
-fn volume(changes: Value) -> Value {
-    with(json!({ "name": "data", "region": "nyc3", "size_gigabytes": 10 }), changes)
-}
+use crate::{droplet, each, fault, for_good, volume};
 
 #[tokio::test]
 async fn a_volume_reads_back_as_it_was_made_vol_3_vol_4() {
