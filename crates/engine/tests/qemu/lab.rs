@@ -141,7 +141,7 @@ impl Lab {
         self.try_ssh_at(ID, command).await
     }
 
-    async fn try_ssh_at(&self, id: MachineId, command: &str) -> Output {
+    pub(crate) async fn try_ssh_at(&self, id: MachineId, command: &str) -> Output {
         let address = self.ssh_address_of(id).await;
         let mut ssh = tokio::process::Command::new("ssh");
         ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-i"]);

@@ -6,6 +6,7 @@
 
 mod images;
 mod lab;
+mod passwords;
 mod rebuilds;
 mod volumes;
 

@@ -241,6 +241,8 @@ fn fill_root(root: &Path, busybox: &[u8], files: &BTreeMap<String, PathBuf>) -> 
         ("etc/shadow", "root:*:1::::::\n", 0o600),
         ("etc/group", "root:x:0:\n", 0o644),
         ("etc/shells", "/bin/sh\n", 0o644),
+        // What mount tries when it is told no type; the kernel loads the driver of one it does not know yet.
+        ("etc/filesystems", "ext4\nvfat\nxfs\n", 0o644),
         ("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", 0o644),
         (
             "etc/os-release",

@@ -17,8 +17,9 @@ disk=$(realpath "$disk")
 read -r vendor < "$disk/device/vendor"
 read -r model < "$disk/device/model"
 # Device identification (SPC, page 83h): the first designator's length is byte 7, its text follows.
-page="$disk/device/vpd_pg83"
-length=$(hexdump -s 7 -n 1 -e '1/1 "%d"' "$page") || exit 0
-name=$(dd if="$page" bs=1 skip=8 count="$length" 2> /dev/null)
+bytes() { dd if="$disk/device/vpd_pg83" bs=1 skip="$1" count="$2" 2> /dev/null; }
+length=$(bytes 7 1 | hexdump -e '1/1 "%d"')
+[ -n "$length" ] || exit 0
+name=$(bytes 8 "$length")
 mkdir -p "$links"
 ln -sf "../../$DEVNAME" "$links/scsi-0${vendor}_${model}_$name$part"

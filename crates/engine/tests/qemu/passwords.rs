@@ -1,0 +1,74 @@
+//! Root's password: one a machine is made with, and one it is given while it runs.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use dewpoint_engine::{Engine, Error, MachineSpec, Power};
+
+use crate::lab::{ID, Lab};
+
+const PASSWORD: &str = "open sesame";
+/// The same as crypt(5) writes it.
+const HASH: &str = "$6$dewpoint$S.Mzt7kFSU/3LnDKZKNaf1VoMDbM/5E4/FvAYUtb9SmCn1ozha6yWOcGL.JtwBY5RWPeVpPvgL.M0cPDLV6Jb/";
+const OTHER_HASH: &str = "$6$other$notarealhash";
+
+/// What an owner does with passwords.
+impl Lab {
+    /// Runs a command in the guest as one does who has only the password.
+    async fn ssh_by_password(&self, command: &str) -> std::process::Output {
+        let ask = self.top.path().join("ask");
+        fs::write(&ask, format!("#!/bin/sh\necho '{PASSWORD}'\n")).expect("written");
+        fs::set_permissions(&ask, fs::Permissions::from_mode(0o700)).expect("a mode");
+        let address = self.ssh_address().await;
+        let mut ssh = tokio::process::Command::new("ssh");
+        ssh.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]);
+        ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "PreferredAuthentications=password"]);
+        ssh.args(["-o", "NumberOfPasswordPrompts=1", "-p", &address.port().to_string()]);
+        ssh.arg(format!("root@{}", address.ip())).arg(command);
+        ssh.env("SSH_ASKPASS", &ask).env("SSH_ASKPASS_REQUIRE", "force").output().await.expect("ssh runs")
+    }
+
+    async fn root_in_shadow(&self) -> String {
+        self.ssh("grep ^root: /etc/shadow | cut -d: -f2").await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_made_with_a_password_lets_root_in_by_it() {
+    let Some(lab) = Lab::open("a_machine_made_with_a_password_lets_root_in_by_it").await else { return };
+    let spec = MachineSpec { password_hash: Some(HASH.to_owned()), ..lab.spec(None) };
+    lab.engine.ensure(ID, &spec).await.expect("it is made");
+    lab.engine.power(ID, Power::On).await.expect("it starts");
+    lab.ssh_answers().await;
+    let seen = lab.ssh_by_password("hostname").await;
+    assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "web-1", "{}", String::from_utf8_lossy(&seen.stderr));
+    assert_eq!(lab.root_in_shadow().await, HASH);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_set_in_a_running_guest_and_stays() {
+    let Some(lab) = Lab::open("a_password_is_set_in_a_running_guest_and_stays").await else { return };
+    let spec = lab.started(None).await;
+    // It has only just begun to boot: nobody answers.
+    let ignored = lab.engine.set_password(ID, HASH).await;
+    assert!(matches!(ignored, Err(Error::GuestIgnored(ID))), "{ignored:?}");
+    lab.engine.ensure(ID, &spec).await.expect("it is as it was");
+
+    lab.ssh_answers().await;
+    assert_eq!(lab.root_in_shadow().await, "*");
+    lab.ssh("timeout 30 sh -c 'until pidof qemu-ga > /dev/null; do usleep 20000; done'").await;
+    for hash in [HASH, OTHER_HASH, HASH] {
+        lab.engine.set_password(ID, hash).await.expect("it is set");
+        assert_eq!(lab.root_in_shadow().await, hash);
+    }
+    let spec = MachineSpec { password_hash: Some(HASH.to_owned()), ..spec };
+    lab.engine.ensure(ID, &spec).await.expect("it is the machine with that password now");
+    // It was made with keys alone, and keys alone still open it from outside.
+    assert!(!lab.ssh_by_password("hostname").await.status.success());
+
+    lab.engine.power(ID, Power::Off).await.expect("it goes off");
+    lab.engine.power(ID, Power::On).await.expect("it starts again");
+    lab.ssh_answers().await;
+    assert_eq!(lab.root_in_shadow().await, HASH);
+    lab.close().await;
+}
