@@ -113,3 +113,23 @@ async fn a_process_that_is_killed_behind_a_snapshot_takes_nothing_with_it() {
     }
     lab.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_with_an_agent_writes_everything_out_for_a_snapshot() {
+    let Some(lab) = Lab::open("a_guest_with_an_agent_writes_everything_out_for_a_snapshot").await else { return };
+    lab.started(None).await;
+    lab.ssh_answers().await;
+    // Written out never, as far as the guest's own clock goes.
+    lab.ssh("cd /proc/sys/vm && echo 0 > dirty_writeback_centisecs && echo 360000 > dirty_expire_centisecs").await;
+    lab.ssh("mount -o remount,commit=3600 / && sync && echo late > /root/late").await;
+    lab.engine.snapshot(ID, &image("1")).await.expect("a snapshot");
+    // It goes on.
+    assert_eq!(lab.ssh("echo later > /root/later; sync; cat /root/late").await, "late");
+
+    let spec = MachineSpec { image: image("1"), ..lab.spec(None) };
+    lab.engine.ensure(OTHER, &spec).await.expect("a machine from it");
+    lab.engine.power(OTHER, Power::On).await.expect("it starts");
+    lab.ssh_answers_at(OTHER).await;
+    assert_eq!(lab.ssh_at(OTHER, "cat /root/late").await, "late");
+    lab.close().await;
+}
