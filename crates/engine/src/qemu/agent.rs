@@ -32,8 +32,6 @@ use crate::{Error, MachineId};
 const SYNC_LIMIT: Duration = Duration::from_secs(3);
 /// How long it may take to set a password: it starts a program for that.
 const PASSWORD_LIMIT: Duration = Duration::from_secs(15);
-/// How long it may take to hold the file systems still; a guest that has more to write out is not waited for.
-const FREEZE_LIMIT: Duration = Duration::from_secs(2);
 /// How long it may take to let them go on: behind a freeze that was given up, the agent comes to it late.
 const THAW_LIMIT: Duration = Duration::from_secs(30);
 /// The longest line an agent may send.
@@ -130,8 +128,9 @@ pub(super) struct Frozen {
     thawed: bool,
 }
 
-/// Has the guest write out its file systems and hold them still; `None` when no agent there does so in time.
-pub(super) async fn freeze(id: MachineId, dir: &MachineDir) -> Option<Frozen> {
+/// Has the guest write out its file systems and hold them still; `None` when no agent there does so within `limit`. The guest's
+/// programs wait from here on, so a guest that has more to write out is not waited for.
+pub(super) async fn freeze(id: MachineId, dir: &MachineDir, limit: Duration) -> Option<Frozen> {
     let socket = dir.file(names::AGENT_SOCKET);
     let mut agent = match Agent::connect(&socket).await {
         Ok(agent) => agent,
@@ -142,7 +141,7 @@ pub(super) async fn freeze(id: MachineId, dir: &MachineDir) -> Option<Frozen> {
     };
     // From here on the guest may stand still, also when no answer comes.
     let frozen = Frozen { id, socket, thawed: false };
-    match agent.ask("guest-fsfreeze-freeze", json!({}), FREEZE_LIMIT).await {
+    match agent.ask("guest-fsfreeze-freeze", json!({}), limit).await {
         Ok(_) => Some(frozen),
         Err(error) => {
             debug!(machine.id = %id, error = %error, "The file systems of machine {id} were not held still");
@@ -292,7 +291,7 @@ mod tests {
         std::fs::create_dir_all(dir.file(names::SOCKETS)).expect("directories");
         let socket = dir.file(names::AGENT_SOCKET);
         let guest = agent(UnixListener::bind(&socket).expect("a socket"), |_| json!({ "return": 1 }));
-        let frozen = freeze(MachineId(7), &dir).await.expect("it stands still");
+        let frozen = freeze(MachineId(7), &dir, SYNC_LIMIT).await.expect("it stands still");
         assert_eq!(guest.await.expect("it ended")[1]["execute"], "guest-fsfreeze-freeze");
 
         std::fs::remove_file(&socket).expect("removed");

@@ -28,12 +28,14 @@ pub struct QemuConfig {
     pub accelerator: Option<Accelerator>,
     /// How long a guest may take to shut down when asked.
     pub shutdown_limit: Duration,
+    /// How long a guest may take to write out its file systems for a snapshot, while its programs wait.
+    pub flush_limit: Duration,
     /// Stamps the times of starts.
     pub clock: Arc<dyn Clock>,
 }
 
 impl QemuConfig {
-    /// The defaults: nothing extra forwarded, no egress, a minute to shut down.
+    /// The defaults: nothing extra forwarded, no egress, a minute to shut down, 0.7 s to flush.
     pub fn new(data_dir: impl Into<PathBuf>, image_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -43,6 +45,7 @@ impl QemuConfig {
             guest_egress: false,
             accelerator: None,
             shutdown_limit: Duration::from_secs(60),
+            flush_limit: Duration::from_millis(700),
             clock,
         }
     }

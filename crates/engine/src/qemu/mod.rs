@@ -110,7 +110,7 @@ impl QemuEngine {
         let holders = vec![layout.root().to_path_buf(), layout.volumes()];
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
-            layers: Layers::open(&config.data_dir, holders, user.clone())?,
+            layers: Layers::open(&config, holders, user.clone())?,
             config,
             layout,
             user,

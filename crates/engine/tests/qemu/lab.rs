@@ -48,6 +48,8 @@ impl Lab {
         fs::set_permissions(top.path(), fs::Permissions::from_mode(0o711)).expect("a mode");
         let mut config = QemuConfig::new(top.path().join("data"), images, Arc::new(SystemClock));
         config.accelerator = Some(Accelerator::Tcg);
+        // Guests share the processors with each other here, and with the compiler.
+        config.flush_limit = BOOT_LIMIT;
         let engine = match QemuEngine::open(config.clone()).await {
             Ok(engine) => Arc::new(engine),
             Err(error) => return skip(test, &error.to_string()),

@@ -16,6 +16,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -147,7 +148,7 @@ impl Layers {
         self.passed(Point::Committed).await;
 
         if let Some(live) = &mut disk.live
-            && let Err(error) = live.switch(disk.file, &above).await
+            && let Err(error) = live.switch(disk.file, &above, self.flush_limit).await
         {
             // A plain no: then it is as it was before. Silence may mean either, and both are right.
             if matches!(error, QmpError::Refused { .. }) {
@@ -227,9 +228,12 @@ async fn open(qmp: &mut Qmp, file: &Path) -> Result<Value, QmpError> {
 
 impl Live<'_> {
     /// The moment of a snapshot: everything is ready, and the guest stands still for as long as this takes.
-    async fn switch(&mut self, file: &str, above: &str) -> Result<(), QmpError> {
+    async fn switch(&mut self, file: &str, above: &str, flush_limit: Duration) -> Result<(), QmpError> {
         // Without an agent on the port nobody would answer, and the snapshot would wait for it.
-        let still = if agent_listens(self.qmp).await? { agent::freeze(self.id, self.dir).await } else { None };
+        let still = match agent_listens(self.qmp).await? {
+            true => agent::freeze(self.id, self.dir, flush_limit).await,
+            false => None,
+        };
         let switched = switch(self.qmp, file, above).await;
         if let Some(still) = still {
             still.thaw().await;

@@ -31,6 +31,7 @@ use std::{
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,7 @@ use uuid::Uuid;
 
 use self::collect::Nameless;
 use super::{
+    config::QemuConfig,
     images::DiskFormat,
     layout::{io_error, write_atomically},
     record::{BaseFiles, DirectBoot},
@@ -53,6 +55,8 @@ pub(super) struct Layers {
     /// Directories below which disks are that may lead to layers.
     holders: Vec<PathBuf>,
     user: Option<QemuUser>,
+    /// How long a guest may take to write out its file systems.
+    flush_limit: Duration,
     /// Read by who is about to lead to a layer, written by the collection.
     gate: Arc<RwLock<()>>,
     nameless: Nameless,
@@ -96,8 +100,8 @@ impl Deref for Pinned {
 
 impl Layers {
     /// Opens the layers of a data dir. `user` is who QEMU runs as; `holders` are the directories below which disks are.
-    pub(super) fn open(data_dir: &Path, holders: Vec<PathBuf>, user: Option<QemuUser>) -> Result<Self, Error> {
-        let directory = data_dir.join("layers");
+    pub(super) fn open(config: &QemuConfig, holders: Vec<PathBuf>, user: Option<QemuUser>) -> Result<Self, Error> {
+        let directory = config.data_dir.join("layers");
         let opened = || {
             DirBuilder::new().recursive(true).mode(0o711).create(&directory)?;
             fs::set_permissions(&directory, fs::Permissions::from_mode(0o711))?;
@@ -109,6 +113,7 @@ impl Layers {
             directory,
             holders,
             user,
+            flush_limit: config.flush_limit,
             gate: Arc::default(),
             nameless: Nameless::default(),
             naming: Mutex::default(),

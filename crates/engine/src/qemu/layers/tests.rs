@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use dewpoint_clock::SystemClock;
+
 use super::*;
 use crate::qemu::disk;
 
@@ -15,7 +17,7 @@ struct Bench {
 impl Bench {
     async fn open() -> Self {
         let top = tempfile::tempdir().expect("a directory");
-        let layers = Layers::open(top.path(), vec![top.path().join("machines")], None).expect("layers");
+        let layers = layers(top.path());
         let bench = Self { top, layers, file: fresh_disk() };
         fs::create_dir_all(bench.directory()).expect("a directory");
         disk::create(None, 1 << 20, &bench.directory().join(&bench.file), None).await.expect("a disk");
@@ -47,6 +49,11 @@ impl Bench {
         let entries = fs::read_dir(self.top.path().join("layers")).expect("a list");
         entries.filter(|entry| entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|x| x == "qcow2"))).count()
     }
+}
+
+fn layers(data_dir: &Path) -> Layers {
+    let config = QemuConfig::new(data_dir, data_dir, Arc::new(SystemClock));
+    Layers::open(&config, vec![data_dir.join("machines")], None).expect("layers")
 }
 
 /// Runs one command of QEMU's disk tester, which fails when a pattern is not there.
@@ -130,8 +137,7 @@ async fn what_a_crash_left_half_made_is_removed_at_the_next_start() {
     for orphan in [format!("{}.qcow2", Uuid::new_v4()), "own-2.json.new".to_owned()] {
         fs::write(directory.join(orphan), "half").expect("written");
     }
-    let holders = vec![bench.top.path().join("machines")];
-    let layers = Layers::open(bench.top.path(), holders, None).expect("layers");
+    let layers = layers(bench.top.path());
     layers.search().await.expect("a search");
     assert_eq!(fs::read_dir(&directory).expect("a list").count(), 2);
     assert_eq!(layers.list().expect("a list"), [image("1")]);
