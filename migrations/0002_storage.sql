@@ -9,6 +9,8 @@ CREATE INDEX actions_by_uuid ON actions (resource_uuid, id) WHERE resource_uuid 
 -- When the next backup is due; NULL when backups are off.
 ALTER TABLE droplets ADD COLUMN backup_due_at BIGINT;
 CREATE INDEX droplets_backup_due ON droplets (backup_due_at) WHERE backup_due_at IS NOT NULL;
+-- The image its disk is being started anew from, while that runs.
+ALTER TABLE droplets ADD COLUMN next_image_id BIGINT;
 CREATE INDEX droplets_by_host ON droplets (host, account_id, id);
 
 -- As crypt(5) writes it; the password itself is in `passwords` until it was shown.

@@ -99,6 +99,8 @@ words! {
         EnablePrivateNetworking = "enable_private_networking",
         /// Makes an image of a Droplet.
         Snapshot = "snapshot",
+        /// Makes an image of a Droplet by its backup policy.
+        Backup = "backup",
         /// Brings an image to another region.
         Transfer = "transfer",
         /// Turns a backup into a snapshot.

@@ -201,3 +201,20 @@ pub struct DropletsCreateResponse {
 
 /// A page of Droplets.
 pub type DropletsResponse = Collection<Droplet>;
+
+/// The answer of `GET /v2/droplets/{id}/kernels`.
+pub type KernelsResponse = Collection<Kernel>;
+
+/// The answer of `GET /v2/droplets/{id}/neighbors`: the Droplets on the same host, not paged (behaviour rule PAG-10).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NeighborsResponse {
+    /// The other Droplets.
+    pub droplets: Vec<Droplet>,
+}
+
+/// The answer of `GET /v2/reports/droplet_neighbors_ids` (behaviour rule DRO-10).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NeighborIdsResponse {
+    /// The numbers of Droplets that share a host, at least two of a host.
+    pub neighbor_ids: Vec<Vec<DropletId>>,
+}

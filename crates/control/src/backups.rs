@@ -1,4 +1,6 @@
-//! Backup policies: what was chosen, and when the next window is. No I/O.
+//! Backups: policies, when the next window is, and when in it a Droplet's turn comes. No I/O here; [`rounds`] has it.
+
+mod rounds;
 
 use std::time::Duration;
 
@@ -36,6 +38,33 @@ pub fn next_window(policy: &BackupPolicy, now: Timestamp) -> BackupWindow {
         start = start + DAY;
     }
     BackupWindow { start, end: start + HOUR * policy.window_length_hours }
+}
+
+/// The window that `now` is in; `None` between windows.
+fn present_window(policy: &BackupPolicy, now: Timestamp) -> Option<BackupWindow> {
+    // One that began at the earliest so long ago is still open.
+    let before = Timestamp::from_millis(now.as_millis() - millis(HOUR * policy.window_length_hours));
+    let window = next_window(policy, before);
+    (window.start <= now).then_some(window)
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// When the Droplet's next backup is due: some time in the first half of the next window, the same each time, so that the
+/// backups of many Droplets do not all begin at once.
+pub(crate) fn next_due(policy: &BackupPolicy, droplet: DropletId, now: Timestamp) -> Timestamp {
+    let window = next_window(policy, now);
+    let half = (window.end.since(window.start).as_secs() / 2).max(1);
+    // Numbers in a row end up far from each other (Knuth's multiplicative hash).
+    let turn = droplet.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    window.start + Duration::from_secs(turn % half)
+}
+
+/// The policy as its Droplet's row keeps it.
+pub(crate) fn text(policy: &BackupPolicy) -> Result<String, Error> {
+    serde_json::to_string(policy).map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// The first of January 1970 was a Thursday.

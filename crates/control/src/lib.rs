@@ -13,6 +13,7 @@ pub mod fixtures;
 pub mod images;
 pub mod network;
 mod orphans;
+mod passwords;
 pub mod readiness;
 mod reconcile;
 pub mod scheduler;

@@ -45,6 +45,12 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether a machine that nobody has a key to is to be given a root password. Making one costs milliseconds, which an
+    /// engine without real guests may save.
+    fn sets_passwords(&self) -> bool {
+        true
+    }
+
     /// Whether its guests are ready the moment [`Engine::power`] has started them, so that nobody needs to look.
     fn is_ready_at_once(&self) -> bool {
         false
@@ -67,7 +73,8 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
     /// Makes a powered-off machine as `spec` says: other network links, processors, memory, a larger root disk, another
     /// password hash. Image, keys and user data must be as they were. A machine that is so already is left alone.
     ///
-    /// Of a running machine only the IPv6 addresses of its links may differ, and the guest learns of them at its next start.
+    /// Of a running machine only the IPv6 addresses of its links and the host name may differ, and the guest learns of them at
+    /// its next start.
     /// A root disk that would shrink, or an image that differs, fails with [`Error::SpecConflict`].
     async fn change(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error>;
 

@@ -99,11 +99,12 @@ pub struct MachineSpec {
 }
 
 impl MachineSpec {
-    /// Whether `other` is this machine but for the IPv6 addresses of its links.
-    pub fn differs_in_ipv6_alone(&self, other: &Self) -> bool {
+    /// Whether `other` is this machine but for what may change while it runs: the IPv6 addresses of its links, and the host
+    /// name, which the guest keeps until its next start.
+    pub fn differs_in_what_may_change(&self, other: &Self) -> bool {
         let without = |spec: &Self| {
             let nics = spec.nics.iter().map(|nic| Nic { ipv6: None, ..nic.clone() }).collect();
-            Self { nics, ..spec.clone() }
+            Self { nics, hostname: String::new(), ..spec.clone() }
         };
         without(self) == without(other)
     }

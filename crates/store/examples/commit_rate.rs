@@ -124,7 +124,11 @@ fn create(tx: &mut dyn Tx) -> Result<(), Error> {
         public_v4: position.and_then(|position| u32::try_from(position).ok()).map(Into::into),
         ..fixtures::droplet(id.0, fixtures::ALICE)
     };
-    let seed = DropletSeed { ssh_keys: vec!["ssh-ed25519 AAAA".into()], user_data: Some("#!/bin/sh\n".into()) };
+    let seed = DropletSeed {
+        ssh_keys: vec!["ssh-ed25519 AAAA".into()],
+        user_data: Some("#!/bin/sh\n".into()),
+        ..DropletSeed::default()
+    };
     droplet_insert(tx, &droplet, &seed)?;
     action_insert(tx, &ActionRecord { resource_id: Some(id.0), ..fixtures::action(action.0, fixtures::ALICE) })
 }

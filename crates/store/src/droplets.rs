@@ -46,6 +46,8 @@ pub struct DropletRecord {
     pub running_action: Option<ActionId>,
     /// Its backup policy as JSON; `None` when backups are off.
     pub backups: Option<String>,
+    /// When its next backup is due; `None` when backups are off.
+    pub backup_due_at: Option<Timestamp>,
     /// Whether it has an IPv6 address.
     pub ipv6: bool,
     /// Whether monitoring was asked for.
@@ -120,6 +122,8 @@ pub struct DropletSeed {
     pub ssh_keys: Vec<String>,
     /// The caller's user data.
     pub user_data: Option<String>,
+    /// Root's password as crypt(5) writes it, when one was made.
+    pub password_hash: Option<String>,
 }
 
 /// Which Droplets a list shows.
@@ -141,10 +145,12 @@ pub enum DropletFilter {
     },
     /// Those with a tag, of both kinds.
     Tag(TagName),
+    /// Those on a host, of both kinds.
+    Host(String),
 }
 
 const COLUMNS: &str = "id, account_id, name, gpu, status, region, size, image_id, image_slug, vcpus, memory_mib, disk_gib, \
-                       vpc_id, host, running_action, backups, ipv6, monitoring, agent, public_networking, public_v4, \
+                       vpc_id, host, running_action, backups, backup_due_at, ipv6, monitoring, agent, public_networking, public_v4, \
                        private_v4, private_netmask, public_v6, created_at, placed_at, started_at, active_at, ssh_at, \
                        ready_at, readiness, readiness_detail";
 
@@ -166,6 +172,7 @@ fn read(row: &mut Row<'_>) -> Result<DropletRecord, Error> {
         host: row.next()?,
         running_action: row.next()?,
         backups: row.next()?,
+        backup_due_at: row.next()?,
         ipv6: row.next()?,
         monitoring: row.next()?,
         agent: row.next()?,
@@ -197,10 +204,10 @@ fn list_name(account: AccountId, gpu: bool) -> String {
 pub fn droplet_insert(tx: &mut dyn Tx, droplet: &DropletRecord, seed: &DropletSeed) -> Result<(), Error> {
     let sql = format!(
         "INSERT INTO droplets ({COLUMNS}, name_folded) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)"
+         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)"
     );
     let d = droplet;
-    let values: [Value<'_>; 33] = [
+    let values: [Value<'_>; 34] = [
         d.id.into(),
         d.account.into(),
         (&d.name).into(),
@@ -217,6 +224,7 @@ pub fn droplet_insert(tx: &mut dyn Tx, droplet: &DropletRecord, seed: &DropletSe
         d.host.as_ref().into(),
         d.running_action.into(),
         d.backups.as_ref().into(),
+        d.backup_due_at.into(),
         d.ipv6.into(),
         d.monitoring.into(),
         d.agent.into(),
@@ -238,8 +246,9 @@ pub fn droplet_insert(tx: &mut dyn Tx, droplet: &DropletRecord, seed: &DropletSe
     tx.execute(&sql, &values)?;
     if *seed != DropletSeed::default() {
         let keys = serde_json::to_string(&seed.ssh_keys).map_err(|error| Error::Database(error.to_string()))?;
-        let sql = "INSERT INTO droplet_seeds (droplet_id, ssh_keys, user_data) VALUES ($1, $2, $3)";
-        tx.execute(sql, &[d.id.into(), keys.into(), seed.user_data.as_ref().into()])?;
+        let sql = "INSERT INTO droplet_seeds (droplet_id, ssh_keys, user_data, password_hash) VALUES ($1, $2, $3, $4)";
+        let (user_data, hash) = (seed.user_data.as_ref().into(), seed.password_hash.as_ref().into());
+        tx.execute(sql, &[d.id.into(), keys.into(), user_data, hash])?;
     }
     counters::list_changed(tx, &list_name(d.account, d.gpu), d.id.0, 1)
 }
@@ -257,10 +266,10 @@ pub fn droplet_of_machine(tx: &mut dyn Tx, id: DropletId) -> Result<Option<Dropl
 
 /// What the Droplet's machine is made from; the empty seed when it was made from nothing special.
 pub fn droplet_seed(tx: &mut dyn Tx, id: DropletId) -> Result<DropletSeed, Error> {
-    let sql = "SELECT ssh_keys, user_data FROM droplet_seeds WHERE droplet_id = $1";
+    let sql = "SELECT ssh_keys, user_data, password_hash FROM droplet_seeds WHERE droplet_id = $1";
     let seed = tx.query_opt(sql, &[id.into()], |row| {
         let keys = serde_json::from_str(&row.next::<String>()?).map_err(|e| corrupt("list of keys", &e))?;
-        Ok(DropletSeed { ssh_keys: keys, user_data: row.next()? })
+        Ok(DropletSeed { ssh_keys: keys, user_data: row.next()?, password_hash: row.next()? })
     })?;
     Ok(seed.unwrap_or_default())
 }
@@ -297,6 +306,10 @@ pub fn droplet_list(
             let values = [account.into(), name.to_lowercase().into(), (*gpu).into()];
             counters::page(tx, COLUMNS, from, "id", &values, window, read)
         }
+        DropletFilter::Host(host) => {
+            let from = "FROM droplets WHERE account_id = $1 AND host = $2";
+            counters::page(tx, COLUMNS, from, "id", &[account.into(), host.into()], window, read)
+        }
         DropletFilter::Tag(tag) => {
             let from = "FROM droplets WHERE account_id = $1 AND id IN (SELECT resource_number FROM tag_resources
                         WHERE account_id = $1 AND tag = $2 AND resource_type = 'droplet')";
@@ -330,8 +343,33 @@ pub struct DropletChange {
     pub ssh_at: Option<Timestamp>,
     /// How it went with readiness, in whose words, and when.
     pub readiness: Option<(ReadinessState, Option<String>, Timestamp)>,
+    /// Another size, with what its machine has now.
+    pub sizing: Option<Sizing>,
+    /// Another image its disk was started from: its number, and its slug if it has one.
+    pub image: Option<(ImageId, Option<String>)>,
+    /// The image that its disk is about to be started from, `None` in it when that is over: kept from deletion meanwhile.
+    pub next_image: Option<Option<ImageId>>,
+    /// Its guest begins anew, as of then: readiness is awaited again.
+    pub unready_since: Option<Timestamp>,
+    /// Its backups from now on: policy as JSON and when the next one is due, or off.
+    pub backups: Option<Option<(String, Timestamp)>>,
+    /// An IPv6 address, which it did not have.
+    pub public_v6: Option<Ipv6Addr>,
     /// The action that ended: the Droplet is free again.
     pub unlock: Option<ActionId>,
+}
+
+/// A size and what a Droplet of it has.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Sizing {
+    /// Its plan.
+    pub size: SizeSlug,
+    /// Processors.
+    pub vcpus: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Root disk in GiB.
+    pub disk_gib: u64,
 }
 
 /// Writes `change`; whether the Droplet is still there.
@@ -370,6 +408,34 @@ pub fn droplet_change(tx: &mut dyn Tx, id: DropletId, change: &DropletChange) ->
         set("readiness_detail", detail.as_ref().into());
         set("ready_at", (*at).into());
     }
+    if let Some(sizing) = &change.sizing {
+        set("size", (&sizing.size).into());
+        set("vcpus", sizing.vcpus.into());
+        set("memory_mib", sizing.memory_mib.into());
+        set("disk_gib", sizing.disk_gib.into());
+    }
+    if let Some((image, slug)) = &change.image {
+        set("image_id", (*image).into());
+        set("image_slug", slug.as_ref().into());
+    }
+    if let Some(image) = change.next_image {
+        set("next_image_id", image.into());
+    }
+    if let Some(since) = change.unready_since {
+        set("active_at", since.into());
+        set("readiness", ReadinessState::Pending.as_str().into());
+        set("readiness_detail", Value::Null);
+        set("ssh_at", Value::Null);
+        set("ready_at", Value::Null);
+    }
+    if let Some(backups) = &change.backups {
+        set("backups", backups.as_ref().map(|(policy, _)| policy).into());
+        set("backup_due_at", backups.as_ref().map(|(_, due)| *due).into());
+    }
+    if let Some(address) = change.public_v6 {
+        set("ipv6", true.into());
+        set("public_v6", address.to_string().into());
+    }
     if change.unlock.is_some() {
         set("running_action", Value::Null);
     }
@@ -397,13 +463,62 @@ fn own<'a>(value: Value<'_>) -> Value<'a> {
     }
 }
 
-/// Removes the Droplet with its seed, tags and volume attachments; whether it was there. Its addresses stay held until the
+/// Keeps root's password as crypt(5) writes it among what the machine is made from.
+pub fn droplet_set_password_hash(tx: &mut dyn Tx, id: DropletId, hash: &str) -> Result<(), Error> {
+    let sql = "INSERT INTO droplet_seeds (droplet_id, ssh_keys, password_hash) VALUES ($1, '[]', $2)
+               ON CONFLICT (droplet_id) DO UPDATE SET password_hash = $2";
+    tx.execute(sql, &[id.into(), hash.into()]).map(drop)
+}
+
+/// Puts off the Droplet's next backup; one whose backups are off by now stays so.
+pub fn droplet_backup_due(tx: &mut dyn Tx, id: DropletId, due: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE droplets SET backup_due_at = $1 WHERE id = $2 AND backup_due_at IS NOT NULL";
+    tx.execute(sql, &[due.into(), id.into()]).map(drop)
+}
+
+/// Forgets when the Droplet's next backup was due.
+pub fn droplet_backup_off(tx: &mut dyn Tx, id: DropletId) -> Result<(), Error> {
+    tx.execute("UPDATE droplets SET backup_due_at = NULL WHERE id = $1", &[id.into()]).map(drop)
+}
+
+/// Droplets whose backup is due at `now`, the longest due first, at most `most`.
+pub fn droplets_due_for_backup(tx: &mut dyn Tx, now: Timestamp, most: u32) -> Result<Vec<DropletRecord>, Error> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM droplets WHERE backup_due_at IS NOT NULL AND backup_due_at <= $1 \
+         ORDER BY backup_due_at, id LIMIT $2"
+    );
+    tx.query_all(&sql, &[now.into(), most.into()], read)
+}
+
+/// When the next backup of any Droplet is due.
+pub fn next_backup_due(tx: &mut dyn Tx) -> Result<Option<Timestamp>, Error> {
+    let sql = "SELECT MIN(backup_due_at) FROM droplets WHERE backup_due_at IS NOT NULL";
+    tx.query_one(sql, &[], |row| row.next())
+}
+
+/// The numbers of the account's Droplets by the host they are on, hosts with one alone left out.
+pub fn droplet_neighbors(tx: &mut dyn Tx, account: AccountId) -> Result<Vec<Vec<DropletId>>, Error> {
+    let sql = "SELECT host, id FROM droplets WHERE account_id = $1 AND host IS NOT NULL ORDER BY host, id";
+    let mut groups: Vec<(String, Vec<DropletId>)> = Vec::new();
+    tx.query_each(sql, &[account.into()], &mut |row| {
+        let (host, id): (String, DropletId) = (row.next()?, row.next()?);
+        match groups.last_mut() {
+            Some((last, group)) if *last == host => group.push(id),
+            _ => groups.push((host, vec![id])),
+        }
+        Ok(())
+    })?;
+    Ok(groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect())
+}
+
+/// Removes the Droplet with its seed, password, tags and volume attachments; whether it was there. Its addresses stay held until the
 /// machine is gone (`address_release_all`).
 pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     let sql = "DELETE FROM droplets WHERE id = $1 RETURNING account_id, gpu";
     let removed = tx.query_opt(sql, &[id.into()], |row| Ok((row.next::<AccountId>()?, row.next::<bool>()?)))?;
     let Some((account, gpu)) = removed else { return Ok(false) };
     tx.execute("DELETE FROM droplet_seeds WHERE droplet_id = $1", &[id.into()])?;
+    tx.execute("DELETE FROM passwords WHERE droplet_id = $1", &[id.into()])?;
     tx.execute("UPDATE volumes SET droplet_id = NULL WHERE droplet_id = $1", &[id.into()])?;
     crate::tags::untag_everywhere(tx, "droplet", id.0, &id.to_string())?;
     counters::list_changed(tx, &list_name(account, gpu), id.0, -1)?;

@@ -282,8 +282,20 @@ pub fn images_expired(tx: &mut dyn Tx, now: Timestamp, most: u32) -> Result<Vec<
 /// Whether a Droplet is being made from this image, or built anew from it, right now.
 pub fn image_is_in_use(tx: &mut dyn Tx, id: ImageId) -> Result<bool, Error> {
     let sql = "SELECT COUNT(*) FROM actions a JOIN droplets d ON d.id = a.droplet_id
-               WHERE a.status = 'in-progress' AND d.image_id = $1";
+               WHERE a.status = 'in-progress' AND (a.type = 'create' AND d.image_id = $1 OR d.next_image_id = $1)";
     tx.query_one(sql, &[id.into()], |row| row.next::<u64>()).map(|count| count > 0)
+}
+
+/// Keeps a backup until `at` and no longer.
+pub fn image_expire(tx: &mut dyn Tx, id: ImageId, at: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE images SET expires_at = $1 WHERE id = $2 AND kind = 'backup' AND deleted_at IS NULL";
+    tx.execute(sql, &[at.into(), id.into()]).map(drop)
+}
+
+/// When the next image stops being kept.
+pub fn next_image_expiry(tx: &mut dyn Tx) -> Result<Option<Timestamp>, Error> {
+    let sql = "SELECT MIN(expires_at) FROM images WHERE deleted_at IS NULL AND expires_at IS NOT NULL";
+    tx.query_one(sql, &[], |row| row.next())
 }
 
 /// Images that are there, above `after` by ascending number, whoever owns them, at most `most`.

@@ -12,6 +12,7 @@ pub mod droplets;
 mod error;
 pub mod images;
 mod migrate;
+pub mod passwords;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 mod queue;
@@ -29,7 +30,7 @@ pub use accounts::AccountRecord;
 pub use actions::{ActionRecord, TimelineEntry};
 pub use counters::Sequence;
 pub use db::{Dialect, Retry, Store, Tx};
-pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState};
+pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState, Sizing};
 pub use error::Error;
 pub use images::ImageRecord;
 pub use queue::Closing;

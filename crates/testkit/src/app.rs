@@ -169,6 +169,19 @@ impl TestApp {
         panic!("an action is still in progress after two minutes");
     }
 
+    /// Moves the clock to when the Droplet's next backup is due.
+    pub async fn move_to_backup(&self, id: u64) {
+        let records = self.droplet_records().await;
+        let record = records.iter().find(|record| record.id.0 == id).expect("a Droplet");
+        self.clock.advance(record.backup_due_at.expect("its backups are on").since(self.now()));
+    }
+
+    /// Begins the backups that are due now, removes those whose time is over, and does the work.
+    pub async fn backup_round(&self) {
+        self.control().backup_round().await.expect("the store can be written");
+        self.run_actions_to_end().await;
+    }
+
     /// How many actions are in progress.
     pub async fn backlog(&self) -> u64 {
         self.store().read(|tx: &mut dyn Tx| actions::action_backlog(tx)).await.expect("the store can be read")

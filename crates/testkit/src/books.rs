@@ -99,13 +99,24 @@ impl TestApp {
         }
         for record in &records {
             let spec = self.sim().spec(MachineId(record.id.0)).await.expect("the simulator answers");
-            let nics = spec.expect("each Droplet has its machine").nics;
+            let spec = spec.expect("each Droplet has its machine");
+            let image = record.image_slug.clone().unwrap_or_else(|| format!("own-image-{}", record.image_id));
+            let has = (spec.image.as_str(), spec.vcpus, spec.memory_mib, spec.disk_gib);
+            assert_eq!(has, (image.as_str(), record.vcpus, record.memory_mib, record.disk_gib), "{record:?}");
+            assert_eq!(
+                (record.ipv6, record.backups.is_some()),
+                (record.public_v6.is_some(), record.backup_due_at.is_some())
+            );
+            let nics = spec.nics;
+            let v6 = nics.iter().find_map(|nic| nic.ipv6).map(|link| link.address);
+            assert_eq!(v6, record.public_v6, "the machine's own IPv6 address");
             let address =
                 |kind| nics.iter().find(|nic| nic.kind == kind).and_then(|nic| nic.ipv4).map(|link| link.address);
             assert_eq!(address(NicKind::Public), record.public_v4, "the machine's own public address");
             assert_eq!(address(NicKind::Private), Some(record.private_v4), "the machine's own private address");
         }
         self.volumes_balance().await;
+        self.images_are_theirs().await;
         self.nothing_dangles(&records).await;
     }
 
@@ -158,6 +169,20 @@ impl TestApp {
         count.await.expect("the store can be read")
     }
 
+    /// Whether the engine has the images of the rows that say so, and no others of Droplets or from outside.
+    async fn images_are_theirs(&self) {
+        let sql = "SELECT id FROM images WHERE status = 'available' AND deleted_at IS NULL ORDER BY id";
+        let rows = self.store().read(move |tx: &mut dyn Tx| tx.query_all(sql, &[], |row| row.next::<u64>())).await;
+        let mut rows: Vec<String> =
+            rows.expect("the store can be read").iter().map(|id| format!("own-image-{id}")).collect();
+        let engine = self.sim().images().await.expect("the simulator answers");
+        let mut kept: Vec<String> =
+            engine.iter().map(ToString::to_string).filter(|name| name.starts_with("own-image-")).collect();
+        rows.sort();
+        kept.sort();
+        assert_eq!(kept, rows, "images of the engine and rows of images");
+    }
+
     /// Whether rows that belong to Droplets belong to Droplets there are, and the maintained counts are true.
     async fn nothing_dangles(&self, records: &[DropletRecord]) {
         let dangling = [
@@ -182,6 +207,8 @@ impl TestApp {
                 "tags of volume snapshots",
                 "SELECT COUNT(*) FROM tag_resources WHERE resource_type = 'volume_snapshot' AND resource_id NOT IN (SELECT id FROM volume_snapshots)",
             ),
+            ("passwords", "SELECT COUNT(*) FROM passwords WHERE droplet_id NOT IN (SELECT id FROM droplets)"),
+            ("images to come", "SELECT COUNT(*) FROM droplets WHERE next_image_id IS NOT NULL"),
             ("VPCs", "SELECT COUNT(*) FROM droplets WHERE vpc_id NOT IN (SELECT id FROM vpcs)"),
         ];
         for (what, sql) in dangling {

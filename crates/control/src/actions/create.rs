@@ -10,7 +10,7 @@ use super::{
     flow::{Context, Flow},
     volume,
 };
-use crate::{Error, PUBLIC_POOL, readiness};
+use crate::{Error, PUBLIC_POOL, passwords, readiness};
 
 /// What a create is accepted with, beside the row.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -79,7 +79,12 @@ impl Flow for CreateStep {
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {
             Self::Ensure => {
-                cx.engine().ensure(cx.machine(), &cx.spec().await?).await?;
+                let mut spec = cx.spec().await?;
+                if spec.ssh_keys.is_empty() && spec.password_hash.is_none() && cx.engine().sets_passwords() {
+                    // Kept before the machine is made: made again, it must be made with the same.
+                    spec.password_hash = Some(passwords::first_of(&cx.control, cx.droplet).await?);
+                }
+                cx.engine().ensure(cx.machine(), &spec).await?;
                 Ok(Effect::default())
             }
             Self::Attach => {

@@ -2,11 +2,14 @@
 
 use dewpoint_api::{ActionStatus, DropletId, ImageId, RegionSlug, ResourceType, VolumeId, VolumeSnapshotId};
 use dewpoint_store::{
-    ActionRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images, images::ImageChange,
+    ActionRecord, ImageRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images, images::ImageChange,
     volume_snapshots, volumes,
 };
 
-use crate::Error;
+use crate::{
+    Error,
+    passwords::{self, Password},
+};
 
 /// What a step's end writes.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,6 +29,10 @@ pub(crate) enum Also {
     ForgetDroplet,
     /// The addresses of a Droplet that is gone are given back.
     ReleaseAddresses,
+    /// An image that was taken is there.
+    AddImage(Box<ImageRecord>),
+    /// The Droplet's root has another password, to be shown once.
+    KeepPassword(Password),
     /// An image changes, if it is still there.
     Image(ImageId, ImageChange),
     /// An image can be used in one more region.
@@ -88,6 +95,10 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
             droplets::droplet_delete(tx, droplet)?;
         }
         Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
+        Also::AddImage(image) => images::image_insert(tx, image)?,
+        Also::KeepPassword(password) => {
+            passwords::keep(tx, droplet, password, action.completed_at.unwrap_or(action.started_at))?;
+        }
         Also::Image(id, change) => {
             images::image_change(tx, *id, change)?;
         }

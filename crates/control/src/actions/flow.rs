@@ -90,8 +90,13 @@ impl Context {
         if let Some((record, seed)) = prefetched {
             return self.control.machine_spec(&record, seed);
         }
+        self.spec_with(|_| {}).await
+    }
+
+    /// The machine that the Droplet's row would describe after `edit`.
+    pub(crate) async fn spec_with(&self, edit: impl FnOnce(&mut DropletRecord)) -> Result<MachineSpec, Error> {
         let id = self.droplet;
-        let (record, seed) = self
+        let (mut record, seed) = self
             .control
             .inner
             .store
@@ -100,6 +105,7 @@ impl Context {
                 Ok::<_, Error>((record, droplets::droplet_seed(tx, id)?))
             })
             .await?;
+        edit(&mut record);
         self.control.machine_spec(&record, seed)
     }
 }
@@ -147,7 +153,7 @@ impl Control {
             image,
             ssh_keys: seed.ssh_keys,
             user_data: seed.user_data,
-            password_hash: None,
+            password_hash: seed.password_hash,
             nics: public.into_iter().chain([private]).collect(),
         })
     }

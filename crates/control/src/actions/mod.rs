@@ -7,13 +7,18 @@
 //!                        └ for good: compensation if the flow has one, then errored with the reason
 //! ```
 
+mod change;
 mod create;
 mod destroy;
 mod effect;
 mod flow;
 mod image;
+mod password;
+pub(crate) mod policy;
 mod power;
+pub(crate) mod rebuild;
 mod rename;
+pub(crate) mod snapshot;
 mod table;
 mod volume;
 mod volume_snapshot;

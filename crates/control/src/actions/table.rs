@@ -3,9 +3,9 @@
 use dewpoint_api::{ActionKind, ResourceType};
 
 use super::{
-    create, destroy,
+    change, create, destroy,
     flow::{Context, Flow},
-    image, power, rename, volume, volume_snapshot,
+    image, password, policy, power, rebuild, rename, snapshot, volume, volume_snapshot,
     worker::{Ended, Worker},
 };
 use crate::Error;
@@ -48,6 +48,16 @@ flows! {
     Droplet PowerCycle => power::PowerCycleStep;
     Droplet Rename => rename::RenameStep;
     Droplet EnablePrivateNetworking => rename::NothingStep;
+    Droplet Snapshot => snapshot::SnapshotStep;
+    Droplet Backup => snapshot::SnapshotStep;
+    Droplet Rebuild => rebuild::RebuildStep;
+    Droplet Restore => rebuild::RebuildStep;
+    Droplet Resize => change::ResizeStep;
+    Droplet EnableIpv6 => change::Ipv6Step;
+    Droplet EnableBackups => policy::PolicyStep;
+    Droplet DisableBackups => policy::PolicyStep;
+    Droplet ChangeBackupPolicy => policy::PolicyStep;
+    Droplet PasswordReset => password::PasswordStep;
     Image Create => image::ImportStep;
     Image Destroy => image::DestroyStep;
     Image Transfer => image::TransferStep;

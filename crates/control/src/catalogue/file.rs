@@ -116,6 +116,9 @@ pub struct ImageSpec {
     /// Whether the agent for the web console can be in it (behaviour rule CRE-18).
     #[serde(default = "yes")]
     pub droplet_agent: bool,
+    /// Whether what is in it manages root's password itself, so that a reset from outside is refused (behaviour rule DAC-9).
+    #[serde(default)]
+    pub manages_passwords: bool,
 }
 
 fn yes() -> bool {

@@ -1,14 +1,17 @@
 //! Asking a Droplet to change: which action is allowed in which state, then the action's record.
 
 use dewpoint_api::{
-    AccountId, ActionId, ActionKind, DropletActionRequest, DropletId, DropletStatus, Scope, TagName, rules,
+    AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletActionRequest, DropletId, DropletStatus,
+    ImageIdOrSlug, Scope, TagName, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{ActionRecord, DropletRecord, Sequence, Tx, actions, counters, droplets, tags};
 
+use super::prepare::prepare;
 use crate::{
     Control, Error, Grant,
     actions::{NewAction, Resource, new_action},
+    images::checked_name,
 };
 
 /// The types an action by tag may have (ACT-12).
@@ -49,22 +52,31 @@ fn kind_of(request: &DropletActionRequest) -> Result<ActionKind, Error> {
             rules::droplet_name(name)?;
             Ok(kind)
         }
+        K::Resize if request.size.is_none() => Err(Error::invalid("size is required to resize a Droplet.")),
+        K::Rebuild if request.image.is_none() => Err(Error::invalid("image is required to rebuild a Droplet.")),
+        K::Restore => match &request.image {
+            Some(ImageIdOrSlug::Id(_)) => Ok(kind),
+            Some(ImageIdOrSlug::Slug(_)) => Err(Error::invalid("image must be the number of a backup.")),
+            None => Err(Error::invalid("image is required to restore a Droplet: the number of a backup.")),
+        },
+        K::ChangeBackupPolicy if request.backup_policy.is_none() => {
+            Err(Error::invalid("backup_policy is required to change the policy."))
+        }
+        K::EnableBackups | K::ChangeBackupPolicy => {
+            request.backup_policy.as_ref().map(BackupPolicyRequest::checked).transpose()?;
+            Ok(kind)
+        }
+        K::Snapshot => {
+            request.name.clone().filter(|name| !name.is_empty()).map(checked_name).transpose()?;
+            Ok(kind)
+        }
+        K::Resize | K::Rebuild | K::DisableBackups | K::PasswordReset | K::EnableIpv6 => Ok(kind),
         K::ChangeKernel => {
             Err(Error::invalid("This Droplet's kernel is managed from inside it: change it with its package manager."))
         }
-        K::EnableBackups
-        | K::DisableBackups
-        | K::ChangeBackupPolicy
-        | K::Restore
-        | K::PasswordReset
-        | K::Resize
-        | K::Rebuild
-        | K::EnableIpv6
-        | K::Snapshot => {
-            Err(Error::invalid(format!("The action {kind} is not yet served by this version of Dewpoint.")))
-        }
         K::Create
         | K::Destroy
+        | K::Backup
         | K::Transfer
         | K::Convert
         | K::AttachVolume
@@ -84,6 +96,9 @@ fn allowed(kind: ActionKind, status: DropletStatus) -> Result<(), Error> {
         (ActionKind::Reboot, DropletStatus::Off) => {
             Err(Error::invalid("Droplet is powered off: use power_on to start it."))
         }
+        (ActionKind::PasswordReset, DropletStatus::Off) => {
+            Err(Error::invalid("Droplet is powered off: its guest must run to be given a password."))
+        }
         (_, DropletStatus::Archive) => Err(Error::invalid("Droplet is archived.")),
         (_, DropletStatus::New | DropletStatus::Active | DropletStatus::Off) => Ok(()),
     }
@@ -91,16 +106,19 @@ fn allowed(kind: ActionKind, status: DropletStatus) -> Result<(), Error> {
 
 /// Locks the Droplet and records the action.
 fn record(
+    control: &Control,
     tx: &mut dyn Tx,
     droplet: &DropletRecord,
     kind: ActionKind,
-    request: &str,
+    request: &DropletActionRequest,
     now: Timestamp,
 ) -> Result<ActionRecord, Error> {
     if droplet.running_action.is_some() {
         return Err(Error::Busy);
     }
     allowed(kind, droplet.status)?;
+    let prepared = prepare(control, tx, droplet, kind, request, now)?;
+    droplets::droplet_change(tx, droplet.id, &prepared.change)?;
     let id = ActionId(counters::draw(tx, Sequence::Action, 1)?);
     if !droplets::droplet_lock(tx, droplet.id, id)? {
         return Err(Error::Busy);
@@ -111,7 +129,7 @@ fn record(
         kind,
         resource: Resource::Droplet(droplet.id),
         region: Some(&droplet.region),
-        request,
+        request: &prepared.request,
         now,
     });
     actions::action_insert(tx, &action)?;
@@ -132,8 +150,8 @@ impl Control {
         request: &DropletActionRequest,
     ) -> Result<ActionRecord, Error> {
         let (account, now) = (grant.account, self.now());
-        let text = request_text(request)?;
-        let kind = kind_of(request);
+        let (control, request) = (self.clone(), request.clone());
+        let kind = kind_of(&request);
         if let Ok(kind) = &kind {
             require(grant, more_scopes(*kind))?;
         }
@@ -146,7 +164,7 @@ impl Control {
                 // Existence comes before validation (ERR-9).
                 let droplet = droplets::droplet_get(tx, account, id)?.ok_or(Error::NotFound)?;
                 match (kind, &refusal) {
-                    (Some(kind), _) => record(tx, &droplet, kind, &text, now),
+                    (Some(kind), _) => record(&control, tx, &droplet, kind, &request, now),
                     (None, refusal) => Err(Error::invalid(refusal.clone().unwrap_or_default())),
                 }
             })
@@ -169,7 +187,7 @@ impl Control {
         require(grant, more_scopes(kind))?;
         let (account, now): (AccountId, _) = (grant.account, self.now());
         let tag: Option<TagName> = tag.parse().ok();
-        let text = request_text(request)?;
+        let (control, request) = (self.clone(), request.clone());
         let found = self
             .inner
             .store
@@ -178,7 +196,7 @@ impl Control {
                 let Some(tag) = &tag else { return Ok(all) };
                 for id in tags::droplets_with_tag(tx, account, tag)? {
                     if let Some(droplet) = droplets::droplet_get(tx, account, id)? {
-                        all.push(record(tx, &droplet, kind, &text, now)?);
+                        all.push(record(&control, tx, &droplet, kind, &request, now)?);
                     }
                 }
                 Ok::<_, Error>(all)
@@ -187,10 +205,6 @@ impl Control {
         self.inner.bell.notify_one();
         Ok(found)
     }
-}
-
-fn request_text(request: &DropletActionRequest) -> Result<String, Error> {
-    serde_json::to_string(request).map_err(|_| Error::Malformed("the request cannot be kept".to_owned()))
 }
 
 #[cfg(test)]

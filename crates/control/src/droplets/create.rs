@@ -4,23 +4,26 @@ use std::sync::Arc;
 
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletCreateRequest, DropletId, DropletStatus, ImageId,
-    PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName, VolumeId, VolumeReference, VpcId, rules,
+    ImageIdOrSlug, PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName, VolumeId, VolumeReference,
+    VpcId, rules,
 };
 use dewpoint_clock::Timestamp;
-use dewpoint_engine::ImageName;
 use dewpoint_store::{
-    ActionRecord, DropletRecord, DropletSeed, ReadinessState, Sequence, Tx, VpcRecord, actions, addresses, counters,
-    droplets, tags, tags::Tagged, volumes, vpcs,
+    ActionRecord, DropletRecord, DropletSeed, ImageRecord, ReadinessState, Sequence, Tx, VpcRecord, actions, addresses,
+    counters, droplets, tags, tags::Tagged, volumes, vpcs,
 };
 use ipnet::Ipv4Net;
 use uuid::Uuid;
 
-use super::DropletView;
+use super::{
+    DropletView,
+    source::{INVALID_IMAGE, NOT_IN_REGION, Source, own},
+};
 use crate::{
     Control, Error, PUBLIC_POOL, PublicNetwork,
     actions::{CreateWish, NewAction, Resource, new_action},
     backups,
-    catalogue::{Catalogue, ImageEntry, RegionEntry, SizeEntry},
+    catalogue::{Catalogue, RegionEntry, SizeEntry},
     network::{self, Pool},
     scheduler, ssh_keys,
     vpcs::{DefaultVpc, default_of},
@@ -54,6 +57,8 @@ struct Plan {
     partition_mode: Option<PartitionMode>,
     image_id: ImageId,
     image_slug: Option<String>,
+    /// The row of that image when it is the account's own.
+    own_image: Option<ImageRecord>,
     /// Where it could be, best first; never empty.
     regions: Vec<RegionSlug>,
     vpc: Option<VpcId>,
@@ -110,7 +115,7 @@ fn narrow<'c>(refusal: &str, regions: Vec<&'c RegionEntry>) -> Result<Vec<&'c Re
 fn regions_for(
     catalogue: &Catalogue,
     size: &SizeEntry,
-    image: &ImageEntry,
+    image: &Source<'_>,
     wish: Option<&RegionSlug>,
 ) -> Result<Vec<RegionSlug>, Error> {
     let named: Vec<&RegionEntry> = match wish {
@@ -122,21 +127,38 @@ fn regions_for(
     let sold = open.into_iter().filter(|region| size.offered_in(&region.spec.slug)).collect();
     let sold = narrow("Size is not available in this region.", sold)?;
     let has_image = sold.into_iter().filter(|region| image.offered_in(&region.spec.slug)).collect();
-    let fit = narrow("Image is not available in this region.", has_image)?;
+    let fit = narrow(NOT_IN_REGION, has_image)?;
     Ok(fit.into_iter().map(|region| region.spec.slug.clone()).collect())
 }
 
 impl Control {
     /// Makes one Droplet or up to ten (CRE-*): all of them, or none and no trace.
     pub async fn droplet_create(&self, account: AccountId, request: DropletCreateRequest) -> Result<Created, Error> {
-        let plan = Arc::new(self.plan(account, request)?);
+        let source = self.source(account, request.image.as_ref()).await?;
+        let plan = Arc::new(self.plan(account, request, source)?);
         let created = self.inner.store.write(move |tx: &mut dyn Tx| commit(tx, &plan)).await?;
         self.inner.bell.notify_one();
         Ok(created)
     }
 
+    /// The image a create names; `None` when it names none. Only for an image that is not public the store is asked.
+    async fn source(&self, account: AccountId, named: Option<&ImageIdOrSlug>) -> Result<Option<Source<'_>>, Error> {
+        let Some(named) = named else { return Ok(None) };
+        if let Some(entry) = self.catalogue().image_named(named) {
+            return Ok(Some(Source::Public(entry)));
+        }
+        let ImageIdOrSlug::Id(id) = *named else { return Err(Error::invalid(INVALID_IMAGE)) };
+        let record = self.inner.store.read(move |tx: &mut dyn Tx| own(tx, account, id)).await?;
+        Ok(Some(Source::Own(Box::new(record))))
+    }
+
     /// Checks everything that needs no store.
-    fn plan(&self, account: AccountId, request: DropletCreateRequest) -> Result<Plan, Error> {
+    fn plan(
+        &self,
+        account: AccountId,
+        request: DropletCreateRequest,
+        source: Option<Source<'_>>,
+    ) -> Result<Plan, Error> {
         let (names, many) = names_of(&request)?;
         let wanted = request.size.as_ref().ok_or_else(|| Error::invalid("size is required and cannot be empty."))?;
         let size = self
@@ -146,26 +168,18 @@ impl Control {
         if !size.available() {
             return Err(unavailable(&size.spec.slug));
         }
-        let wanted = request.image.as_ref().ok_or_else(|| Error::invalid("image is required and cannot be empty."))?;
-        let image = self
-            .catalogue()
-            .image_named(wanted)
-            .ok_or_else(|| Error::invalid("You specified an invalid image for Droplet creation."))?;
-        let (size_spec, image_spec) = (&size.spec, &image.spec);
-        if image_spec.min_disk_gib > size_spec.disk_gib {
-            return Err(Error::invalid(format!(
-                "Image {} needs a disk of at least {} GB; size {} has {} GB.",
-                image_spec.slug, image_spec.min_disk_gib, size_spec.slug, size_spec.disk_gib
-            )));
-        }
-        self.check_image_is_here(image_spec.slug.as_str())?;
-        let regions = regions_for(self.catalogue(), size, image, request.region.as_ref())?;
+        let image = source.ok_or_else(|| Error::invalid("image is required and cannot be empty."))?;
+        let size_spec = &size.spec;
+        image.check_fits(size_spec.disk_gib, &format!("size {}", size_spec.slug))?;
+        self.check_image_is_here(&image)?;
+        let regions = regions_for(self.catalogue(), size, &image, request.region.as_ref())?;
         let host = scheduler::place(&self.inner.hosts, scheduler::Needs::of(size))
             .ok_or_else(|| unavailable(&size_spec.slug))?;
 
         let agent = request.with_droplet_agent == Some(true);
-        if agent && !(self.inner.engine.has_droplet_agent() && image_spec.droplet_agent) {
-            return Err(Error::invalid(format!("with_droplet_agent is not supported on image {}.", image_spec.slug)));
+        if agent && !(self.inner.engine.has_droplet_agent() && image.may_have_agent()) {
+            let label = image.label();
+            return Err(Error::invalid(format!("with_droplet_agent is not supported on image {label}.")));
         }
         let public_networking = request.public_networking.unwrap_or(true);
         if !public_networking && request.ipv6 {
@@ -214,8 +228,9 @@ impl Control {
             disk_gib: size_spec.disk_gib,
             gpu: size.is_gpu(),
             partition_mode,
-            image_id: image_spec.id,
-            image_slug: Some(image_spec.slug.as_str().to_owned()),
+            image_id: image.id(),
+            image_slug: image.slug(),
+            own_image: image.into_own(),
             regions,
             vpc,
             volumes: request.volumes,
@@ -235,19 +250,6 @@ impl Control {
             default_vpc: DefaultVpc { id: VpcId(Uuid::new_v4()), prefix: self.inner.config.default_vpc_prefix, now },
         })
     }
-
-    /// Refuses a catalogue image whose file is not on this host, with the command that would bring it.
-    fn check_image_is_here(&self, slug: &str) -> Result<(), Error> {
-        let engine = &self.inner.engine;
-        let Some(name) = ImageName::new(slug) else {
-            return Err(Error::invalid("You specified an invalid image for Droplet creation."));
-        };
-        if engine.has_image(&name) {
-            return Ok(());
-        }
-        let hint = engine.image_hint(&name).map(|command| format!(" Bring it with: {command}")).unwrap_or_default();
-        Err(Error::invalid(format!("Image {slug} is not on this host.{hint}")))
-    }
 }
 
 /// The transaction: what depends on the store is checked, then all rows are written. Runs again from the start if need be.
@@ -256,9 +258,13 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
     if droplets::droplet_count(tx, plan.account)? + count > plan.droplet_limit {
         return Err(Error::invalid("creating this/these droplet(s) will exceed your droplet limit"));
     }
+    if plan.own_image.is_some() {
+        // It may have been deleted since.
+        own(tx, plan.account, plan.image_id)?;
+    }
     let ssh_keys = resolve_keys(tx, plan)?;
     let (region, vpc, volumes) = resolve_region(tx, plan)?;
-    let seed = DropletSeed { ssh_keys, user_data: plan.user_data.clone() };
+    let seed = DropletSeed { ssh_keys, user_data: plan.user_data.clone(), password_hash: None };
     let mut tags = Vec::with_capacity(plan.tags.len());
     for tag in &plan.tags {
         tags.push(tags::tag_ensure(tx, plan.account, tag)?);
@@ -292,7 +298,14 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
             now: plan.now,
         });
         actions::action_insert(tx, &action)?;
-        created.droplets.push(DropletView { record, tags: tags.clone(), volumes: volumes.clone() });
+        created.droplets.push(DropletView {
+            record,
+            tags: tags.clone(),
+            volumes: volumes.clone(),
+            snapshots: Vec::new(),
+            backups: Vec::new(),
+            image: plan.own_image.clone(),
+        });
         created.actions.push(action);
     }
     Ok(created)
@@ -403,10 +416,11 @@ fn droplet_row(
     let backups = match plan.backups {
         true => {
             let policy = backups::choose(plan.backup_policy.as_ref(), id)?;
-            Some(serde_json::to_string(&policy).map_err(|error| Error::invalid(error.to_string()))?)
+            Some((backups::text(&policy)?, backups::next_due(&policy, id, plan.now)))
         }
         false => None,
     };
+    let (backups, backup_due_at) = backups.unzip();
     Ok(DropletRecord {
         id,
         account: plan.account,
@@ -424,6 +438,7 @@ fn droplet_row(
         host: Some(plan.host.clone()),
         running_action: Some(action),
         backups,
+        backup_due_at,
         ipv6: plan.ipv6,
         monitoring: plan.monitoring,
         agent: plan.agent,

@@ -1,15 +1,15 @@
 //! Deleting Droplets: gone from the API with the answer, from the engine by the destroy action.
 
-use dewpoint_api::{AccountId, ActionId, ActionKind, DropletId, TagName};
+use dewpoint_api::{AccountId, ActionId, ActionKind, DropletId, ImageId, ImageKind, TagName};
 use dewpoint_clock::Timestamp;
-use dewpoint_store::{DropletRecord, Sequence, Tx, actions, counters, droplets, tags};
+use dewpoint_store::{DropletRecord, Sequence, Tx, actions, counters, droplets, images, tags};
 
 use crate::{
     Control, Error,
     actions::{NewAction, Resource, new_action},
 };
 
-/// Removes the Droplet's row and records the action that removes its machine.
+/// Removes the Droplet's row and its backups' rows, and records the actions that remove its machine and their bytes (DEL-3).
 fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<(), Error> {
     if droplet.running_action.is_some() {
         return Err(Error::Busy);
@@ -25,7 +25,21 @@ fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<()
     });
     droplets::droplet_delete(tx, droplet.id)?;
     actions::action_insert(tx, &action)?;
+    for (_, kind, image) in images::images_of_droplets(tx, &[droplet.id])? {
+        if kind == ImageKind::Backup {
+            delete_backup(tx, image, now)?;
+        }
+    }
     Ok(())
+}
+
+/// Deletes a backup; one that another Droplet is being made from right now is kept until that is done, and no longer.
+fn delete_backup(tx: &mut dyn Tx, id: ImageId, now: Timestamp) -> Result<(), Error> {
+    match images::image_any(tx, id)? {
+        Some(_) if images::image_is_in_use(tx, id)? => Ok(images::image_expire(tx, id, now)?),
+        Some(image) => crate::images::delete(tx, &image, now),
+        None => Ok(()),
+    }
 }
 
 impl Control {

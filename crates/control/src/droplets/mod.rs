@@ -3,11 +3,16 @@
 mod act;
 mod create;
 mod delete;
+mod neighbors;
+mod prepare;
+mod source;
 
 pub use create::Created;
 
-use dewpoint_api::{AccountId, BackupPolicy, DropletId, PageRequest, TagName, VolumeId};
-use dewpoint_store::{DropletFilter, DropletRecord, Page, Tx, droplets, tags, volumes};
+use std::collections::HashMap;
+
+use dewpoint_api::{AccountId, BackupPolicy, DropletId, ImageId, ImageKind, PageRequest, TagName, VolumeId};
+use dewpoint_store::{DropletFilter, DropletRecord, ImageRecord, Page, Tx, droplets, images, tags, volumes};
 
 use crate::{Control, Error, window};
 
@@ -20,6 +25,12 @@ pub struct DropletView {
     pub tags: Vec<TagName>,
     /// The volumes attached to it.
     pub volumes: Vec<VolumeId>,
+    /// Its snapshots, by number.
+    pub snapshots: Vec<ImageId>,
+    /// Its backups, by number.
+    pub backups: Vec<ImageId>,
+    /// The image it was made from when that is the account's own; one that was deleted since too.
+    pub image: Option<ImageRecord>,
 }
 
 /// The policy a Droplet's backups follow; `None` when they are off.
@@ -31,9 +42,20 @@ pub(crate) fn droplet_views(tx: &mut dyn Tx, records: Vec<DropletRecord>) -> Res
     let ids: Vec<DropletId> = records.iter().map(|record| record.id).collect();
     let mut tags = tags::tags_of_droplets(tx, &ids)?;
     let mut volumes = volumes::volumes_of_droplets(tx, &ids)?;
+    let (mut snapshots, mut backups): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = Default::default();
+    for (droplet, kind, image) in images::images_of_droplets(tx, &ids)? {
+        let taken = if kind == ImageKind::Backup { &mut backups } else { &mut snapshots };
+        taken.entry(droplet).or_default().push(image);
+    }
+    let own = records.iter().filter(|record| record.image_slug.is_none());
+    let own: Vec<ImageId> = own.map(|record| record.image_id).collect();
+    let own = images::images_any(tx, &own)?;
     let view = |record: DropletRecord| DropletView {
         tags: tags.remove(&record.id).unwrap_or_default(),
         volumes: volumes.remove(&record.id).unwrap_or_default(),
+        snapshots: snapshots.remove(&record.id).unwrap_or_default(),
+        backups: backups.remove(&record.id).unwrap_or_default(),
+        image: own.get(&record.image_id).cloned(),
         record,
     };
     Ok(records.into_iter().map(view).collect())

@@ -42,7 +42,7 @@ fn check(request: ImageCreateRequest) -> Result<Wanted, Error> {
 }
 
 /// A name an image may have.
-pub(super) fn checked_name(name: String) -> Result<String, Error> {
+pub(crate) fn checked_name(name: String) -> Result<String, Error> {
     if name.trim().is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
         return Err(Error::invalid(format!(
             "name must have 1 to {NAME_MAX} characters, none of them control characters."

@@ -4,6 +4,9 @@ mod act;
 mod change;
 mod import;
 
+pub(crate) use change::delete;
+pub(crate) use import::checked_name;
+
 use dewpoint_api::{AccountId, ImageId, PageRequest, TagName};
 use dewpoint_store::{
     ImageRecord, Page, Tx, counters,

@@ -246,5 +246,6 @@ async fn work(control: Control, stopped: watch::Receiver<bool>, ready: Arc<Atomi
     }
     ready.store(true, Ordering::Release);
     let following = control.clone().follow_changes(stopped.clone());
-    tokio::join!(Worker::new(control).run(stopped), following);
+    let backups = control.clone().make_backups(stopped.clone());
+    tokio::join!(Worker::new(control).run(stopped), following, backups);
 }

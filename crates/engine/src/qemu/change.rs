@@ -35,7 +35,7 @@ impl Inner {
             return Ok(());
         }
         let running = self.running(&dir, &machine)?.is_some();
-        if running && !old.differs_in_ipv6_alone(spec) {
+        if running && !old.differs_in_what_may_change(spec) {
             return Err(Error::host("change a machine", format_args!("machine {id} is running")));
         }
         if spec.disk_gib > old.disk_gib {

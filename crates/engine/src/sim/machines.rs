@@ -71,7 +71,7 @@ impl Machines {
             };
             let grows = wanted.disk_gib >= old.disk_gib;
             match running {
-                true if !old.differs_in_ipv6_alone(&wanted) => Made::Running,
+                true if !old.differs_in_what_may_change(&wanted) => Made::Running,
                 _ if same == wanted && grows => Made::Ok,
                 _ => Made::Conflict,
             }

@@ -58,12 +58,14 @@ pub struct Equipment {
     pub missing_images: Vec<ImageName>,
     /// Whether guests run a Droplet agent.
     pub droplet_agent: bool,
+    /// Whether machines nobody has a key to are given passwords, as real ones are.
+    pub passwords: bool,
 }
 
 impl Default for Equipment {
     fn default() -> Self {
         let host = Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: true };
-        Self { hosts: vec![host], missing_images: Vec::new(), droplet_agent: true }
+        Self { hosts: vec![host], missing_images: Vec::new(), droplet_agent: true, passwords: false }
     }
 }
 
@@ -165,6 +167,10 @@ impl Engine for SimEngine {
 
     fn has_droplet_agent(&self) -> bool {
         self.equipment.droplet_agent
+    }
+
+    fn sets_passwords(&self) -> bool {
+        self.equipment.passwords
     }
 
     fn is_ready_at_once(&self) -> bool {

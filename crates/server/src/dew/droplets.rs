@@ -24,6 +24,11 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("Where on this host a Droplet's ports are reached.")
             .needs_full_token()
             .answers::<DropletAccess>(200),
+        Operation::get("/dew/v1/droplets/{droplet_id}/password", password)
+            .id("dew_droplets_password")
+            .says("A Droplet's root password, shown once.")
+            .needs_full_token()
+            .answers::<DropletPassword>(200),
     ]
 }
 
@@ -122,4 +127,34 @@ async fn access(
         ssh,
         console_log: access.console_log.map(|path| path.display().to_string()),
     }))
+}
+
+/// A password of root.
+#[derive(Serialize, JsonSchema)]
+struct DropletPassword {
+    /// The password. It is nowhere else: whoever asks next is told that there is none.
+    password: String,
+    /// When it was set.
+    set_at: Timestamp,
+}
+
+/// `GET /dew/v1/droplets/{id}/password`: 404 when there is none, or none any more. HEAD is not served: it would use it up.
+async fn password(
+    State(app): State<App>,
+    caller: Caller,
+    method: http::Method,
+    Path(id): Path<DropletId>,
+) -> Result<Json<DropletPassword>, ApiError> {
+    if method == http::Method::HEAD {
+        return Err(ApiError::unprocessable("A password is shown once, and HEAD would not show it: use GET."));
+    }
+    let found = app.control.droplet_password(caller.account, id).await?;
+    let (password, set_at) = found.ok_or_else(|| {
+        ApiError::new(
+            dewpoint_api::ErrorId::NotFound,
+            "There is no password to show: it was shown before, or the Droplet was made with a key. The action \
+             password_reset sets a new one.",
+        )
+    })?;
+    Ok(Json(DropletPassword { password, set_at }))
 }

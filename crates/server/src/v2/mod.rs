@@ -4,9 +4,11 @@ mod account;
 mod actions;
 mod backups;
 mod droplet_actions;
+mod droplet_images;
 mod droplets;
 mod image_actions;
 mod images;
+mod neighbors;
 mod regions;
 mod sizes;
 mod ssh_keys;
@@ -26,6 +28,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         actions::operations(),
         droplets::operations(),
         backups::operations(),
+        droplet_images::operations(),
+        neighbors::operations(),
         droplet_actions::operations(),
         images::operations(),
         image_actions::operations(),

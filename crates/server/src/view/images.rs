@@ -36,6 +36,23 @@ pub(crate) fn bare_image(record: ImageRecord) -> api::Image {
     }
 }
 
+/// A snapshot or backup as its Droplet lists it.
+pub(crate) fn droplet_snapshot(record: ImageRecord) -> api::DropletSnapshot {
+    use api::DropletSnapshotKind::{Backup, Snapshot};
+    api::DropletSnapshot {
+        id: record.id,
+        name: record.name,
+        kind: if record.kind == api::ImageKind::Backup { Backup } else { Snapshot },
+        distribution: Some(record.distribution),
+        slug: None,
+        public: false,
+        regions: record.regions,
+        created_at: record.created_at,
+        min_disk_size: record.min_disk_gib.unwrap_or_default(),
+        size_gigabytes: record.size_bytes.map(gigabytes).unwrap_or_default(),
+    }
+}
+
 /// Bytes as the API counts them: in GiB, with two decimals.
 pub(crate) fn gigabytes(bytes: u64) -> f64 {
     // Sizes are far below 2^53 bytes.

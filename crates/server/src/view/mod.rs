@@ -3,7 +3,7 @@
 mod images;
 mod volumes;
 
-pub(crate) use images::{bare_image, gigabytes, image};
+pub(crate) use images::{bare_image, droplet_snapshot, gigabytes, image};
 pub(crate) use volumes::{volume, volume_snapshot};
 
 use dewpoint_api as api;
@@ -13,13 +13,14 @@ use dewpoint_control::{
     droplets::{DropletView, backup_policy},
     tags::TagView,
 };
-use dewpoint_store::{AccountRecord, ActionRecord, DropletRecord, SshKeyRecord, TokenRecord, VpcRecord};
+use dewpoint_store::{AccountRecord, ActionRecord, DropletRecord, ImageRecord, SshKeyRecord, TokenRecord, VpcRecord};
 
 use crate::{BaseUrl, Caller};
 
 /// A Droplet (DRO-*). Its `networks` are empty until it has been active (CRE-21, DRO-2).
 pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> api::Droplet {
-    let DropletView { record, tags, volumes } = view;
+    let DropletView { record, tags, volumes, snapshots, backups: backup_ids, image } = view;
+    let sees_images = caller.has(Scope::ImageRead);
     let catalogue = control.catalogue();
     let size = catalogue.size(&record.size);
     let policy = backup_policy(&record);
@@ -34,10 +35,10 @@ pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> 
         kernel: None,
         created_at: record.created_at,
         features: features(&record),
-        backup_ids: Vec::new(),
+        backup_ids: if sees_images { backup_ids } else { Vec::new() },
         next_backup_window: policy.map(|policy| backups::next_window(&policy, control.clock().now())),
-        snapshot_ids: Vec::new(),
-        image: caller.has(Scope::ImageRead).then(|| image_of(control, &record)).flatten(),
+        snapshot_ids: if sees_images { snapshots } else { Vec::new() },
+        image: if sees_images { image_of(control, &record, image) } else { None },
         volume_ids: if caller.has(Scope::BlockStorageRead) { volumes } else { Vec::new() },
         size: match size {
             Some(size) => size.embedded().clone(),
@@ -66,8 +67,12 @@ fn features(record: &DropletRecord) -> Vec<api::DropletFeature> {
     on.into_iter().filter_map(|(on, feature)| on.then_some(feature)).collect()
 }
 
-fn image_of(control: &Control, record: &DropletRecord) -> Option<Embedded<api::Image>> {
-    control.catalogue().image(record.image_id).map(|image| image.embedded().clone())
+/// The image it was made from: the account's own if it is one, deleted or not; otherwise the catalogue's.
+fn image_of(control: &Control, record: &DropletRecord, own: Option<ImageRecord>) -> Option<Embedded<api::Image>> {
+    match own {
+        Some(own) => Some(bare_image(own).into()),
+        None => control.catalogue().image(record.image_id).map(|image| image.embedded().clone()),
+    }
 }
 
 /// A size the operator has since taken out of the catalogue: what the Droplet itself still knows of it.

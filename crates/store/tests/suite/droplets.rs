@@ -1,8 +1,9 @@
 //! Droplets. Their long lists are in `lists`.
 
-use dewpoint_api::{ActionId, DropletId, DropletStatus};
+use dewpoint_api::{ActionId, DropletId, DropletStatus, ImageId};
 use dewpoint_store::{
-    DropletFilter, DropletRecord, DropletSeed, Error, ReadinessState, addresses::*, droplets::*, tags::*, volumes::*,
+    DropletFilter, DropletRecord, DropletSeed, Error, ReadinessState, addresses::*, droplets::*, passwords::*, tags::*,
+    volumes::*,
 };
 
 use crate::{
@@ -20,6 +21,10 @@ on_each_database!(
     only_the_action_that_holds_a_droplet_unlocks_it,
     a_droplet_deleted_leaves_its_addresses_and_nothing_else,
     the_droplets_to_watch_come_in_parts,
+    a_change_of_life_writes_size_image_backups_and_address,
+    backups_come_due_longest_first,
+    neighbors_are_those_of_one_host_and_account,
+    a_password_is_taken_once_and_goes_with_its_droplet,
 );
 
 const PLAIN: DropletFilter = DropletFilter::Kind { gpu: false };
@@ -32,6 +37,7 @@ fn full(id: u64) -> DropletRecord {
         image_slug: Some("debian-12-x64".into()),
         host: Some("host-1".into()),
         running_action: Some(ActionId(77)),
+        backup_due_at: Some(at(8)),
         backups: Some(r#"{"plan":"daily"}"#.into()),
         ipv6: true,
         monitoring: false,
@@ -76,8 +82,11 @@ async fn a_droplet_is_its_accounts_own(database: &Database) {
 }
 
 async fn a_seed_comes_back_as_it_was_added(database: &Database) {
-    let seed =
-        DropletSeed { ssh_keys: vec!["ssh-ed25519 A".into(), "\"".into()], user_data: Some("#!/bin/sh\n".into()) };
+    let seed = DropletSeed {
+        ssh_keys: vec!["ssh-ed25519 A".into(), "\"".into()],
+        user_data: Some("#!/bin/sh\n".into()),
+        password_hash: Some("$6$s$h".into()),
+    };
     let added = seed.clone();
     database.write(move |tx| droplet_insert(tx, &droplet(1, ALICE), &added)).await;
     insert(database, droplet(2, ALICE)).await;
@@ -178,7 +187,7 @@ async fn only_the_action_that_holds_a_droplet_unlocks_it(database: &Database) {
 
 async fn a_droplet_deleted_leaves_its_addresses_and_nothing_else(database: &Database) {
     for id in [1, 2] {
-        let seed = DropletSeed { ssh_keys: vec!["k".into()], user_data: None };
+        let seed = DropletSeed { ssh_keys: vec!["k".into()], ..DropletSeed::default() };
         database
             .write(move |tx| {
                 droplet_insert(tx, &droplet(id, ALICE), &seed)?;
@@ -214,4 +223,89 @@ async fn the_droplets_to_watch_come_in_parts(database: &Database) {
     assert_eq!(not_ready(6).await, []);
     let page = database.read(|tx| droplet_page_of_all(tx, DropletId(1), 3)).await;
     assert_eq!(page.iter().map(|droplet| droplet.id.0).collect::<Vec<_>>(), [2, 3, 4]);
+}
+
+async fn a_change_of_life_writes_size_image_backups_and_address(database: &Database) {
+    insert(database, droplet(1, ALICE)).await;
+    let change = |change: DropletChange| async move {
+        assert!(database.write(move |tx| droplet_change(tx, DropletId(1), &change)).await);
+        get(database, 1).await.expect("it is there")
+    };
+    let sizing = Sizing { size: "s-2vcpu-4gb".into(), vcpus: 2, memory_mib: 4096, disk_gib: 80 };
+    let row = change(DropletChange { sizing: Some(sizing), ..DropletChange::default() }).await;
+    assert_eq!((row.size.as_str(), row.vcpus, row.memory_mib, row.disk_gib), ("s-2vcpu-4gb", 2, 4096, 80));
+    let image = Some((ImageId(9), Some("debian-12-x64".to_owned())));
+    let row = change(DropletChange { image, next_image: Some(None), ..DropletChange::default() }).await;
+    assert_eq!((row.image_id, row.image_slug.as_deref()), (ImageId(9), Some("debian-12-x64")));
+    let row = change(DropletChange { image: Some((ImageId(10), None)), ..DropletChange::default() }).await;
+    assert_eq!((row.image_id, row.image_slug), (ImageId(10), None));
+    let row = change(DropletChange { backups: Some(Some(("{}".into(), at(5)))), ..DropletChange::default() }).await;
+    assert_eq!((row.backups.as_deref(), row.backup_due_at), (Some("{}"), Some(at(5))));
+    let row = change(DropletChange { backups: Some(None), ..DropletChange::default() }).await;
+    assert_eq!((row.backups, row.backup_due_at), (None, None));
+    let address = "fd00::7".parse().expect("an address");
+    let row = change(DropletChange { public_v6: Some(address), ..DropletChange::default() }).await;
+    assert_eq!((row.ipv6, row.public_v6), (true, Some(address)));
+
+    let ready = (ReadinessState::Ready, Some("said".to_owned()), at(6));
+    change(DropletChange { ssh_at: Some(at(5)), readiness: Some(ready), ..DropletChange::default() }).await;
+    let row = change(DropletChange { unready_since: Some(at(9)), ..DropletChange::default() }).await;
+    let told = (row.readiness, row.readiness_detail, row.ssh_at, row.ready_at, row.active_at);
+    assert_eq!(told, (ReadinessState::Pending, None, None, None, Some(at(9))));
+}
+
+async fn backups_come_due_longest_first(database: &Database) {
+    for (id, due) in [(1, Some(30)), (2, Some(10)), (3, None), (4, Some(20))] {
+        let backups = due.map(|_| "{}".to_owned());
+        insert(database, DropletRecord { backups, backup_due_at: due.map(at), ..droplet(id, ALICE) }).await;
+    }
+    let due = |now, most| async move {
+        let found = database.read(move |tx| droplets_due_for_backup(tx, at(now), most)).await;
+        found.into_iter().map(|droplet| droplet.id.0).collect::<Vec<_>>()
+    };
+    assert!(due(9, 10).await.is_empty());
+    assert_eq!(due(30, 10).await, [2, 4, 1]);
+    assert_eq!(due(30, 2).await, [2, 4]);
+    assert_eq!(database.read(next_backup_due).await, Some(at(10)));
+    database.write(|tx| droplet_backup_due(tx, DropletId(2), at(40))).await;
+    database.write(|tx| droplet_backup_due(tx, DropletId(3), at(1))).await;
+    assert_eq!(due(100, 10).await, [4, 1, 2], "one whose backups are off stays so");
+    for id in [1, 2, 4] {
+        database.write(move |tx| droplet_backup_off(tx, DropletId(id))).await;
+    }
+    assert_eq!(database.read(next_backup_due).await, None);
+}
+
+async fn neighbors_are_those_of_one_host_and_account(database: &Database) {
+    let on = |id, host: &str, account| DropletRecord { host: Some(host.into()), ..droplet(id, account) };
+    for droplet in [on(1, "b", ALICE), on(2, "a", ALICE), on(3, "b", ALICE), on(4, "b", BOB), on(5, "c", ALICE)] {
+        insert(database, droplet).await;
+    }
+    insert(database, droplet(6, ALICE)).await;
+    insert(database, on(7, "c", ALICE)).await;
+    let groups = database.read(|tx| droplet_neighbors(tx, ALICE)).await;
+    assert_eq!(groups, [[DropletId(1), DropletId(3)], [DropletId(5), DropletId(7)]]);
+    assert!(database.read(|tx| droplet_neighbors(tx, BOB)).await.is_empty());
+    let page = database.read(|tx| droplet_list(tx, ALICE, &DropletFilter::Host("b".into()), ALL)).await;
+    assert_eq!(page.rows.into_iter().map(|droplet| droplet.id.0).collect::<Vec<_>>(), [1, 3]);
+}
+
+async fn a_password_is_taken_once_and_goes_with_its_droplet(database: &Database) {
+    insert(database, droplet(1, ALICE)).await;
+    insert(database, droplet(2, ALICE)).await;
+    let take = |id| async move { database.write(move |tx| password_take(tx, DropletId(id))).await };
+    assert_eq!(take(1).await, None);
+    for (id, password, time) in [(1, "first", 1), (1, "second", 2), (2, "other", 3)] {
+        database.write(move |tx| password_keep(tx, DropletId(id), password, at(time))).await;
+    }
+    assert_eq!(take(1).await, Some(("second".to_owned(), at(2))));
+    assert_eq!(take(1).await, None);
+    database.write(|tx| droplet_delete(tx, DropletId(2))).await;
+    assert_eq!(take(2).await, None);
+
+    database.write(|tx| droplet_set_password_hash(tx, DropletId(1), "$6$a$b")).await;
+    let seed = database.read(|tx| droplet_seed(tx, DropletId(1))).await;
+    assert_eq!(seed, DropletSeed { password_hash: Some("$6$a$b".into()), ..DropletSeed::default() });
+    database.write(|tx| droplet_set_password_hash(tx, DropletId(1), "$6$c$d")).await;
+    assert_eq!(database.read(|tx| droplet_seed(tx, DropletId(1))).await.password_hash.as_deref(), Some("$6$c$d"));
 }

@@ -113,6 +113,7 @@ pub(crate) fn droplet(id: u64, account: AccountId) -> DropletRecord {
         host: None,
         running_action: None,
         backups: None,
+        backup_due_at: None,
         ipv6: false,
         monitoring: true,
         agent: false,

@@ -7,10 +7,10 @@ use dewpoint_engine::{
     Error as EngineError, MachineId, Operation,
     sim::{Fault, Moment},
 };
-use dewpoint_testkit::TestApp;
+use dewpoint_testkit::{TestApp, droplet_body};
 use serde_json::{Value, json};
 
-use crate::each;
+use crate::{each, ids, with};
 
 /// What goes wrong in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,21 +96,38 @@ fn operation_of(kind: ActionKind, step: &str) -> Option<Operation> {
         (ActionKind::PowerOn | ActionKind::Reboot | ActionKind::PowerCycle, "on") => Some(Operation::PowerOn),
         (ActionKind::PowerOff | ActionKind::PowerCycle, "off") => Some(Operation::PowerOff),
         (ActionKind::Shutdown | ActionKind::Reboot, "shutdown") => Some(Operation::Shutdown),
+        (ActionKind::Snapshot | ActionKind::Backup, "take") => Some(Operation::Snapshot),
+        (ActionKind::Snapshot | ActionKind::Backup, "discard") => Some(Operation::RemoveImage),
+        (ActionKind::Rebuild | ActionKind::Restore, "off") => Some(Operation::PowerOff),
+        (ActionKind::Rebuild | ActionKind::Restore, "rebuild") => Some(Operation::Rebuild),
+        (ActionKind::Rebuild | ActionKind::Restore, "on") => Some(Operation::PowerOn),
+        (ActionKind::Resize, "resize") | (ActionKind::EnableIpv6, "address") => Some(Operation::Change),
+        (ActionKind::PasswordReset, "set") => Some(Operation::SetPassword),
+        (ActionKind::EnableBackups | ActionKind::DisableBackups | ActionKind::ChangeBackupPolicy, "write") => None,
         (ActionKind::Rename, "rename") | (ActionKind::EnablePrivateNetworking, "nothing") => None,
         _ => panic!("say here what the step {step} of {kind} asks of the engine"),
     }
 }
 
+/// The step whose failure a step takes back, when that is all it does.
+fn taken_back_by(kind: ActionKind, step: &str) -> Option<&'static str> {
+    match (kind, step) {
+        (ActionKind::Create, "remove") => Some("boot"),
+        (ActionKind::Snapshot | ActionKind::Backup, "discard") => Some("take"),
+        _ => None,
+    }
+}
+
 /// Whether a step only takes back what a failed one did.
 fn is_compensation(kind: ActionKind, step: &str) -> bool {
-    (kind, step) == (ActionKind::Create, "remove")
+    taken_back_by(kind, step).is_some()
 }
 
 /// What a Droplet is after its action succeeded; `None`: gone.
 fn status_after(kind: ActionKind) -> Option<DropletStatus> {
     match kind {
         ActionKind::Destroy => None,
-        ActionKind::PowerOff | ActionKind::Shutdown => Some(DropletStatus::Off),
+        ActionKind::PowerOff | ActionKind::Shutdown | ActionKind::Resize => Some(DropletStatus::Off),
         _ => Some(DropletStatus::Active),
     }
 }
@@ -127,21 +144,40 @@ async fn begin(app: &TestApp, kind: ActionKind) -> (u64, u64) {
             let made = admin.post("/v2/droplets", body).await.expect(202);
             made["droplet"]["id"].as_u64().expect("a number")
         }
+        ActionKind::Backup | ActionKind::Restore | ActionKind::DisableBackups | ActionKind::ChangeBackupPolicy => {
+            let body = with(droplet_body("web-1"), json!({ "backups": true }));
+            let id = ids(&json!([admin.post("/v2/droplets", body).await.expect(202)["droplet"]]))[0];
+            app.run_actions_to_end().await;
+            id
+        }
         _ => admin.active_droplet("web-1").await,
     };
     match kind {
         ActionKind::Create => {}
         ActionKind::Destroy => drop(admin.delete(&format!("/v2/droplets/{id}")).await.expect(204)),
-        ActionKind::Rename => {
-            let body = json!({ "type": "rename", "name": "web-2" });
-            admin.post(&format!("/v2/droplets/{id}/actions"), body).await.expect(201);
+        ActionKind::Backup => {
+            app.move_to_backup(id).await;
+            app.control().backup_round().await.expect("the store can be written");
         }
         other => {
-            if other == ActionKind::PowerOn {
+            if matches!(other, ActionKind::PowerOn | ActionKind::Resize) {
                 admin.act(id, "power_off").await.expect(201);
                 app.run_actions_to_end().await;
             }
-            admin.act(id, other.as_str()).await.expect(201);
+            if other == ActionKind::Restore {
+                app.move_to_backup(id).await;
+                app.backup_round().await;
+            }
+            let members = match other {
+                ActionKind::Rename => json!({ "name": "web-2" }),
+                ActionKind::Rebuild => json!({ "image": "debian-12-x64" }),
+                ActionKind::Restore => json!({ "image": admin.droplet(id).await["backup_ids"][0] }),
+                ActionKind::Resize => json!({ "size": "s-1vcpu-2gb", "disk": true }),
+                ActionKind::ChangeBackupPolicy => json!({ "backup_policy": { "plan": "weekly" } }),
+                _ => json!({}),
+            };
+            let body = with(json!({ "type": other.as_str() }), members);
+            admin.post(&format!("/v2/droplets/{id}/actions"), body).await.expect(201);
         }
     }
     let action = admin.newest_action().await;
@@ -151,8 +187,9 @@ async fn begin(app: &TestApp, kind: ActionKind) -> (u64, u64) {
 
 /// Makes the trouble and sees the action through, with a restart after a crash.
 async fn suffer(app: &mut TestApp, kind: ActionKind, step: &str, trouble: Trouble) {
-    if is_compensation(kind, step) {
-        let fault = Trouble::FailsForGood.fault(Operation::PowerOn).expect("a fault of the engine");
+    if let Some(failed) = taken_back_by(kind, step) {
+        let operation = operation_of(kind, failed).expect("it asks the engine");
+        let fault = Trouble::FailsForGoodAfterItsWork.fault(operation).expect("a fault of the engine");
         app.sim().faults().order(fault);
     }
     if let Some(point) = trouble.crash() {
@@ -194,6 +231,11 @@ async fn try_out(kind: ActionKind, step: &'static str, trouble: Trouble) {
         assert_eq!(machines.contains(&droplet), trouble != Trouble::FailsForGoodAfterItsWork, "{case}");
         app.restart().await;
     }
+    if trouble.is_fatal() && step == "discard" {
+        // What could not be discarded is nobody's, and goes at the next start.
+        app.restart().await;
+    }
+    check_images(&app, kind, droplet, fails, &case).await;
     app.books_balance().await;
     let left: Vec<(u64, DropletStatus)> =
         app.droplet_records().await.iter().map(|record| (record.id.0, record.status)).collect();
@@ -208,6 +250,19 @@ async fn try_out(kind: ActionKind, step: &'static str, trouble: Trouble) {
     assert_eq!(left, expected, "{case}");
 }
 
+/// What was taken of the Droplet is there once and whole, or not at all.
+async fn check_images(app: &TestApp, kind: ActionKind, droplet: u64, fails: bool, case: &str) {
+    let taken = match kind {
+        ActionKind::Snapshot => [usize::from(!fails), 0],
+        ActionKind::Backup => [0, usize::from(!fails)],
+        ActionKind::Restore => [0, 1],
+        _ => return,
+    };
+    let shown = app.admin().droplet(droplet).await;
+    let count = |name: &str| shown[name].as_array().map(Vec::len).unwrap_or_default();
+    assert_eq!([count("snapshot_ids"), count("backup_ids")], taken, "{case}");
+}
+
 /// The failing step is the one in the timeline, and each step is there in its place.
 fn check_timeline(story: &Value, kind: ActionKind, step: &str, trouble: Trouble, case: &str) {
     let timeline = story["timeline"].as_array().expect("a list");
@@ -219,8 +274,8 @@ fn check_timeline(story: &Value, kind: ActionKind, step: &str, trouble: Trouble,
         (Some(_), _) => 1,
     };
     let mut expected = vec![step; failures];
-    if is_compensation(kind, step) {
-        expected.insert(0, "boot");
+    if let Some(failed) = taken_back_by(kind, step) {
+        expected.insert(0, failed);
     }
     assert_eq!(failed, expected, "{case}: {timeline:?}");
     let done: Vec<&str> =
@@ -231,8 +286,8 @@ fn check_timeline(story: &Value, kind: ActionKind, step: &str, trouble: Trouble,
     if failures > 0 && trouble.is_fatal() {
         let reason = story["reason"].as_str().expect("a reason");
         assert!(reason.contains(&format!("step {step} failed")), "{case}: {reason}");
-        if is_compensation(kind, step) {
-            assert!(reason.contains("step boot failed"), "{case}: why it began is told too: {reason}");
+        if let Some(first) = taken_back_by(kind, step) {
+            assert!(reason.contains(&format!("step {first} failed")), "{case}: why it began is told too: {reason}");
         }
     }
     if !trouble.is_fatal() && !is_compensation(kind, step) {
@@ -274,5 +329,15 @@ kinds! {
     reboot_survives_any_trouble_in_any_step: Reboot,
     power_cycle_survives_any_trouble_in_any_step: PowerCycle,
     rename_survives_any_trouble_in_any_step: Rename,
+    snapshot_survives_any_trouble_in_any_step: Snapshot,
+    backup_survives_any_trouble_in_any_step: Backup,
+    rebuild_survives_any_trouble_in_any_step: Rebuild,
+    restore_survives_any_trouble_in_any_step: Restore,
+    resize_survives_any_trouble_in_any_step: Resize,
+    enable_ipv6_survives_any_trouble_in_any_step: EnableIpv6,
+    password_reset_survives_any_trouble_in_any_step: PasswordReset,
+    enable_backups_survives_any_trouble_in_any_step: EnableBackups,
+    disable_backups_survives_any_trouble_in_any_step: DisableBackups,
+    change_backup_policy_survives_any_trouble_in_any_step: ChangeBackupPolicy,
     enable_private_networking_survives_any_trouble_in_any_step: EnablePrivateNetworking,
 }
