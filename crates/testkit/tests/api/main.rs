@@ -21,6 +21,7 @@ mod model;
 mod pages;
 mod readiness;
 mod scopes;
+mod simulator;
 mod ssh_keys;
 mod tags;
 mod tokens;
