@@ -161,6 +161,15 @@ pub(super) async fn create_from_raw(raw: &Path, target: &Path, user: Option<&Qem
     place(&fresh, target, user)
 }
 
+/// Makes `target` a disk with the content of another that nothing has open, and with nothing beneath it.
+pub(super) async fn copy(source: &Path, bytes: u64, target: &Path, user: Option<&QemuUser>) -> Result<(), Error> {
+    // The file first, since QEMU's user could not make one here.
+    create(None, bytes, target, user).await?;
+    let mut command = as_qemu(user);
+    command.args(["convert", "-q", "-n", "--target-is-zero", "-f", "qcow2", "-O", "qcow2"]).arg(source).arg(target);
+    run("copy a disk", target, command).await
+}
+
 /// Makes a disk that nothing has open at least this large. `qemu-img` opens what is beneath it too, and so runs as QEMU does.
 pub(super) async fn grow(path: &Path, bytes: u64, user: Option<&QemuUser>) -> Result<(), Error> {
     let failed = |error: io::Error| io_error("make a disk larger", path, &error);

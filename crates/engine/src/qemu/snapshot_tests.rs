@@ -153,7 +153,7 @@ fn check(file: &Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_that_is_cut_off_anywhere_leaves_everything_whole() {
     for run in [Run::Off, Run::Running, Run::KilledToo] {
-        for point in Point::ALL {
+        for point in Point::BY_REFERENCE {
             let Some(bench) = Bench::open("a_snapshot_that_is_cut_off_anywhere_leaves_everything_whole").await else {
                 return;
             };
@@ -240,5 +240,104 @@ async fn a_running_machine_writes_to_the_newest_of_many_layers() {
         assert!(holds(&files.disk, b'a' + number), "image {number}");
         assert!(!holds(&files.disk, b'a' + number + 1), "image {number}");
     }
+    bench.engine.destroy(ID).await.expect("it is removed");
+}
+
+/// A running machine with as many layers as there may be, and `a` on its disk.
+async fn deep(test: &str) -> Option<Bench> {
+    let bench = Bench::open(test).await?;
+    bench.engine.ensure(ID, &spec()).await.expect("it is made");
+    bench.write(b'a').await;
+    for number in 0..16 {
+        bench.engine.snapshot(ID, &ImageName::own(number).expect("a name")).await.expect("a snapshot");
+    }
+    bench.engine.power(ID, Power::On).await.expect("it starts");
+    bench.write(b'b').await;
+    bench.tell("flush").await;
+    Some(bench)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_machine_with_many_layers_is_copied() {
+    let Some(bench) = deep("a_running_machine_with_many_layers_is_copied").await else { return };
+    let (image, before) = (ImageName::own("copy").expect("a name"), bench.record().disk);
+    let facts = bench.engine.snapshot(ID, &image).await.expect("a snapshot");
+    assert_eq!(facts.disk_bytes, 1 << 30);
+    assert_eq!(bench.record().disk, before);
+    bench.write(b'c').await;
+    let files = bench.engine.inner.base_files(&image).await.expect("files");
+    let head = super::layers::qcow2::head(&files.disk).expect("a head");
+    assert_eq!(head.backing, None);
+    for (letter, expected) in [(b'a', true), (b'b', true), (b'c', false)] {
+        assert_eq!(holds(&files.disk, letter), expected, "the image and {}", char::from(letter));
+    }
+    drop(files);
+    bench.engine.power(ID, Power::Off).await.expect("it goes off");
+    for letter in [b'a', b'b', b'c'] {
+        assert!(holds(&bench.dir().file(&before), letter), "the machine lost {}", char::from(letter));
+    }
+    bench.engine.destroy(ID).await.expect("it is removed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_cut_off_leaves_everything_whole() {
+    for (run, point) in [
+        (Run::Running, Point::Copying),
+        (Run::KilledToo, Point::Copying),
+        (Run::Running, Point::Copied),
+        (Run::KilledToo, Point::Copied),
+    ] {
+        let case = format!("{run:?}, ended when {point:?}");
+        let Some(mut bench) = deep("a_copy_that_is_cut_off_leaves_everything_whole").await else { return };
+        let image = ImageName::own("copy").expect("a name");
+        bench.engine.inner.layers.stop.end_at(point, bench.engine.snapshot(ID, &image)).await;
+        if run == Run::KilledToo {
+            bench.kill().await;
+        }
+        bench.restart().await;
+        assert!(!bench.engine.has_image(&image), "{case}");
+        assert_eq!(bench.layers(), 2 * 16, "{case}: layers and their names");
+        bench.write(b'c').await;
+        bench.engine.snapshot(ID, &image).await.expect("a snapshot");
+        bench.engine.power(ID, Power::Off).await.expect("it goes off");
+        let files = bench.engine.inner.base_files(&image).await.expect("files");
+        for letter in [b'a', b'b', b'c'] {
+            assert!(holds(&files.disk, letter), "{case}: the image lost {}", char::from(letter));
+        }
+        drop(files);
+        bench.engine.destroy(ID).await.expect("it is removed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_still_runs_when_a_server_comes_back_is_given_up() {
+    let Some(mut bench) = Bench::open("a_copy_that_still_runs_when_a_server_comes_back_is_given_up").await else {
+        return;
+    };
+    bench.engine.ensure(ID, &spec()).await.expect("it is made");
+    bench.tell("write -P 97 0 64M").await;
+    bench.engine.power(ID, Power::On).await.expect("it starts");
+    let (name, record) = (super::layers::fresh_disk(), bench.record());
+    let target = bench.dir().file(&name);
+    disk::create(None, 1 << 30, &target, bench.engine.inner.user.as_ref()).await.expect("a file");
+    let mut qmp = Qmp::connect(&bench.dir().file(names::QMP_SOCKET), QMP_LIMIT).await.expect("QEMU");
+    let node = json!({
+        "driver": "qcow2", "node-name": node_of(&name), "file": { "driver": "file", "filename": target },
+    });
+    qmp.execute_with("blockdev-add", node).await.expect("it is opened");
+    // So slow that it is not done before the sun goes down.
+    let job = json!({
+        "job-id": node_of(&name), "device": node_of(&record.disk), "target": node_of(&name), "sync": "full", "speed": 1,
+    });
+    qmp.execute_with("blockdev-backup", job).await.expect("it begins");
+    drop(qmp);
+
+    bench.restart().await;
+    assert!(!target.exists());
+    let mut qmp = Qmp::connect(&bench.dir().file(names::QMP_SOCKET), QMP_LIMIT).await.expect("QEMU");
+    assert_eq!(qmp.execute("query-block-jobs").await.expect("an answer"), json!([]));
+    let nodes = qmp.execute("query-named-block-nodes").await.expect("an answer").to_string();
+    assert!(nodes.contains(node_of(&record.disk)) && !nodes.contains(node_of(&name)), "{nodes}");
+    drop(qmp);
     bench.engine.destroy(ID).await.expect("it is removed");
 }

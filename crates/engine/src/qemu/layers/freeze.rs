@@ -11,7 +11,7 @@
 //!
 //! After `commit` the new file is always right for the next start, whether or not QEMU has switched: what it has not switched
 //! away from is L itself. A crash leaves at most one more layer in the chain, and files that [`Layers::settle`] tidies away.
-//! No file ever changes its name while QEMU has it open, since QEMU opens it by that name again when it becomes read-only.
+//! A disk with many layers beneath it is copied instead, see [`copy`]. No file ever changes its name while QEMU has it open, since QEMU opens it by that name again when it becomes read-only.
 
 use std::{
     fs, io,
@@ -22,7 +22,7 @@ use std::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Layers, sync};
+use super::{Layers, copy, qcow2, sync};
 use crate::{
     Error, ImageFacts, ImageName, MachineId,
     qemu::{
@@ -83,11 +83,15 @@ pub(in crate::qemu) enum Point {
     Switched,
     Dropped,
     Named,
+    /// QEMU copies a running disk.
+    Copying,
+    /// The copy is a layer.
+    Copied,
 }
 
 #[cfg(test)]
 impl Point {
-    pub(in crate::qemu) const ALL: [Self; 6] =
+    pub(in crate::qemu) const BY_REFERENCE: [Self; 6] =
         [Self::Linked, Self::Overlaid, Self::Committed, Self::Switched, Self::Dropped, Self::Named];
 }
 
@@ -95,8 +99,13 @@ impl Point {
 pub(in crate::qemu) type Commit<'a> = &'a mut (dyn FnMut(&str) -> Result<(), Error> + Send);
 
 impl Disk<'_> {
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.directory.join(self.file)
+    }
+
+    pub(super) fn bytes(&self) -> Result<u64, Error> {
+        let path = self.path();
+        Ok(qcow2::head(&path).map_err(|error| io_error("look at a disk", &path, &error))?.disk_bytes)
     }
 
     /// Files of this disk that are not the disk.
@@ -126,38 +135,62 @@ impl Layers {
             return Ok(facts);
         }
         self.settle(&mut disk).await?;
+        let mut committed = false;
+        let made = match disk.live {
+            Some(_) if self.is_deep(&disk)? => self.copy_running(&mut disk, &frozen).await,
+            _ => self.freeze_by_reference(&mut disk, &frozen, commit, &mut committed).await,
+        };
+        if made.is_err() && !committed {
+            // The disk is as it was. What cannot be tidied now is so by the next call.
+            let _ = self.settle(&mut disk).await;
+            self.collect().await?;
+        }
+        made
+    }
+
+    /// The steps above. A disk that is closed and has many layers beneath it is copied for the first, and so loses them.
+    async fn freeze_by_reference(
+        &self,
+        disk: &mut Disk<'_>,
+        frozen: &Frozen<'_>,
+        commit: Commit<'_>,
+        committed: &mut bool,
+    ) -> Result<ImageFacts, Error> {
+        let copy = if self.is_deep(disk)? { Some(self.copy_closed(disk).await?) } else { None };
         let _gate = self.gate.read().await;
-        let old = disk.path();
+        let (old, size) = (disk.path(), disk.bytes()?);
         let (layer, above) = (self.new_layer(), fresh_disk());
         let layer_path = self.layer(layer);
 
-        fs::hard_link(&old, &layer_path)
-            .and_then(|()| sync(&self.directory))
-            .map_err(|error| io_error("make a layer", &layer_path, &error))?;
+        let linked = match copy {
+            Some(copy) => fs::rename(copy, &layer_path),
+            None => fs::hard_link(&old, &layer_path),
+        };
+        linked.and_then(|()| sync(&self.directory)).map_err(|error| io_error("make a layer", &layer_path, &error))?;
         self.passed(Point::Linked).await;
 
         let target = disk.directory.join(&above);
-        let size = super::qcow2::head(&old).map_err(|error| io_error("look at a disk", &old, &error))?.disk_bytes;
         disk::create_above(&layer_path, size, &target, self.user.as_ref()).await?;
         if let Some(live) = &mut disk.live {
             open(live.qmp, &target).await.map_err(refused)?;
         }
         self.passed(Point::Overlaid).await;
 
+        *committed = true;
         commit(&above)?;
         self.passed(Point::Committed).await;
 
-        if let Some(live) = &mut disk.live
-            && let Err(error) = live.switch(disk.file, &above, self.flush_limit).await
-        {
-            // A plain no: then it is as it was before. Silence may mean either, and both are right.
-            if matches!(error, QmpError::Refused { .. }) {
-                commit(disk.file)?;
-                self.settle(&mut disk).await?;
+        if let Some(live) = &mut disk.live {
+            let arguments = overlay_words(disk.file, &above);
+            if let Err(error) = live.while_still("blockdev-snapshot", arguments, self.flush_limit).await {
+                // A plain no: then it is as it was before. Silence may mean either, and both are right.
+                if matches!(error, QmpError::Refused { .. }) {
+                    commit(disk.file)?;
+                    *committed = false;
+                }
+                return Err(refused(error));
             }
-            return Err(refused(error));
         }
-
         self.passed(Point::Switched).await;
 
         fs::remove_file(&old).map_err(|error| io_error("take a disk's old file away", &old, &error))?;
@@ -183,6 +216,10 @@ impl Layers {
             return Ok(());
         }
         if let Some(Live { qmp, .. }) = &mut disk.live {
+            // First of all: while QEMU copies a disk, another node stands over the disk's own.
+            for stray in &strays {
+                copy::cancel(qmp, node_of(stray)).await.map_err(refused)?;
+            }
             let used = nodes_in_use(qmp).await.map_err(refused)?;
             if !used.iter().any(|node| node == node_of(disk.file)) {
                 // Committed and not switched: QEMU still writes to what lies beneath.
@@ -193,7 +230,8 @@ impl Layers {
                 })?;
                 // It may be open already.
                 let _ = open(qmp, &disk.directory.join(disk.file)).await;
-                switch(qmp, beneath, disk.file).await.map_err(refused)?;
+                let arguments = overlay_words(beneath, disk.file);
+                qmp.execute_with("blockdev-snapshot", arguments).await.map_err(refused)?;
             }
             for stray in &strays {
                 // Opened and never used; one that is used lies beneath and stays open. Mostly there is none.
@@ -209,12 +247,12 @@ impl Layers {
     }
 }
 
-fn refused(error: QmpError) -> Error {
+pub(super) fn refused(error: QmpError) -> Error {
     Error::host("freeze a disk that QEMU has open", error)
 }
 
 /// Opens a disk's new file in QEMU, without what lies beneath, and for nobody yet.
-async fn open(qmp: &mut Qmp, file: &Path) -> Result<Value, QmpError> {
+pub(super) async fn open(qmp: &mut Qmp, file: &Path) -> Result<Value, QmpError> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let arguments = json!({
         "driver": "qcow2",
@@ -228,17 +266,22 @@ async fn open(qmp: &mut Qmp, file: &Path) -> Result<Value, QmpError> {
 
 impl Live<'_> {
     /// The moment of a snapshot: everything is ready, and the guest stands still for as long as this takes.
-    async fn switch(&mut self, file: &str, above: &str, flush_limit: Duration) -> Result<(), QmpError> {
+    pub(super) async fn while_still(
+        &mut self,
+        command: &'static str,
+        arguments: Value,
+        flush_limit: Duration,
+    ) -> Result<(), QmpError> {
         // Without an agent on the port nobody would answer, and the snapshot would wait for it.
         let still = match agent_listens(self.qmp).await? {
             true => agent::freeze(self.id, self.dir, flush_limit).await,
             false => None,
         };
-        let switched = switch(self.qmp, file, above).await;
+        let done = self.qmp.execute_with(command, arguments).await;
         if let Some(still) = still {
             still.thaw().await;
         }
-        switched.map(drop)
+        done.map(drop)
     }
 }
 
@@ -249,10 +292,9 @@ async fn agent_listens(qmp: &mut Qmp) -> Result<bool, QmpError> {
     Ok(ports.iter().any(|port| port["label"] == AGENT && port["frontend-open"] == true))
 }
 
-/// Puts the node of `above` over that of `file`, between two requests of the guest.
-async fn switch(qmp: &mut Qmp, file: &str, above: &str) -> Result<Value, QmpError> {
-    let arguments = json!({ "node": node_of(file), "overlay": node_of(above) });
-    qmp.execute_with("blockdev-snapshot", arguments).await
+/// For `blockdev-snapshot`, which puts the node of `above` over that of `file` between two requests of the guest.
+fn overlay_words(file: &str, above: &str) -> Value {
+    json!({ "node": node_of(file), "overlay": node_of(above) })
 }
 
 /// The nodes that are a device's disk at this moment.

@@ -17,6 +17,7 @@
 //! collected.
 
 mod collect;
+mod copy;
 mod freeze;
 pub(super) mod qcow2;
 #[cfg(test)]

@@ -88,6 +88,24 @@ async fn a_frozen_disk_is_an_image_and_its_owner_goes_on_above_it() {
 }
 
 #[tokio::test]
+async fn a_disk_with_many_layers_leaves_them_behind() {
+    let mut bench = Bench::open().await;
+    bench.write("a");
+    for number in 0..copy::DEEPEST {
+        bench.freeze(&image(&number.to_string())).await;
+    }
+    assert_eq!(chain(&bench.directory().join(&bench.file)).count(), copy::DEEPEST + 1);
+    bench.freeze(&image("last")).await;
+    assert_eq!(chain(&bench.directory().join(&bench.file)).count(), 2);
+    qemu_io(&bench.directory().join(&bench.file), &format!("read -P {} 0 4k", b'a'));
+    for number in 0..copy::DEEPEST {
+        bench.layers.remove(&image(&number.to_string())).await.expect("it is removed");
+    }
+    assert_eq!(bench.stored(), 1);
+    qemu_io(&bench.layers.base_files(&image("last")).await.expect("files").disk, &format!("read -P {} 0 4k", b'a'));
+}
+
+#[tokio::test]
 async fn a_layer_stays_as_long_as_something_leads_to_it() {
     let mut bench = Bench::open().await;
     bench.freeze(&image("1")).await;

@@ -109,7 +109,11 @@ impl Inner {
             volume.write()
         };
         let frozen = Frozen { image, direct: None };
-        self.layers.freeze(before.disk(open.as_mut()), frozen, &mut commit).await
+        // A copy is made as QEMU's user.
+        self.open_to_qemu(&before)?;
+        let taken = self.layers.freeze(before.disk(open.as_mut()), frozen, &mut commit).await;
+        self.close_unless_attached(&before)?;
+        taken
     }
 
     /// Takes the slots of a volume and of the machine it is at, in that order which cannot lock up, and runs `work`.
