@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use dewpoint_control::{Catalogue, ControlConfig, catalogue::CatalogueFile};
 use dewpoint_server::{Limits, PublicUrl};
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
 use crate::{
@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) control: ControlConfig,
     pub(crate) catalogue: Catalogue,
     pub(crate) network: NetworkFile,
+    pub(crate) images: ImagesFile,
 }
 
 /// The configuration file. Unknown members are an error: a setting that is silently not obeyed helps nobody.
@@ -47,6 +48,7 @@ struct ConfigFile {
     public_url: Option<String>,
     quota: QuotaFile,
     network: NetworkFile,
+    images: ImagesFile,
     catalogue: CatalogueSource,
     /// Seconds after which a guest that reported nothing counts as `unknown`.
     readiness_limit_seconds: Option<u64>,
@@ -77,6 +79,14 @@ pub(crate) struct NetworkFile {
     pub(crate) guest_egress: bool,
     /// QEMU: the user it runs as when the server is root.
     pub(crate) qemu_user: Option<String>,
+}
+
+/// `[images]`: custom images, which are fetched from addresses that callers give.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ImagesFile {
+    /// QEMU: networks they may be fetched from beside the open Internet, such as `10.1.0.0/16`.
+    pub(crate) allow_from: Vec<IpNet>,
 }
 
 /// `[catalogue]`: a file of the built-in catalogue's form.
@@ -129,6 +139,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         control: control_config(&file.quota, &file.network, file.readiness_limit_seconds)?,
         catalogue: catalogue(&file.catalogue, &beside)?,
         network: file.network,
+        images: file.images,
     })
 }
 
@@ -195,6 +206,14 @@ mod tests {
     fn an_unknown_setting_is_an_error_and_not_ignored() {
         let error = toml::from_str::<ConfigFile>("lisen = \"127.0.0.1:1\"").expect_err("a slip");
         assert!(error.to_string().contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn networks_for_images_are_networks() {
+        let file: ConfigFile =
+            toml::from_str("[images]\nallow_from = [\"10.1.0.0/16\", \"::1/128\"]").expect("networks");
+        assert_eq!(file.images.allow_from.len(), 2);
+        assert!(toml::from_str::<ConfigFile>("[images]\nallow_from = [\"everywhere\"]").is_err());
     }
 
     #[test]

@@ -187,6 +187,7 @@ async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClo
     let qemu = || async {
         let mut config = QemuConfig::new(&settings.data_dir, &settings.image_dir, clock.clone());
         config.extra_forward_ports.clone_from(&settings.network.forward_ports);
+        config.import_allow_from.clone_from(&settings.images.allow_from);
         config.guest_egress = settings.network.guest_egress;
         config.qemu_user.clone_from(&settings.network.qemu_user);
         let engine = QemuEngine::open(config).await?;

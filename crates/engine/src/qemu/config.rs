@@ -3,9 +3,11 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use dewpoint_clock::Clock;
+use ipnet::IpNet;
 
 use super::{
     accel::{self, Acceleration, Accelerator},
+    import::ImportLimits,
     layout::Layout,
     user::QemuUser,
 };
@@ -30,12 +32,17 @@ pub struct QemuConfig {
     pub shutdown_limit: Duration,
     /// How long a guest may take to write out its file systems for a snapshot, while its programs wait.
     pub flush_limit: Duration,
-    /// Stamps the times of starts.
+    /// Networks that images may be fetched from beside the open Internet.
+    pub import_allow_from: Vec<IpNet>,
+    /// What one import may use.
+    pub import_limits: ImportLimits,
+    /// Stamps the times of starts; pauses and limits of imports go by it.
     pub clock: Arc<dyn Clock>,
 }
 
 impl QemuConfig {
-    /// The defaults: nothing extra forwarded, no egress, a minute to shut down, 0.7 s to flush.
+    /// The defaults: nothing extra forwarded, no egress, a minute to shut down, 0.7 s to flush, images from the open Internet
+    /// alone.
     pub fn new(data_dir: impl Into<PathBuf>, image_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
         Self {
             data_dir: data_dir.into(),
@@ -46,6 +53,8 @@ impl QemuConfig {
             accelerator: None,
             shutdown_limit: Duration::from_secs(60),
             flush_limit: Duration::from_millis(700),
+            import_allow_from: Vec::new(),
+            import_limits: ImportLimits::default(),
             clock,
         }
     }

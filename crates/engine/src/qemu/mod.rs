@@ -19,6 +19,7 @@ mod config;
 mod console;
 mod disk;
 pub mod images;
+mod import;
 mod layers;
 mod layout;
 mod make;
@@ -38,6 +39,7 @@ mod watch;
 
 pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
+pub use import::ImportLimits;
 
 use std::{fmt, fs, path::Path, sync::Arc, time::Duration};
 
@@ -47,6 +49,7 @@ use tracing::{info, warn};
 use self::{
     config::{Ground, rom},
     images::ImageStore,
+    import::Importer,
     layers::{Layers, Pinned},
     layout::{Layout, MachineDir, names},
     process::Process,
@@ -83,6 +86,7 @@ struct Inner {
     images: ImageStore,
     /// The engine's own.
     layers: Layers,
+    imports: Importer,
     /// `None` when the server is not root: QEMU runs as the server does.
     user: Option<QemuUser>,
     version: String,
@@ -111,6 +115,7 @@ impl QemuEngine {
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
             layers: Layers::open(&config, holders, user.clone())?,
+            imports: Importer::open(&config, user.clone())?,
             config,
             layout,
             user,

@@ -1,16 +1,16 @@
 //! Images and volumes of this host.
 
-use super::QemuEngine;
+use super::{Inner, QemuEngine};
 use crate::{Error, ImageFacts, ImageName, MachineId, ObservedVolume, Storage, VolumeId, VolumeSpec};
-
-pub(super) fn not_yet(operation: &'static str) -> Error {
-    Error::host(operation, "the QEMU engine cannot do that yet")
-}
 
 #[async_trait::async_trait]
 impl Storage for QemuEngine {
     async fn images(&self) -> Result<Vec<ImageName>, Error> {
-        self.inner.layers.list()
+        let mut found = self.inner.layers.list()?;
+        found.extend(self.inner.imports.names()?);
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     async fn snapshot(&self, machine: MachineId, image: &ImageName) -> Result<ImageFacts, Error> {
@@ -23,11 +23,20 @@ impl Storage for QemuEngine {
         self.inner.with_volume(volume, async || self.inner.snapshot_volume(volume, image).await).await
     }
 
-    async fn import(&self, _image: &ImageName, _url: &str) -> Result<ImageFacts, Error> {
-        Err(not_yet("import an image"))
+    async fn import(&self, image: &ImageName, url: &str) -> Result<ImageFacts, Error> {
+        let Inner { imports, layers, .. } = &*self.inner;
+        let mut turn = imports.turn(image).await;
+        if let Some(facts) = layers.facts(image)? {
+            return Ok(facts);
+        }
+        let file = imports.fetch(&mut turn, image, url).await?;
+        let adopted = layers.adopt(image, &file).await;
+        imports.clear(&turn, image)?;
+        adopted
     }
 
     async fn remove_image(&self, image: &ImageName) -> Result<(), Error> {
+        let _turn = self.inner.imports.stop(image).await?;
         self.inner.layers.remove(image).await
     }
 

@@ -163,7 +163,6 @@ impl Layers {
     /// and `file` where it is.
     ///
     /// `file` is a qcow2 that stands alone and that nobody has open, on the file system of the data dir.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the import of images, which ends in it, is on its way"))]
     pub(super) async fn adopt(&self, image: &ImageName, file: &Path) -> Result<ImageFacts, Error> {
         if let Some(facts) = self.facts(image)? {
             return Ok(facts);
