@@ -3,6 +3,7 @@
 
 mod accounts;
 mod actions;
+mod backups;
 mod bodies;
 mod catalogue;
 mod crashes;
@@ -12,6 +13,7 @@ mod create_places;
 mod create_refused;
 mod delete;
 mod droplet_actions;
+mod droplet_snapshots;
 mod droplets;
 mod flows;
 mod image_flows;
@@ -19,7 +21,9 @@ mod images;
 mod leases;
 mod model;
 mod pages;
+mod passwords;
 mod readiness;
+mod rebuilds;
 mod scopes;
 mod simulator;
 mod ssh_keys;
