@@ -10,6 +10,7 @@ pub mod rules;
 
 mod account;
 mod actions;
+mod associated;
 mod backups;
 mod droplet_requests;
 mod droplets;
@@ -32,6 +33,7 @@ mod word;
 
 pub use account::*;
 pub use actions::*;
+pub use associated::*;
 pub use backups::*;
 pub use droplet_requests::*;
 pub use droplets::*;

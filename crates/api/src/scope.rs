@@ -56,8 +56,26 @@ words! {
         ImageRead = "image:read",
         /// Change images.
         ImageUpdate = "image:update",
+        /// Put resources into projects.
+        ProjectAssignResource = "project:assign_resource",
+        /// Make projects.
+        ProjectCreate = "project:create",
+        /// Remove projects.
+        ProjectDelete = "project:delete",
+        /// See projects.
+        ProjectRead = "project:read",
+        /// Change projects, and put resources into them.
+        ProjectUpdate = "project:update",
         /// See regions.
         RegionsRead = "regions:read",
+        /// Reserve addresses.
+        ReservedIpCreate = "reserved_ip:create",
+        /// Give reserved addresses up.
+        ReservedIpDelete = "reserved_ip:delete",
+        /// See reserved addresses.
+        ReservedIpRead = "reserved_ip:read",
+        /// Give reserved addresses to Droplets.
+        ReservedIpUpdate = "reserved_ip:update",
         /// See sizes.
         SizesRead = "sizes:read",
         /// Remove snapshots.

@@ -6,6 +6,7 @@ use dewpoint_store::{
     volume_snapshots, volumes,
 };
 
+use super::teardown;
 use crate::{
     Error,
     passwords::{self, Password},
@@ -33,6 +34,8 @@ pub(crate) enum Also {
     AddImage(Box<ImageRecord>),
     /// The Droplet's root has another password, to be shown once.
     KeepPassword(Password),
+    /// A Droplet's destroy with what belongs to it is over.
+    EndTeardown,
     /// An image changes, if it is still there.
     Image(ImageId, ImageChange),
     /// An image can be used in one more region.
@@ -99,6 +102,7 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
         Also::KeepPassword(password) => {
             passwords::keep(tx, droplet, password, action.completed_at.unwrap_or(action.started_at))?;
         }
+        Also::EndTeardown => teardown::end(tx, action, droplet)?,
         Also::Image(id, change) => {
             images::image_change(tx, *id, change)?;
         }

@@ -352,7 +352,7 @@ fn failures(action: &ActionRecord, step: &str) -> usize {
     action.timeline.iter().filter(|entry| entry.step == step && entry.error.is_some()).count()
 }
 
-fn is_transient(error: &Error) -> bool {
+pub(super) fn is_transient(error: &Error) -> bool {
     match error {
         Error::Engine(engine) => engine.is_transient(),
         Error::Store(_) => true,

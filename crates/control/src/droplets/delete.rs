@@ -25,7 +25,12 @@ fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<()
     });
     droplets::droplet_delete(tx, droplet.id)?;
     actions::action_insert(tx, &action)?;
-    for (_, kind, image) in images::images_of_droplets(tx, &[droplet.id])? {
+    delete_backups(tx, droplet.id, now)
+}
+
+/// Deletes the backups of a Droplet that goes (DEL-3).
+pub(crate) fn delete_backups(tx: &mut dyn Tx, droplet: DropletId, now: Timestamp) -> Result<(), Error> {
+    for (_, kind, image) in images::images_of_droplets(tx, &[droplet])? {
         if kind == ImageKind::Backup {
             delete_backup(tx, image, now)?;
         }

@@ -1,13 +1,16 @@
 //! Droplets: what may be asked of them, and what is recorded when it is.
 
 mod act;
+mod associated;
 mod create;
 mod delete;
 mod neighbors;
 mod prepare;
 mod source;
 
+pub use associated::{Associated, Selection};
 pub use create::Created;
+pub(crate) use delete::delete_backups;
 
 use std::collections::HashMap;
 

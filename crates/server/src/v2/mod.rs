@@ -2,6 +2,7 @@
 
 mod account;
 mod actions;
+mod associated;
 mod backups;
 mod droplet_actions;
 mod droplet_images;
@@ -31,6 +32,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         droplet_images::operations(),
         neighbors::operations(),
         droplet_actions::operations(),
+        associated::operations(),
         images::operations(),
         image_actions::operations(),
         regions::operations(),

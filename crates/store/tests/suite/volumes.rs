@@ -1,6 +1,6 @@
 //! Volumes.
 
-use dewpoint_api::DropletId;
+use dewpoint_api::{ActionId, DropletId};
 use dewpoint_store::{Error, VolumeRecord, tags::*, volumes::*};
 
 use crate::{
@@ -13,6 +13,8 @@ on_each_database!(
     a_name_is_taken_once_in_a_region,
     a_list_is_of_one_region_or_one_name_when_asked,
     a_volume_is_attached_to_one_droplet,
+    a_locked_volume_is_moved_by_its_own_action_alone,
+    a_volume_only_grows,
     a_volume_is_deleted_once_and_by_its_account_only,
     another_account_cannot_take_the_tags_off_a_volume,
 );
@@ -71,6 +73,31 @@ async fn a_volume_is_attached_to_one_droplet(database: &Database) {
     let found = database.read(|tx| volumes_of_droplets(tx, &[DropletId(5), DropletId(6)])).await;
     assert_eq!(found.into_iter().collect::<Vec<_>>(), [(DropletId(5), vec![uuid(1), uuid(3)])]);
     assert!(database.read(|tx| volumes_of_droplets(tx, &[])).await.is_empty());
+}
+
+async fn a_locked_volume_is_moved_by_its_own_action_alone(database: &Database) {
+    database.write(|tx| volume_insert(tx, ALICE, &volume(1, "nyc3"))).await;
+    assert!(!database.write(|tx| volume_move(tx, uuid(1), ActionId(1), Some(DropletId(5)))).await);
+    assert!(database.write(|tx| volume_lock(tx, uuid(1), ActionId(1))).await);
+    assert!(!database.write(|tx| volume_lock(tx, uuid(1), ActionId(2))).await);
+    assert!(!database.write(|tx| volume_attach(tx, ALICE, uuid(1), DropletId(5))).await, "a create cannot have it");
+    assert!(!database.write(|tx| volume_move(tx, uuid(1), ActionId(2), Some(DropletId(5)))).await);
+    assert!(database.write(|tx| volume_move(tx, uuid(1), ActionId(1), Some(DropletId(5)))).await);
+    database.write(|tx| volume_unlock(tx, uuid(1), ActionId(2))).await;
+    let locked = VolumeRecord { droplet: Some(DropletId(5)), running_action: Some(ActionId(1)), ..volume(1, "nyc3") };
+    assert_eq!(database.read(|tx| volume_any(tx, uuid(1))).await, Some(locked));
+    database.write(|tx| volume_unlock(tx, uuid(1), ActionId(1))).await;
+    let free = VolumeRecord { droplet: Some(DropletId(5)), ..volume(1, "nyc3") };
+    assert_eq!(database.read(|tx| volume_any(tx, uuid(1))).await, Some(free));
+}
+
+async fn a_volume_only_grows(database: &Database) {
+    database.write(|tx| volume_insert(tx, ALICE, &volume(1, "nyc3"))).await;
+    for (asked, size) in [(20, 20), (15, 20), (21, 21)] {
+        database.write(move |tx| volume_grow(tx, uuid(1), asked)).await;
+        let found = database.read(|tx| volume_any(tx, uuid(1))).await.expect("it is there");
+        assert_eq!((found.size_gib, found.made_gib), (size, 10));
+    }
 }
 
 async fn a_volume_is_deleted_once_and_by_its_account_only(database: &Database) {

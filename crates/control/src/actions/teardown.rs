@@ -1,0 +1,182 @@
+//! The work of a `destroy` with associated resources (DEL-5 to DEL-8): part after part, each recorded with its end. What fails
+//! is recorded too, and the others go on. Cut off anywhere, the parts that are not recorded are done again.
+//!
+//! Of each part the engine's side goes first and the row after it, so what could not be destroyed is still there to be seen
+//! and to be tried again.
+
+use dewpoint_api::{DropletId, ImageId, VolumeId, VolumeSnapshotId};
+use dewpoint_engine as engine;
+use dewpoint_store::{
+    ActionRecord, PartKind, TeardownPart, TeardownRecord, Tx, VolumeRecord, actions, addresses, droplets, images,
+    teardowns, volume_snapshots, volumes,
+};
+
+use super::{
+    flow::{Context, own_image, own_volume_image},
+    volume,
+    worker::chain,
+};
+use crate::{Error, droplets::delete_backups};
+
+const ENGINE_FAILED: &str = "It could not be removed from its host. The server's log says why; try again.";
+
+/// Destroys what is left. Fails when something could not be: with an error that may pass, if there was one.
+pub(super) async fn destroy_parts(cx: &Context) -> Result<(), Error> {
+    let (account, droplet) = (cx.action.account, cx.droplet);
+    let store = &cx.control.inner.store;
+    let teardown: TeardownRecord = store
+        .read(move |tx: &mut dyn Tx| teardowns::teardown_get(tx, account, droplet)?.ok_or(Error::NotFound))
+        .await?;
+    let mut failure: Option<Error> = None;
+    for part in teardown.parts.into_iter().filter(|part| part.destroyed_at_ms.is_none()) {
+        let Err(error) = destroy(cx, &part).await else { continue };
+        tracing::warn!(droplet.id = %droplet, error = %chain(&error), "Cannot destroy {:?} {}", part.kind, part.id);
+        let told = match &error {
+            Error::Engine(_) | Error::Store(_) => ENGINE_FAILED.to_owned(),
+            other => other.to_string(),
+        };
+        record(cx, &part, move |part| part.error = Some(told.clone()), |_| Ok(())).await?;
+        if failure.as_ref().is_none_or(|known| !super::worker::is_transient(known)) {
+            failure = Some(error);
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+/// Writes what became of a part together with what `also` does, if this worker still has the action.
+async fn record(
+    cx: &Context,
+    part: &TeardownPart,
+    change: impl Fn(&mut TeardownPart) + Send + Sync + 'static,
+    also: impl Fn(&mut dyn Tx) -> Result<(), Error> + Send + Sync + 'static,
+) -> Result<(), Error> {
+    let (action, wanted) = (cx.action.clone(), part.clone());
+    cx.control
+        .inner
+        .store
+        .write(move |tx: &mut dyn Tx| {
+            still_mine(tx, &action)?;
+            let droplet = action.droplet.unwrap_or_default();
+            let mut teardown = teardowns::teardown_get(tx, action.account, droplet)?.ok_or(Error::NotFound)?;
+            let same = |part: &&mut TeardownPart| part.kind == wanted.kind && part.id == wanted.id;
+            if let Some(part) = teardown.parts.iter_mut().find(same) {
+                change(part);
+            }
+            also(tx)?;
+            Ok(teardowns::teardown_put(tx, &teardown)?)
+        })
+        .await
+}
+
+fn still_mine(tx: &mut dyn Tx, action: &ActionRecord) -> Result<(), Error> {
+    let now = actions::action_get(tx, action.account, action.id)?;
+    let mine = now.is_some_and(|now| now.attempt == action.attempt && now.status == action.status);
+    mine.then_some(()).ok_or_else(|| Error::Conflict("another worker has this action".to_owned()))
+}
+
+/// Records that the part is gone, with what removes its row.
+async fn gone(
+    cx: &Context,
+    part: &TeardownPart,
+    also: impl Fn(&mut dyn Tx) -> Result<(), Error> + Send + Sync + 'static,
+) -> Result<(), Error> {
+    let now = cx.control.now().as_millis();
+    let change = move |part: &mut TeardownPart| {
+        part.destroyed_at_ms = Some(now);
+        part.error = None;
+    };
+    record(cx, part, change, also).await
+}
+
+fn unreadable<E>(_: E) -> Error {
+    Error::invalid("the stored part has no readable id")
+}
+
+async fn destroy(cx: &Context, part: &TeardownPart) -> Result<(), Error> {
+    match part.kind {
+        PartKind::Droplet => destroy_droplet(cx, part).await,
+        PartKind::Volume => destroy_volume(cx, part, part.id.parse().map_err(unreadable)?).await,
+        PartKind::Snapshot => destroy_snapshot(cx, part, part.id.parse().map_err(unreadable)?).await,
+        PartKind::VolumeSnapshot => destroy_volume_snapshot(cx, part, part.id.parse().map_err(unreadable)?).await,
+    }
+}
+
+/// The machine, the row with all that goes with it, the addresses and the backups (DEL-3).
+async fn destroy_droplet(cx: &Context, part: &TeardownPart) -> Result<(), Error> {
+    if let Err(error) = cx.engine().destroy(cx.machine()).await
+        && !cx.machine_is_gone().await
+    {
+        return Err(error.into());
+    }
+    let (id, now) = (cx.droplet, cx.control.now());
+    gone(cx, part, move |tx| {
+        droplets::droplet_delete(tx, id)?;
+        addresses::address_release_all(tx, id)?;
+        delete_backups(tx, id, now)
+    })
+    .await
+}
+
+async fn destroy_volume(cx: &Context, part: &TeardownPart, id: VolumeId) -> Result<(), Error> {
+    let store = &cx.control.inner.store;
+    let row: Option<VolumeRecord> =
+        store.read(move |tx: &mut dyn Tx| volumes::volume_any(tx, id).map_err(Error::from)).await?;
+    let name = engine::VolumeId(id.0);
+    if let Some(row) = &row {
+        if row.running_action != Some(cx.action.id) {
+            return Err(Error::Conflict("volume has a pending event".to_owned()));
+        }
+        match row.droplet {
+            Some(holder) if holder == cx.droplet => cx.engine().detach(name, cx.machine()).await?,
+            Some(_) => return Err(Error::Conflict("attached volume cannot be deleted".to_owned())),
+            None => {}
+        }
+    }
+    if let Err(error) = volume::remove(cx, id).await
+        && !matches!(cx.engine().observe_volume(name).await, Ok(None))
+    {
+        return Err(error);
+    }
+    let account = cx.action.account;
+    gone(cx, part, move |tx| volumes::volume_delete(tx, account, id).map(drop).map_err(Error::from)).await
+}
+
+async fn destroy_snapshot(cx: &Context, part: &TeardownPart, id: ImageId) -> Result<(), Error> {
+    let store = &cx.control.inner.store;
+    let in_use: bool = store.read(move |tx: &mut dyn Tx| images::image_is_in_use(tx, id).map_err(Error::from)).await?;
+    if in_use {
+        return Err(Error::invalid("A Droplet is being made from this snapshot."));
+    }
+    if let Some(image) = own_image(id) {
+        cx.engine().remove_image(&image).await?;
+    }
+    let now = cx.control.now();
+    gone(cx, part, move |tx| images::image_delete(tx, id, now).map(drop).map_err(Error::from)).await
+}
+
+async fn destroy_volume_snapshot(cx: &Context, part: &TeardownPart, id: VolumeSnapshotId) -> Result<(), Error> {
+    let store = &cx.control.inner.store;
+    let in_use: bool = store
+        .read(move |tx: &mut dyn Tx| volume_snapshots::volume_snapshot_is_in_use(tx, id).map_err(Error::from))
+        .await?;
+    if in_use {
+        return Err(Error::invalid("A volume is being made from this snapshot."));
+    }
+    if let Some(image) = own_volume_image(id) {
+        cx.engine().remove_image(&image).await?;
+    }
+    gone(cx, part, move |tx| volume_snapshots::volume_snapshot_delete(tx, id).map(drop).map_err(Error::from)).await
+}
+
+/// Writes the end of a teardown: its time, and that its volumes are free again.
+pub(super) fn end(tx: &mut dyn Tx, action: &ActionRecord, droplet: DropletId) -> Result<(), Error> {
+    let Some(mut teardown) = teardowns::teardown_get(tx, action.account, droplet)? else { return Ok(()) };
+    teardown.running_action = None;
+    teardown.completed_at = action.completed_at;
+    for part in teardown.parts.iter().filter(|part| part.kind == PartKind::Volume) {
+        if let Ok(volume) = part.id.parse() {
+            volumes::volume_unlock(tx, volume, action.id)?;
+        }
+    }
+    Ok(teardowns::teardown_put(tx, &teardown)?)
+}

@@ -1,4 +1,0 @@
-//! The simulator steered through the API (docs/simulator.md).
-
-mod clock;
-mod requests;
