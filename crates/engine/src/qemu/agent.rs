@@ -23,8 +23,9 @@ use uuid::Uuid;
 
 use super::{
     Inner,
+    command::AGENT,
     layout::{MachineDir, names},
-    qmp,
+    qmp::{self, Qmp, QmpError},
 };
 use crate::{Error, MachineId};
 
@@ -187,21 +188,38 @@ async fn thaw(id: MachineId, socket: &Path) {
     }
 }
 
-/// Lets a guest go on that a server held still when it ended. A guest without an agent is let be.
-pub(super) async fn thaw_left_over(id: MachineId, dir: &MachineDir) {
-    let socket = dir.file(names::AGENT_SOCKET);
-    let Ok(mut agent) = Agent::connect(&socket).await else { return };
-    if agent.ask("guest-fsfreeze-status", json!({}), SYNC_LIMIT).await.is_ok_and(|status| status == "frozen") {
-        info!(machine.id = %id, "The file systems of machine {id} were left standing still; they go on");
-        thaw(id, &socket).await;
-    }
+/// Whether a program in the guest has the agent's port open: without one, nobody would answer, and who asks would wait.
+pub(super) async fn listens(qmp: &mut Qmp) -> Result<bool, QmpError> {
+    let answer = qmp.execute("query-chardev").await?;
+    let ports = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(ports.iter().any(|port| port["label"] == AGENT && port["frontend-open"] == true))
 }
 
 impl Inner {
+    /// Lets a guest go on that a server held still when it ended. Takes the machine's slot.
+    pub(super) async fn thaw_left_over(&self, id: MachineId) {
+        let slot = self.slot(id);
+        let _held = slot.lock().await;
+        let Ok((dir, machine)) = self.machine(id) else { return };
+        let Ok(Some(mut qmp)) = self.qmp_if_running(&dir, &machine).await else { return };
+        if !listens(&mut qmp).await.is_ok_and(|listens| listens) {
+            return;
+        }
+        let socket = dir.file(names::AGENT_SOCKET);
+        let Ok(mut agent) = Agent::connect(&socket).await else { return };
+        let status = agent.ask("guest-fsfreeze-status", json!({}), SYNC_LIMIT).await;
+        drop(agent);
+        if status.is_ok_and(|status| status == "frozen") {
+            info!(machine.id = %id, "The file systems of machine {id} were left standing still; they go on");
+            thaw(id, &socket).await;
+        }
+    }
+
     /// Sets root's password in the running guest, then in what is written down of the machine and in its seed.
     pub(super) async fn set_password(&self, id: MachineId, hash: &str) -> Result<(), Error> {
         let (dir, mut machine) = self.machine(id)?;
-        if self.running(&dir, &machine)?.is_none() {
+        let Some(mut qmp) = self.qmp_if_running(&dir, &machine).await? else { return Err(Error::GuestIgnored(id)) };
+        if !listens(&mut qmp).await.map_err(|error| Error::host("reach a guest's agent", error))? {
             return Err(Error::GuestIgnored(id));
         }
         let set = async { Agent::connect(&dir.file(names::AGENT_SOCKET)).await?.set_root_password(hash).await };

@@ -202,7 +202,7 @@ impl Inner {
         Subject { id, dir: dir.clone(), ssh, banners: self.banners.clone(), changes: self.changes.clone() }
     }
 
-    async fn take_up_running(&self) -> Result<(), Error> {
+    async fn take_up_running(self: &Arc<Self>) -> Result<(), Error> {
         for id in self.layout.list()? {
             let slot = self.slot(id);
             let mut watch = slot.lock().await;
@@ -213,7 +213,8 @@ impl Inner {
             if let Some((run, process)) = self.running(&dir, &machine)? {
                 info!(machine.id = %id, pid = process.identity.pid, "Machine {id} still runs");
                 *watch = Some(Watch::start(&self.subject(id, &dir, &run), process, None));
-                tokio::spawn(async move { agent::thaw_left_over(id, &dir).await });
+                let inner = self.clone();
+                tokio::spawn(async move { inner.thaw_left_over(id).await });
             }
         }
         Ok(())

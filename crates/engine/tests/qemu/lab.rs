@@ -139,11 +139,22 @@ impl Lab {
         String::from_utf8_lossy(&stdout).trim().to_owned()
     }
 
+    /// Waits in the guest until the condition holds there.
+    pub(crate) async fn in_guest(&self, machine: MachineId, condition: &str) {
+        let wait = format!("timeout 30 sh -c 'until {condition}; do usleep 20000; done'");
+        if !self.try_ssh_at(machine, &wait).await.status.success() {
+            let look = "ls -l /dev/sd* /dev/disk/by-id /lib/modules/*; ps; dmesg | tail -n 30";
+            let Output { stdout, stderr, .. } = self.try_ssh_at(machine, look).await;
+            let (seen, said) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+            panic!("not in time in the guest: {condition}\n{seen}{said}");
+        }
+    }
+
     pub(crate) async fn try_ssh(&self, command: &str) -> Output {
         self.try_ssh_at(ID, command).await
     }
 
-    pub(crate) async fn try_ssh_at(&self, id: MachineId, command: &str) -> Output {
+    async fn try_ssh_at(&self, id: MachineId, command: &str) -> Output {
         let address = self.ssh_address_of(id).await;
         let mut ssh = tokio::process::Command::new("ssh");
         ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR", "-i"]);

@@ -4,9 +4,10 @@
 
 #![cfg(feature = "qemu")]
 
+mod agent;
 mod images;
 mod lab;
-mod passwords;
+
 mod rebuilds;
 mod volumes;
 

@@ -1,11 +1,6 @@
 //! Volumes, as an owner of machines uses them: made, plugged in, written to, carried to another machine.
 
-use std::{
-    fs,
-    process::{Command, Output},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, process::Command, sync::Arc, time::Duration};
 
 use dewpoint_engine::{
     Engine, Error, Filesystem, FilesystemKind, ImageName, MachineId, Power, Storage, VolumeId, VolumeSpec,
@@ -40,25 +35,10 @@ impl Lab {
         self.engine.observe_volume(id).await.expect("a look").expect("a volume").machine
     }
 
-    /// Waits in the guest until the condition holds there.
-    async fn in_guest(&self, machine: MachineId, condition: &str) {
-        let wait = format!("timeout 30 sh -c 'until {condition}; do usleep 20000; done'");
-        if !self.try_ssh_at(machine, &wait).await.status.success() {
-            let look = "ls -l /dev/sd* /dev/disk/by-id /lib/modules/*; ps; dmesg | tail -n 30";
-            let Output { stdout, stderr, .. } = self.try_ssh_at(machine, look).await;
-            let (seen, said) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-            panic!("not in time in the guest: {condition}\n{seen}{said}");
-        }
-    }
-
     /// Waits until the guest has found the volume by its name, and mounts it there.
     async fn mounted(&self, machine: MachineId, name: &str) {
         self.in_guest(machine, &format!("[ -b {} ]", by_id(name))).await;
         self.ssh_at(machine, &format!("mkdir -p /mnt/{name} && mount {} /mnt/{name}", by_id(name))).await;
-    }
-
-    async fn agent_listens(&self) {
-        self.in_guest(ID, "pidof qemu-ga > /dev/null").await;
     }
 
     /// Stops or continues the machine's process, as seen from outside the guest.

@@ -26,9 +26,7 @@ use super::{Layers, copy, qcow2, sync};
 use crate::{
     Error, ImageFacts, ImageName, MachineId,
     qemu::{
-        agent,
-        command::AGENT,
-        disk,
+        agent, disk,
         layout::{MachineDir, io_error},
         qmp::{Qmp, QmpError},
         record::DirectBoot,
@@ -273,7 +271,7 @@ impl Live<'_> {
         flush_limit: Duration,
     ) -> Result<(), QmpError> {
         // Without an agent on the port nobody would answer, and the snapshot would wait for it.
-        let still = match agent_listens(self.qmp).await? {
+        let still = match agent::listens(self.qmp).await? {
             true => agent::freeze(self.id, self.dir, flush_limit).await,
             false => None,
         };
@@ -283,13 +281,6 @@ impl Live<'_> {
         }
         done.map(drop)
     }
-}
-
-/// Whether a program in the guest has the agent's port open.
-async fn agent_listens(qmp: &mut Qmp) -> Result<bool, QmpError> {
-    let answer = qmp.execute("query-chardev").await?;
-    let ports = answer.as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(ports.iter().any(|port| port["label"] == AGENT && port["frontend-open"] == true))
 }
 
 /// For `blockdev-snapshot`, which puts the node of `above` over that of `file` between two requests of the guest.

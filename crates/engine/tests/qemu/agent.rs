@@ -1,8 +1,13 @@
-//! Root's password: one a machine is made with, and one it is given while it runs.
+//! What a guest does for its host: take a password, when it is made and while it runs, and hold its file systems still.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
-use dewpoint_engine::{Engine, Error, MachineSpec, Power};
+use dewpoint_engine::{Engine, Error, MachineSpec, Power, qemu::QemuEngine};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::UnixStream,
+    time::timeout,
+};
 
 use crate::lab::{ID, Lab};
 
@@ -11,8 +16,12 @@ const PASSWORD: &str = "open sesame";
 const HASH: &str = "$6$dewpoint$S.Mzt7kFSU/3LnDKZKNaf1VoMDbM/5E4/FvAYUtb9SmCn1ozha6yWOcGL.JtwBY5RWPeVpPvgL.M0cPDLV6Jb/";
 const OTHER_HASH: &str = "$6$other$notarealhash";
 
-/// What an owner does with passwords.
 impl Lab {
+    /// Waits until the guest has started its agent.
+    pub(crate) async fn agent_listens(&self) {
+        self.in_guest(ID, "pidof qemu-ga > /dev/null").await;
+    }
+
     /// Runs a command in the guest as one does who has only the password.
     async fn ssh_by_password(&self, command: &str) -> std::process::Output {
         let ask = self.top.path().join("ask");
@@ -56,7 +65,7 @@ async fn a_password_is_set_in_a_running_guest_and_stays() {
 
     lab.ssh_answers().await;
     assert_eq!(lab.root_in_shadow().await, "*");
-    lab.ssh("timeout 30 sh -c 'until pidof qemu-ga > /dev/null; do usleep 20000; done'").await;
+    lab.agent_listens().await;
     for hash in [HASH, OTHER_HASH, HASH] {
         lab.engine.set_password(ID, hash).await.expect("it is set");
         assert_eq!(lab.root_in_shadow().await, hash);
@@ -70,5 +79,27 @@ async fn a_password_is_set_in_a_running_guest_and_stays() {
     lab.engine.power(ID, Power::On).await.expect("it starts again");
     lab.ssh_answers().await;
     assert_eq!(lab.root_in_shadow().await, HASH);
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_that_a_server_left_standing_still_goes_on_with_the_next() {
+    let test = "a_guest_that_a_server_left_standing_still_goes_on_with_the_next";
+    let Some(mut lab) = Lab::open(test).await else { return };
+    lab.started(None).await;
+    lab.ssh_answers().await;
+    lab.agent_listens().await;
+    // As a server does that takes a snapshot, and ends in that moment.
+    let mut agent = UnixStream::connect(lab.dir().join("run/agent.sock")).await.expect("a connection");
+    agent.write_all(b"{\"execute\": \"guest-fsfreeze-freeze\"}\n").await.expect("written");
+    let mut answer = [0; 10];
+    let answered = timeout(Duration::from_secs(30), agent.read_exact(&mut answer)).await;
+    answered.expect("in time").expect("an answer");
+    assert_eq!(&answer, b"{\"return\":");
+    drop(agent);
+
+    lab.engine = Arc::new(QemuEngine::open(lab.config.clone()).await.expect("an engine"));
+    let written = timeout(Duration::from_secs(60), lab.ssh("echo on > /root/on && sync && cat /root/on")).await;
+    assert_eq!(written.expect("the file system goes on"), "on");
     lab.close().await;
 }
