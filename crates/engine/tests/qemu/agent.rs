@@ -2,14 +2,18 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
-use dewpoint_engine::{Engine, Error, MachineSpec, Power, qemu::QemuEngine};
+use dewpoint_engine::{
+    Engine, Error, Filesystem, FilesystemKind, ImageName, MachineSpec, Power, Storage, UserDataOutcome, VolumeId,
+    VolumeSpec, qemu::QemuEngine,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
     time::timeout,
 };
+use uuid::Uuid;
 
-use crate::lab::{ID, Lab};
+use crate::lab::{BOOT_LIMIT, ID, Lab, skip};
 
 const PASSWORD: &str = "open sesame";
 /// The same as crypt(5) writes it.
@@ -101,5 +105,43 @@ async fn a_guest_that_a_server_left_standing_still_goes_on_with_the_next() {
     lab.engine = Arc::new(QemuEngine::open(lab.config.clone()).await.expect("an engine"));
     let written = timeout(Duration::from_secs(60), lab.ssh("echo on > /root/on && sync && cat /root/on")).await;
     assert_eq!(written.expect("the file system goes on"), "on");
+    lab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn debian_takes_passwords_and_finds_volumes() {
+    let test = "debian_takes_passwords_and_finds_volumes";
+    let Some(lab) = Lab::open(test).await else { return };
+    let image = ImageName::new("debian-12-x64").expect("a name");
+    if !lab.engine.has_image(&image) {
+        skip::<()>(test, "there is no debian-12-x64 (it takes two minutes to build)");
+        return;
+    }
+    // The caller's settings of the same kind must not take ours away.
+    let user_data = "#cloud-config\nbootcmd: [[touch, /root/mine]]\n";
+    let password_hash = Some(HASH.to_owned());
+    let spec = MachineSpec { image, memory_mib: 768, password_hash, ..lab.spec(Some(user_data)) };
+    lab.engine.ensure(ID, &spec).await.expect("it is made");
+    lab.engine.power(ID, Power::On).await.expect("it starts");
+    let ended = async || lab.outcome().await != UserDataOutcome::Pending;
+    wait_until(&*lab.engine, 4 * BOOT_LIMIT, || format!("user data ended; {}", lab.state()), ended).await;
+    assert_eq!(lab.outcome().await, UserDataOutcome::Done);
+    lab.ssh_answers().await;
+    lab.ssh("test -e /root/mine").await;
+    let seen = lab.ssh_by_password("hostname").await;
+    assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "web-1", "{}", String::from_utf8_lossy(&seen.stderr));
+    lab.engine.set_password(ID, OTHER_HASH).await.expect("it is set");
+    assert_eq!(lab.root_in_shadow().await, OTHER_HASH);
+
+    let volume = VolumeId(Uuid::new_v4());
+    let filesystem = Some(Filesystem { kind: FilesystemKind::Xfs, label: "logs".to_owned() });
+    let made = VolumeSpec { name: "logs-1".to_owned(), size_gib: 1, filesystem, source: None };
+    lab.engine.ensure_volume(volume, &made).await.expect("the volume is made");
+    lab.engine.attach(volume, ID).await.expect("it is attached");
+    let by_id = "/dev/disk/by-id/scsi-0DO_Volume_logs-1";
+    lab.in_guest(ID, &format!("[ -b {by_id} ]")).await;
+    lab.ssh(&format!("mount {by_id} /mnt && echo kept > /mnt/file && umount /mnt")).await;
+    lab.engine.detach(volume, ID).await.expect("it is taken away");
+    lab.in_guest(ID, &format!("[ ! -e {by_id} ]")).await;
     lab.close().await;
 }

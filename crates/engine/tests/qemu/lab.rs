@@ -141,7 +141,7 @@ impl Lab {
 
     /// Waits in the guest until the condition holds there.
     pub(crate) async fn in_guest(&self, machine: MachineId, condition: &str) {
-        let wait = format!("timeout 30 sh -c 'until {condition}; do usleep 20000; done'");
+        let wait = format!("timeout 30 sh -c 'until {condition}; do sleep 0.05; done'");
         if !self.try_ssh_at(machine, &wait).await.status.success() {
             let look = "ls -l /dev/sd* /dev/disk/by-id /lib/modules/*; ps; dmesg | tail -n 30";
             let Output { stdout, stderr, .. } = self.try_ssh_at(machine, look).await;
