@@ -152,11 +152,19 @@ pub(super) async fn create(
     place(&fresh, target, user)
 }
 
-/// Makes a disk that holds what the raw file does, in one step as seen from outside. Holes stay holes.
-pub(super) async fn create_from_raw(raw: &Path, target: &Path, user: Option<&QemuUser>) -> Result<(), Error> {
+/// Makes a disk of `bytes` that begins with what the raw file holds, in one step as seen from outside. Holes stay holes.
+pub(super) async fn create_from_raw(
+    raw: &Path,
+    bytes: u64,
+    target: &Path,
+    user: Option<&QemuUser>,
+) -> Result<(), Error> {
     let fresh = beside(target);
     let mut command = Command::new(QEMU_IMG);
     command.args(["convert", "-q", "-f", "raw", "-O", "qcow2"]).arg(raw).arg(&fresh);
+    run("make a disk", target, command).await?;
+    let mut command = Command::new(QEMU_IMG);
+    command.args(["resize", "-q", "-f", "qcow2"]).arg(&fresh).arg(bytes.to_string());
     run("make a disk", target, command).await?;
     place(&fresh, target, user)
 }

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use dewpoint_engine::{
     Engine, Error, Filesystem, FilesystemKind, ImageName, MachineSpec, Power, Storage, UserDataOutcome, VolumeId,
-    VolumeSpec, qemu::QemuEngine,
+    VolumeSpec, conformance::wait_until, qemu::QemuEngine,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

@@ -17,6 +17,10 @@ use crate::{
 /// Where the programs are; a server's own search path may leave the second out.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// What ext4, which the data directory is likely on, holds in one file, less some: the largest volume is as large as that and
+/// a block more. Its file system then ends a MiB before the volume does.
+const LARGEST_FILE: u64 = (16 << 40) - (1 << 20);
+
 /// Makes `target`, a disk of `bytes` with the file system on it, QEMU's to write.
 pub(super) async fn create(
     filesystem: &Filesystem,
@@ -26,7 +30,7 @@ pub(super) async fn create(
 ) -> Result<(), Error> {
     let raw = RawFile(target.with_extension("raw"));
     File::create(&raw.0)
-        .and_then(|file| file.set_len(bytes))
+        .and_then(|file| file.set_len(bytes.min(LARGEST_FILE)))
         .map_err(|error| io_error("make a volume", &raw.0, &error))?;
     let Maker { program, package, words } = Maker::of(filesystem);
     let mut command = Command::new(program);
@@ -45,7 +49,7 @@ pub(super) async fn create(
             false => Error::host("make a file system", format_args!("{program}: {}", words.trim())),
         });
     }
-    disk::create_from_raw(&raw.0, target, user).await
+    disk::create_from_raw(&raw.0, bytes, target, user).await
 }
 
 /// A raw file on its way to a better format; gone when this is.
@@ -88,8 +92,8 @@ impl<'a> Maker<'a> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_label_is_one_word_whatever_it_is() {
+    #[test]
+    fn a_label_is_one_word_whatever_it_is() {
         let filesystem = Filesystem { kind: FilesystemKind::Ext4, label: "-n; two words".to_owned() };
         assert_eq!(Maker::of(&filesystem).words.last(), Some(&"-n; two words"));
         let filesystem = Filesystem { kind: FilesystemKind::Xfs, label: String::new() };

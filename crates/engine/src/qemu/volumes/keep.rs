@@ -1,6 +1,9 @@
 //! Making volumes, letting them grow, taking images of them and removing them.
 
-use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt};
+use std::{
+    fs::{DirBuilder, File},
+    os::unix::fs::DirBuilderExt,
+};
 
 use super::{GIB, RECORD, Volume, VolumeRecord, format, remove_directory};
 use crate::{
@@ -34,9 +37,11 @@ impl Inner {
 
     async fn make_volume(&self, volume: &Volume) -> Result<(), Error> {
         let (spec, target, user) = (&volume.record.spec, volume.path(), self.user.as_ref());
+        let volumes = self.volumes_directory();
         let make_directory = || {
             // Walkable by the server alone until it is attached.
-            let made = DirBuilder::new().mode(0o700).create(&volume.directory);
+            let made =
+                DirBuilder::new().mode(0o700).create(&volume.directory).and_then(|()| File::open(&volumes)?.sync_all());
             made.map_err(|error| io_error("make a volume's directory", &volume.directory, &error))
         };
         match (&spec.source, &spec.filesystem) {
