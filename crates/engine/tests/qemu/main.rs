@@ -37,6 +37,18 @@ async fn the_engine_passes_the_suite_of_all_engines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_engine_passes_the_suite_of_all_engines_about_disks() {
+    let Some(lab) = Lab::open("the_engine_passes_the_suite_of_all_engines_about_disks").await else { return };
+    let engine: Arc<dyn Engine> = lab.engine.clone();
+    conformance::storage::all(&conformance::Bench::new(engine, |_| lab::spec())).await;
+    for directory in ["machines", "volumes", "layers"] {
+        let left = fs::read_dir(lab.config.data_dir.join(directory)).expect("a list").flatten();
+        let left: Vec<_> = left.map(|entry| entry.file_name()).filter(|name| name != "probe.rom").collect();
+        assert!(left.is_empty(), "left in {directory}: {left:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_guest_becomes_ready_and_keeps_what_is_written_in_it() {
     let Some(lab) = Lab::open("a_guest_becomes_ready_and_keeps_what_is_written_in_it").await else { return };
     lab.started(Some("#!/bin/sh\nhostname > /root/who\necho $$ >> /root/runs\n")).await;
