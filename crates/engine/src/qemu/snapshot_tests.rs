@@ -341,3 +341,36 @@ async fn a_copy_that_still_runs_when_a_server_comes_back_is_given_up() {
     drop(qmp);
     bench.engine.destroy(ID).await.expect("it is removed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_is_cut_off_leaves_the_old_disk_or_the_new() {
+    let Some(mut bench) = Bench::open("a_rebuild_that_is_cut_off_leaves_the_old_disk_or_the_new").await else { return };
+    let image = ImageName::own("1").expect("a name");
+    bench.engine.ensure(ID, &spec()).await.expect("it is made");
+    bench.write(b'a').await;
+    bench.engine.snapshot(ID, &image).await.expect("a snapshot");
+    bench.write(b'b').await;
+    bench.engine.remove_image(&image).await.expect("its name is removed");
+    let old = bench.record();
+    let kept = bench.top.path().join("old");
+    fs::copy(bench.dir().file(&old.disk), &kept).expect("copied");
+
+    // Before the record: the new disk's file is there and nobody's.
+    let new = super::layers::fresh_disk();
+    disk::create(None, 1 << 30, &bench.dir().file(&new), None).await.expect("a file");
+    bench.restart().await;
+    assert!(!bench.dir().file(&new).exists());
+    assert!(holds(&bench.dir().file(&old.disk), b'a') && holds(&bench.dir().file(&old.disk), b'b'));
+    assert_eq!(bench.layers(), 1);
+
+    // Behind the record: the old disk's file is still there, and leads to the layer.
+    bench.engine.rebuild(ID, &spec()).await.expect("a new disk");
+    assert_eq!(bench.layers(), 0);
+    fs::copy(&kept, bench.dir().file(&old.disk)).expect("copied back");
+    bench.restart().await;
+    let now = bench.record();
+    assert!(!bench.dir().file(&old.disk).exists());
+    assert!(now.uuid != old.uuid && !holds(&bench.dir().file(&now.disk), b'b'));
+    bench.engine.power(ID, Power::On).await.expect("it starts");
+    bench.engine.destroy(ID).await.expect("it is removed");
+}
