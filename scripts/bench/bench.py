@@ -19,6 +19,8 @@ import tempfile
 import time
 import urllib.request
 
+from imports import bench_import
+
 HERE = pathlib.Path(__file__).resolve().parent
 TOKEN = "dop_v1_bench"
 
@@ -170,6 +172,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", required=True)
     arguments.add_argument("--dir", default=".", help="a directory on the disk to measure")
+    arguments.add_argument("--only", choices=["start", "create", "list", "import"], help="one part and not all")
+    arguments.add_argument("--import-gib", type=int, default=2, help="how large the imported image is; 0 for none")
     arguments.add_argument("--seconds", type=int, default=30, help="how long creates are measured")
     asked = arguments.parse_args()
     processor = next(
@@ -177,9 +181,15 @@ def main():
     )
     print(f"{os.cpu_count()} processors ({processor}), Linux {platform.release()}, SQLite {sqlite3.sqlite_version} for raw")
     print(f"load average before: {os.getloadavg()[0]:.2f}; the load generator shares the processors\n")
-    bench_start(asked.binary, asked.dir)
-    bench_create(asked.binary, asked.dir, asked.seconds)
-    bench_list(asked.binary, asked.dir, 5)
+    parts = {
+        "start": lambda: bench_start(asked.binary, asked.dir),
+        "create": lambda: bench_create(asked.binary, asked.dir, asked.seconds),
+        "list": lambda: bench_list(asked.binary, asked.dir, 5),
+        "import": lambda: asked.import_gib and bench_import(asked.binary, asked.dir, asked.import_gib, row),
+    }
+    for name, part in parts.items():
+        if asked.only in (None, name):
+            part()
 
 
 if __name__ == "__main__":
