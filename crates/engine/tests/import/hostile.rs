@@ -1,8 +1,9 @@
 //! What must not be imported, and what is said of it.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    process::{Command, Stdio},
 };
 
 use crate::{
@@ -159,4 +160,33 @@ async fn closed_networks_are_named_with_the_setting_that_opens_them() {
         let why = lab.refused(url).await;
         assert!(why.contains("cannot be used") && !why.contains("secret"), "{why}");
     }
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_nobody_vouches_for_is_refused() {
+    const NAME: &str = "a_server_whose_certificate_nobody_vouches_for_is_refused";
+    let Some(lab) = Lab::open(NAME).await else { return };
+    let (key, certificate) = (lab.top.path().join("key.pem"), lab.top.path().join("certificate.pem"));
+    let mut made = Command::new("openssl");
+    made.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout"]);
+    match made.arg(&key).arg("-out").arg(&certificate).output() {
+        Ok(made) => assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr)),
+        // Past the test harness, which would swallow it.
+        Err(error) => return drop(writeln!(io::stderr(), "SKIPPED {NAME}: openssl: {error}")),
+    }
+    let mut serve = Command::new("openssl");
+    serve
+        .args(["s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-www", "-key"])
+        .arg(&key)
+        .arg("-cert")
+        .arg(&certificate);
+    let mut server =
+        serve.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it serves");
+    let said = BufReader::new(server.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let port = said.filter_map(|line| Some(line.strip_prefix("ACCEPT 127.0.0.1:")?.to_owned())).next();
+    let why = lab.refused(&format!("https://localhost:{}/disk", port.expect("a port"))).await;
+    // It has ended by itself, or never will.
+    let _ = server.kill();
+    server.wait().expect("it ends");
+    assert!(why.contains("cannot be trusted"), "{why}");
 }
