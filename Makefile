@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-guest test-postgres check-docs bench image-micro image-debian
+.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres check-docs bench image-micro image-debian
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -9,7 +9,7 @@ help:            ## this list
 demo:            ## a real Droplet from a documented request, SSH into it, clean up
 	scripts/demo.sh
 
-test: install lint test-rust check-docs test-clients  ## everything that .ci/run runs
+test: install lint test-rust check-docs test-clients test-guests  ## everything that .ci/run runs
 
 install:         ## the Debian packages that demo and test need and this machine lacks
 	scripts/install.sh test
@@ -24,7 +24,7 @@ fmt:             ## format
 test-rust:       ## the workspace's tests, those of the QEMU engine with real guests
 	scripts/test-rust.sh
 
-test-guest:      ## of these only the QEMU engine's
+test-engine:     ## of these only the QEMU engine's
 	scripts/test-rust.sh --test qemu
 
 check-docs:      ## files, commands and flags that the documents name exist
@@ -32,6 +32,9 @@ check-docs:      ## files, commands and flags that the documents name exist
 
 test-clients:    ## released Python clients against the server
 	scripts/test-clients.sh
+
+test-guests:     ## scenarios with real guests, through the released Python SDK and over SSH
+	scripts/test-guests.sh
 
 test-postgres:   ## slow: the store's suite on PostgreSQL as well
 	scripts/test-postgres.sh
