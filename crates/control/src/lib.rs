@@ -17,6 +17,7 @@ mod passwords;
 pub mod readiness;
 mod reconcile;
 pub mod scheduler;
+pub mod snapshots;
 pub mod ssh_keys;
 pub mod tags;
 pub mod tokens;

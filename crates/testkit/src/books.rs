@@ -52,12 +52,13 @@ impl TestApp {
         count.await.expect("the store can be read")
     }
 
-    /// Makes an own image a backup, behind the product's back: for tests of what is done with backups.
+    /// Makes the only own image there is a backup, behind the product's back: for tests of what is done with backups.
     pub async fn turn_into_backup(&self, image: u64) {
         let done = self.store().write(move |tx: &mut dyn Tx| {
             tx.execute("UPDATE images SET kind = 'backup' WHERE id = $1", &[image.into()])?;
             let sql =
-                "UPDATE list_counts SET list = REPLACE(list, ':custom', ':backup') WHERE list LIKE 'images:%:custom'";
+                "UPDATE list_counts SET list = REPLACE(REPLACE(list, ':custom', ':backup'), ':snapshot', ':backup')
+                       WHERE list LIKE 'images:%:custom' OR list LIKE 'images:%:snapshot'";
             tx.execute(sql, &[]).map(drop)
         });
         done.await.expect("the store can be written");

@@ -4,7 +4,7 @@ mod act;
 mod change;
 mod import;
 
-pub(crate) use change::delete;
+pub(crate) use change::{delete, delete_unless_in_use};
 pub(crate) use import::checked_name;
 
 use dewpoint_api::{AccountId, ImageId, PageRequest, TagName};

@@ -4,6 +4,7 @@ mod act;
 mod snapshots;
 
 pub use snapshots::VolumeSnapshotView;
+pub(crate) use snapshots::{volume_snapshot_page, volume_snapshot_remove, volume_snapshot_view};
 
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, PageRequest, RegionSlug, TagName, VolumeCreateRequest, VolumeId, VolumeSnapshotId,

@@ -12,6 +12,7 @@ mod images;
 mod neighbors;
 mod regions;
 mod sizes;
+mod snapshots;
 mod ssh_keys;
 mod tags;
 mod volume_actions;
@@ -37,6 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         image_actions::operations(),
         regions::operations(),
         sizes::operations(),
+        snapshots::operations(),
         tags::operations(),
         volumes::operations(),
         volume_actions::operations(),

@@ -53,6 +53,22 @@ pub(crate) fn droplet_snapshot(record: ImageRecord) -> api::DropletSnapshot {
     }
 }
 
+/// A snapshot of a Droplet among all snapshots (SNP-1).
+pub(crate) fn snapshot_of_droplet(caller: &Caller, view: ImageView) -> api::Snapshot {
+    let ImageView { record, tags } = view;
+    api::Snapshot {
+        id: record.id.to_string(),
+        name: record.name,
+        created_at: record.created_at,
+        regions: record.regions,
+        resource_id: record.droplet.map(|id| id.to_string()).unwrap_or_default(),
+        resource_type: api::ResourceType::Droplet,
+        min_disk_size: record.min_disk_gib.unwrap_or_default(),
+        size_gigabytes: record.size_bytes.map(gigabytes).unwrap_or_default(),
+        tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },
+    }
+}
+
 /// Bytes as the API counts them: in GiB, with two decimals.
 pub(crate) fn gigabytes(bytes: u64) -> f64 {
     // Sizes are far below 2^53 bytes.

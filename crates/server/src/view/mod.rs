@@ -5,7 +5,7 @@ mod images;
 mod volumes;
 
 pub(crate) use associated::{associated, destroy_status};
-pub(crate) use images::{bare_image, droplet_snapshot, gigabytes, image};
+pub(crate) use images::{bare_image, droplet_snapshot, gigabytes, image, snapshot_of_droplet};
 pub(crate) use volumes::{volume, volume_snapshot};
 
 use dewpoint_api as api;

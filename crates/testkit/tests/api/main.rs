@@ -25,6 +25,7 @@ mod passwords;
 mod readiness;
 mod rebuilds;
 mod scopes;
+mod snapshots;
 mod ssh_keys;
 mod tags;
 mod teardowns;
