@@ -43,7 +43,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 images=${DEW_TEST_IMAGES:-$target/guest-images}
-[ -e "$images/micro-x64/manifest.json" ] || "$DEW_BINARY" image build micro-x64 --image-dir "$images"
+[ -n "${DEW_TEST_IMAGES:-}" ] || "$DEW_BINARY" image build micro-x64 --if-outdated --image-dir "$images"
 # A copy where QEMU's own user can walk to: when we are root, a clone below /root is closed to it.
 cp -r "$images" "$work/images"
 printf '[images]\nallow_from = ["127.0.0.0/8"]\n' >"$work/dew.toml"

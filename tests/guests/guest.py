@@ -71,6 +71,8 @@ class Guest:
         words = ["ssh", "-F", "none", "-i", str(self.lab.key), "-p", port]
         for option in OPTIONS:
             words += ["-o", option]
+        # 255 is ssh's own: a command that ends so is made to say 254.
+        command = f"({command}\n); status=$?; [ $status -eq 255 ] && exit 254; exit $status"
         # The SSH server of a guest that has just started, or is busy, may need a moment.
         end = time.monotonic() + 60
         while True:

@@ -1,11 +1,16 @@
 """A volume is a disk in the guest: found by its name, kept by itself, grown and copied while it is used."""
 
-from guest import by_id
+from guest import by_id, eventually
+
+
+def found(guest, volume):
+    """Waits until the guest shows the volume."""
+    eventually(lambda: guest.has(by_id(volume.name)), bool, f"{by_id(volume.name)} in the guest", 60)
 
 
 def mounted(guest, volume, at="/mnt/data"):
     """Mounts the volume once the guest shows it."""
-    guest.run(f"for i in $(seq 100); do test -e {by_id(volume.name)} && break; sleep 0.1; done")
+    found(guest, volume)
     guest.run(f"mkdir -p {at} && mount {by_id(volume.name)} {at}")
 
 
@@ -44,7 +49,7 @@ def test_a_volume_grows_while_it_is_used(lab):
     guest = lab.droplet()
     volume = lab.volume()
     lab.volume_act(volume, type="attach", droplet_id=guest.id)
-    guest.run(f"for i in $(seq 100); do test -e {by_id(volume.name)} && break; sleep 0.1; done")
+    found(guest, volume)
     size = f"cat /sys/class/block/$(basename $(readlink -f {by_id(volume.name)}))/size"
     assert int(guest.run(size)) * 512 == 1 << 30
     lab.volume_act(volume, type="resize", size_gigabytes=2)
