@@ -73,6 +73,7 @@ impl Inner {
             None => Vec::new(),
         };
         self.settle_root_disk(id, dir, machine).await?;
+        self.layers.open_to_qemu(&dir.file(&machine.disk))?;
         self.write_seed(dir, machine)?;
         for socket in [names::QMP_SOCKET, names::CONSOLE_SOCKET, names::REPORT_SOCKET, names::AGENT_SOCKET] {
             dir.remove(socket)?;

@@ -374,3 +374,20 @@ async fn a_rebuild_that_is_cut_off_leaves_the_old_disk_or_the_new() {
     bench.engine.power(ID, Power::On).await.expect("it starts");
     bench.engine.destroy(ID).await.expect("it is removed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_starts_on_layers_that_were_made_for_another_group() {
+    let test = "a_machine_starts_on_layers_that_were_made_for_another_group";
+    let Some(bench) = Bench::open(test).await else { return };
+    if bench.engine.inner.user.is_none() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: not root, so QEMU has no group of its own");
+        return;
+    }
+    bench.engine.ensure(ID, &spec()).await.expect("it is made");
+    bench.engine.snapshot(ID, &ImageName::own("1").expect("a name")).await.expect("a snapshot");
+    for file in fs::read_dir(bench.top.path().join("data/layers")).expect("a list").flatten() {
+        std::os::unix::fs::chown(file.path(), None, Some(4_000_000)).expect("another group");
+    }
+    bench.engine.power(ID, Power::On).await.expect("it starts");
+    bench.engine.destroy(ID).await.expect("it is removed");
+}

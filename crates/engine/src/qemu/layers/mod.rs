@@ -219,6 +219,21 @@ impl Layers {
         sealed.map_err(|error| io_error("keep a layer", file, &error))
     }
 
+    /// Lets QEMU read every layer beneath a disk, also when its group is another than when they were made: that is `/dev/kvm`'s
+    /// where it takes one.
+    pub(super) fn open_to_qemu(&self, disk: &Path) -> Result<(), Error> {
+        let Some(user) = &self.user else { return Ok(()) };
+        // What cannot be read is QEMU's to complain about.
+        for layer in chain(disk).flatten().filter(|file| file.parent() == Some(self.directory.as_path())) {
+            let opened = fs::metadata(&layer).and_then(|found| match found.gid() == user.gid {
+                true => Ok(()),
+                false => chown(&layer, None, Some(user.gid)),
+            });
+            opened.map_err(|error| io_error("let QEMU read a layer", &layer, &error))?;
+        }
+        Ok(())
+    }
+
     /// Writes the image's record: from here on it can be used. Of two that are made at once, the first stays.
     fn name(&self, image: &ImageName, layer: Uuid, direct: Option<DirectBoot>) -> Result<ImageFacts, Error> {
         let _alone = self.naming.lock().unwrap_or_else(PoisonError::into_inner);

@@ -220,9 +220,10 @@ impl Inner {
 
     pub(super) fn open_to_qemu(&self, volume: &Volume) -> Result<(), Error> {
         match &self.user {
-            Some(user) => self.set_mode(&volume.directory, 0o710, Some(user.gid)),
-            None => Ok(()),
+            Some(user) => self.set_mode(&volume.directory, 0o710, Some(user.gid))?,
+            None => return Ok(()),
         }
+        self.layers.open_to_qemu(&volume.path())
     }
 
     fn set_mode(&self, directory: &Path, mode: u32, group: Option<u32>) -> Result<(), Error> {
