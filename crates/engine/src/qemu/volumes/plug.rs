@@ -136,20 +136,28 @@ impl Inner {
         if volume.record.machine != Some(machine) {
             return Ok(());
         }
-        if let Ok((dir, owner)) = self.machine(machine)
-            && let Some(mut qmp) = self.qmp_if_running(&dir, &owner).await?
+        if let Err(error) = self.take_from_qemu(&volume).await
+            && self.is_running(machine)?
         {
-            let unplugged = unplug(&mut qmp, &volume).await;
-            if let Err(error) = unplugged
-                && self.running(&dir, &owner)?.is_some()
-            {
-                return Err(match error {
-                    QmpError::Silent(limit) if limit == UNPLUG_LIMIT => Error::GuestIgnored(machine),
-                    other => failed(other),
-                });
-            }
+            return Err(error);
         }
         self.set_free(&mut volume)
+    }
+
+    /// Unplugs the volume and closes its files in the QEMU of the machine it is at, if that runs.
+    async fn take_from_qemu(&self, volume: &Volume) -> Result<(), Error> {
+        let Some(mut open) = self.open_disk(volume).await? else { return Ok(()) };
+        // A copy that a snapshot began, and was cut off in, would hold the disk.
+        self.layers.settle(&mut volume.disk(Some(&mut open))).await?;
+        unplug(&mut open.qmp, volume).await.map_err(|error| match error {
+            QmpError::Silent(limit) if limit == UNPLUG_LIMIT => Error::GuestIgnored(open.id),
+            other => failed(other),
+        })
+    }
+
+    fn is_running(&self, machine: MachineId) -> Result<bool, Error> {
+        let (dir, owner) = self.machine(machine)?;
+        Ok(self.running(&dir, &owner)?.is_some())
     }
 
     /// Lets go of every volume of a machine that does not run and never will. The caller has its slot.
@@ -175,7 +183,10 @@ impl Inner {
     /// A connection to the QEMU that has the volume's disk open now, if any has.
     pub(super) async fn open_disk(&self, volume: &Volume) -> Result<Option<OpenDisk>, Error> {
         let Some(machine) = volume.record.machine else { return Ok(None) };
-        let (dir, owner) = self.machine(machine)?;
+        let (dir, owner) = match self.machine(machine) {
+            Err(Error::NoSuchMachine(_)) => return Ok(None),
+            found => found?,
+        };
         let Some(mut qmp) = self.qmp_if_running(&dir, &owner).await? else { return Ok(None) };
         if is_plugged(&mut qmp, volume.id).await.map_err(failed)? {
             return Ok(Some(OpenDisk { id: machine, dir, qmp }));
