@@ -4,10 +4,12 @@
 //! test move a week in a microsecond, and what keeps the simulator's delays and the worker's leases on one time line.
 
 mod manual;
+mod sim;
 mod system;
 mod timestamp;
 
 pub use manual::ManualClock;
+pub use sim::{Reading, SimClock};
 pub use system::SystemClock;
 pub use timestamp::{ParseTimestampError, Timestamp};
 

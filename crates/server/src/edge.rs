@@ -32,6 +32,7 @@ use crate::{
     extract::JSON,
     operation::{Access, Operation, after_panic},
     rate::{Allowance, RateLimiter},
+    simulator::requests::Note,
     table::Found,
 };
 
@@ -51,11 +52,13 @@ struct Outcome {
     response: Response,
     /// What the rate limit headers say; `None`: no token was counted.
     allowance: Option<Allowance>,
+    /// Whose request it is, when its token is good.
+    grant: Option<Arc<Grant>>,
 }
 
 impl From<Response> for Outcome {
     fn from(response: Response) -> Self {
-        Self { response, allowance: None }
+        Self { response, allowance: None, grant: None }
     }
 }
 
@@ -91,9 +94,11 @@ impl Edge {
             route,
             account.id = field::Empty,
         );
+        let (request, note) = self.note(request, found.as_ref()).await;
         let outcome = self.dispatch(request, found, &request_id).instrument(span.clone()).await;
 
         let entered = span.enter();
+        let grant = outcome.grant;
         let mut response = with_error_body(outcome.response, &request_id);
         let status = response.status();
         let allowance = outcome.allowance.unwrap_or_else(|| RateLimiter::untouched(self.app.control.clock().now()));
@@ -106,6 +111,9 @@ impl Edge {
         }
         let elapsed = started.elapsed();
         self.app.metrics.count(position, status, elapsed);
+        if let Some(note) = note {
+            note.write(&request_id, &response, grant.as_deref(), elapsed);
+        }
         tracing::debug!(
             status = status.as_u16(),
             elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
@@ -113,6 +121,22 @@ impl Edge {
         );
         drop(entered);
         response
+    }
+
+    /// Looks at a request for the simulator's log; at none that steers the simulator, or that anybody may ask.
+    async fn note(&self, request: Request, found: Option<&Found<'_>>) -> (Request, Option<Note>) {
+        let passed_over = match found {
+            Some(Found::Operation(_, operation, _)) => operation.steers || operation.access == Access::Open,
+            Some(Found::OtherMethods(_) | Found::Nothing) => false,
+            None => true,
+        };
+        match &self.app.simulator {
+            Some(simulator) if !passed_over => {
+                let (request, note) = Note::of(simulator, request).await;
+                (request, Some(note))
+            }
+            Some(_) | None => (request, None),
+        }
     }
 
     async fn dispatch(&self, mut request: Request, found: Option<Found<'_>>, request_id: &Arc<str>) -> Outcome {
@@ -125,21 +149,29 @@ impl Edge {
         let (grant, allowance) = match operation.access {
             Access::Open => (None, None),
             Access::Scopes(_) | Access::Full => match self.admit(operation, request.headers()).await {
-                Ok((grant, allowance)) => (Some(grant), Some(allowance)),
+                Ok((grant, allowance)) => (Some(grant), allowance),
                 Err(refused) => return refused,
             },
         };
-        request.extensions_mut().insert(Context { request_id: request_id.clone(), parameters, grant });
+        let context = Context { request_id: request_id.clone(), parameters, grant: grant.clone() };
+        request.extensions_mut().insert(context);
         let handler = AssertUnwindSafe(operation.call(request, self.app.clone()));
         let response = handler.catch_unwind().await.unwrap_or_else(|_| after_panic());
-        Outcome { response, allowance }
+        Outcome { response, allowance, grant }
     }
 
     /// Token, count, scope, limit, in that order.
-    async fn admit(&self, operation: &Operation, headers: &HeaderMap) -> Result<(Arc<Grant>, Allowance), Outcome> {
+    async fn admit(
+        &self,
+        operation: &Operation,
+        headers: &HeaderMap,
+    ) -> Result<(Arc<Grant>, Option<Allowance>), Outcome> {
         let token = auth::bearer(headers).ok_or_else(ApiError::unauthorized)?;
         let grant = self.app.control.authenticate(token).await.map_err(ApiError::from)?;
         Span::current().record("account.id", field::display(grant.account));
+        if operation.steers && operation.access.admits(&grant.scopes) {
+            return Ok((grant, None));
+        }
         let now = self.app.control.clock().now();
         let allowance = self.app.rates.count(grant.token, operation.bucket, now);
         let refusal = if operation.access.admits(&grant.scopes) {
@@ -148,8 +180,10 @@ impl Edge {
             Some(ApiError::forbidden())
         };
         match refusal {
-            None => Ok((grant, allowance)),
-            Some(error) => Err(Outcome { response: error.into_response(), allowance: Some(allowance) }),
+            None => Ok((grant, Some(allowance))),
+            Some(error) => {
+                Err(Outcome { response: error.into_response(), allowance: Some(allowance), grant: Some(grant) })
+            }
         }
     }
 }

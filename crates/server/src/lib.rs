@@ -22,6 +22,7 @@ mod operation;
 mod page;
 mod rate;
 mod serve;
+mod simulator;
 mod table;
 mod v2;
 mod view;
@@ -40,6 +41,7 @@ pub use metrics::Sample;
 pub use operation::{Access, Operation};
 pub use page::{BaseUrl, Paging};
 pub use serve::serve;
+pub use simulator::Simulator;
 
 /// What every request shares. One pointer, so a clone costs nothing.
 #[derive(Clone, Debug)]
@@ -57,6 +59,8 @@ pub struct AppState {
     pub(crate) table: table::Table,
     pub(crate) rates: rate::RateLimiter,
     pub(crate) metrics: metrics::Metrics,
+    /// What steers the simulator, when that is the engine.
+    pub(crate) simulator: Option<Simulator>,
 }
 
 impl App {
@@ -65,16 +69,33 @@ impl App {
         Self::with_operations(control, config, probes, operations())
     }
 
+    /// The same over a simulator, which can then be steered through the API.
+    pub fn simulated(control: Control, config: ServerConfig, probes: Probes, simulator: Simulator) -> Self {
+        Self(Arc::new(AppState::new(control, config, probes, operations(), Some(simulator))))
+    }
+
     pub(crate) fn with_operations(
         control: Control,
         config: ServerConfig,
         probes: Probes,
         operations: Vec<Operation>,
     ) -> Self {
+        Self(Arc::new(AppState::new(control, config, probes, operations, None)))
+    }
+}
+
+impl AppState {
+    fn new(
+        control: Control,
+        config: ServerConfig,
+        probes: Probes,
+        operations: Vec<Operation>,
+        simulator: Option<Simulator>,
+    ) -> Self {
         let rates = rate::RateLimiter::new(config.limits);
         let metrics = metrics::Metrics::new(operations.iter().map(Operation::name).collect());
         let table = table::Table::new(operations);
-        Self(Arc::new(AppState { control, config, probes, table, rates, metrics }))
+        Self { control, config, probes, table, rates, metrics, simulator }
     }
 }
 

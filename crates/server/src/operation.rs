@@ -56,6 +56,8 @@ pub struct Operation {
     pub(crate) body: Option<SchemaOf>,
     pub(crate) query: Option<SchemaOf>,
     pub(crate) paged: bool,
+    /// Whether it steers the simulator: it is neither counted, nor logged, nor struck by faults.
+    pub(crate) steers: bool,
     handler: BoxedHandler,
 }
 
@@ -77,6 +79,7 @@ impl Operation {
             body: None,
             query: None,
             paged: false,
+            steers: false,
             handler: Box::new(move |request, app| handler.clone().call(request, app)),
         }
     }
@@ -142,6 +145,12 @@ impl Operation {
     pub(crate) fn needs_full_token(mut self) -> Self {
         self.access = Access::Full;
         self
+    }
+
+    /// Steers the simulator: needs a token with every scope, and is itself neither counted, nor logged, nor struck by faults.
+    pub(crate) fn steers(mut self) -> Self {
+        self.steers = true;
+        self.needs_full_token()
     }
 
     /// Needs no token.

@@ -94,6 +94,11 @@ impl RateLimiter {
         }
     }
 
+    /// Forgets every request, as when the clock was set back.
+    pub(crate) fn forget(&self) {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// What a request that belongs to no token is told.
     pub(crate) fn untouched(now: Timestamp) -> Allowance {
         Allowance { limit: PER_HOUR, remaining: PER_HOUR, reset: now + HOUR, refusal: None }

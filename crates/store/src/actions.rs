@@ -204,6 +204,12 @@ pub fn action_release_all(tx: &mut dyn Tx) -> Result<u64, Error> {
     tx.execute("UPDATE actions SET leased_until = 0 WHERE status = 'in-progress' AND leased_until > 0", &[])
 }
 
+/// Lets no lease run past `until`: of use when the clock was set back.
+pub fn action_shorten_leases(tx: &mut dyn Tx, until: Timestamp) -> Result<u64, Error> {
+    let sql = "UPDATE actions SET leased_until = $1 WHERE status = 'in-progress' AND leased_until > $1";
+    tx.execute(sql, &[until.into()])
+}
+
 /// Stores what `action` says about its progress (status, step, timeline, reason, lease, end), if the claim is still the
 /// caller's: whether it was.
 pub fn action_save(tx: &mut dyn Tx, action: &ActionRecord) -> Result<bool, Error> {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use dewpoint_api::{AccountId, Scopes, TokenCreateRequest};
-use dewpoint_clock::{ManualClock, Timestamp};
+use dewpoint_clock::{SimClock, Timestamp};
 use dewpoint_control::{
     Catalogue, Control, ControlConfig, Parts,
     actions::{Point, Worker},
 };
 use dewpoint_engine::sim::{Equipment, SimEngine};
-use dewpoint_server::{App, Edge, Probes, ServerConfig};
+use dewpoint_server::{App, Edge, Probes, ServerConfig, Simulator};
 use dewpoint_store::{AccountRecord, Error as StoreError, Sequence, Store, Tx, accounts, actions, counters, sqlite};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -38,7 +38,7 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct TestApp {
     running: Running,
-    clock: Arc<ManualClock>,
+    clock: Arc<SimClock>,
     trap: Arc<Trap>,
     setup: Setup,
     directory: TempDir,
@@ -53,10 +53,10 @@ struct Running {
 }
 
 impl Running {
-    async fn open(directory: &TempDir, clock: &Arc<ManualClock>, setup: &Setup) -> Self {
+    async fn open(directory: &TempDir, clock: &Arc<SimClock>, setup: &Setup) -> Self {
         let file = |name: &str| directory.path().join(name);
         let store = sqlite::open(&file("dewpoint.db")).expect("the store opens");
-        let clock: Arc<ManualClock> = Arc::clone(clock);
+        let clock: Arc<SimClock> = Arc::clone(clock);
         let sim = SimEngine::open(&file("sim.db"), clock.clone()).expect("the simulator's file opens");
         let sim = Arc::new(sim.equipped(setup.equipment.clone()));
         let mut catalogue = Catalogue::built_in();
@@ -65,9 +65,12 @@ impl Running {
                 dewpoint_control::catalogue::CatalogueFile::parse(text).expect("the test's catalogue is well-formed");
             catalogue = catalogue.extend(more).expect("the test's catalogue fits");
         }
-        let parts = Parts { store, engine: sim.clone(), clock, catalogue, config: setup.control.clone() };
+        let parts =
+            Parts { store, engine: sim.clone(), clock: clock.clone(), catalogue, config: setup.control.clone() };
         let control = Control::new(parts).await.expect("the parts fit together");
-        let edge = dewpoint_server::app(App::new(control.clone(), setup.server.clone(), Probes::default()));
+        let simulator = Simulator::new(control.clone(), clock, sim.clone());
+        let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator);
+        let edge = dewpoint_server::app(app);
         Self { control, sim, edge }
     }
 }
@@ -83,7 +86,7 @@ impl TestApp {
         let mut setup = Setup::default();
         change(&mut setup);
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        let clock = Arc::new(ManualClock::new(BEGINNING.parse().expect("a time")));
+        let clock = Arc::new(SimClock::frozen_at(BEGINNING.parse().expect("a time")));
         let running = Running::open(&directory, &clock, &setup).await;
         running.control.bootstrap(Some(ADMIN.to_owned())).await.expect("an empty store takes its first account");
         Self { running, clock, trap: Arc::default(), setup, directory }
@@ -224,7 +227,7 @@ impl TestApp {
     }
 
     /// The clock, to be moved.
-    pub fn clock(&self) -> &ManualClock {
+    pub fn clock(&self) -> &SimClock {
         &self.clock
     }
 

@@ -108,6 +108,16 @@ pub(crate) fn image_in_the_making(action: &ActionRecord) -> Option<ImageId> {
 }
 
 impl Control {
+    /// Sees to what would wait for a time that is far off again: no action stays leased for longer than a lease.
+    pub async fn clock_was_set_back(&self) -> Result<(), Error> {
+        let until = self.now() + self.config().lease;
+        self.inner
+            .store
+            .write(move |tx: &mut dyn Tx| actions::action_shorten_leases(tx, until).map_err(Error::from))
+            .await
+            .map(|_: u64| self.inner.bell.notify_one())
+    }
+
     /// The account's actions, newest first.
     pub async fn action_list(&self, account: AccountId, page: PageRequest) -> Result<Page<ActionRecord>, Error> {
         self.inner.store.read(move |tx| actions::action_list(tx, account, window(page)).map_err(Error::from)).await

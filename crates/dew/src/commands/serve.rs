@@ -12,14 +12,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use dewpoint_clock::{Clock, SystemClock};
+use dewpoint_clock::{Clock, SimClock};
 use dewpoint_control::{Control, Parts, actions::Worker};
 use dewpoint_engine::{
     Engine,
     qemu::{QemuConfig, QemuEngine, images},
     sim::SimEngine,
 };
-use dewpoint_server::{App, Probes, Sample, ServerConfig};
+use dewpoint_server::{App, Probes, Sample, ServerConfig, Simulator};
 use dewpoint_store::{Closing, Dialect, Store};
 use tokio::{
     net::TcpListener,
@@ -73,13 +73,15 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         stop.send_replace(true);
     });
 
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let engine = open_engine(&settings, data_dir, &clock).await?;
+    // The system's time, unless somebody steers the simulator's.
+    let clock = Arc::new(SimClock::real());
+    let opened = open_engine(&settings, data_dir, &clock).await?;
+    let engine = opened.engine();
     refuse_machines_of_another_store(&settings, data_dir, engine.as_ref()).await?;
     let store = open_store(&settings, data_dir)?;
     let closing = store.closing();
     let Settings { listen, fixtures, limits, public_url, control: config, catalogue, .. } = settings;
-    let parts = Parts { store: store.clone(), engine, clock, catalogue, config };
+    let parts = Parts { store: store.clone(), engine, clock: clock.clone(), catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
     bootstrap(&control, data_dir).await?;
     if let Some(Fixtures::Docs) = fixtures {
@@ -88,7 +90,14 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
 
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let background = Background::start(&control, &stopped);
-    let app = App::new(control, ServerConfig { public_url, limits }, background.probes(store));
+    let (config, probes) = (ServerConfig { public_url, limits }, background.probes(store));
+    let app = match opened {
+        Opened::Sim(sim) => {
+            let simulator = Simulator::new(control.clone(), clock, sim);
+            App::simulated(control, config, probes, simulator)
+        }
+        Opened::Qemu(_) => App::new(control, config, probes),
+    };
     let mut told = stopped.clone();
     let shutdown = async move {
         // The sender lives until a signal came; if it is gone, that is an end too.
@@ -157,11 +166,26 @@ fn open_server_store(_: &str) -> Result<Store> {
     bail!("this dew was built without the feature `postgres`, which --database-url needs")
 }
 
-async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Engine>> {
+/// The engine that was opened.
+enum Opened {
+    Sim(Arc<SimEngine>),
+    Qemu(Arc<QemuEngine>),
+}
+
+impl Opened {
+    fn engine(&self) -> Arc<dyn Engine> {
+        match self {
+            Self::Sim(sim) => sim.clone(),
+            Self::Qemu(qemu) => qemu.clone(),
+        }
+    }
+}
+
+async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClock>) -> Result<Opened> {
     let sim =
-        || -> Result<Arc<dyn Engine>> { Ok(Arc::new(SimEngine::open(&data_dir.join("sim.db"), Arc::clone(clock))?)) };
+        || -> Result<Opened> { Ok(Opened::Sim(Arc::new(SimEngine::open(&data_dir.join("sim.db"), clock.clone())?))) };
     let qemu = || async {
-        let mut config = QemuConfig::new(&settings.data_dir, &settings.image_dir, Arc::clone(clock));
+        let mut config = QemuConfig::new(&settings.data_dir, &settings.image_dir, clock.clone());
         config.extra_forward_ports.clone_from(&settings.network.forward_ports);
         config.import_allow_from.clone_from(&settings.images.allow_from);
         config.guest_egress = settings.network.guest_egress;
@@ -170,15 +194,15 @@ async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<dyn Cl
         if images::list(&settings.image_dir).is_ok_and(|images| images.is_empty()) {
             tracing::warn!("There is no image to make Droplets from: {}", build_command(&settings.image_dir));
         }
-        Ok::<_, dewpoint_engine::Error>(engine)
+        Ok::<_, dewpoint_engine::Error>(Arc::new(engine))
     };
     match settings.engine {
         EngineName::Sim => sim(),
-        EngineName::Qemu => Ok(Arc::new(qemu().await.context("QEMU cannot be used; `dew doctor` says more")?)),
+        EngineName::Qemu => Ok(Opened::Qemu(qemu().await.context("QEMU cannot be used; `dew doctor` says more")?)),
         EngineName::Auto => match qemu().await {
             Ok(engine) => {
                 tracing::info!("Engine qemu: it can run a guest here. --engine sim takes the simulator");
-                Ok(Arc::new(engine))
+                Ok(Opened::Qemu(engine))
             }
             Err(error) => {
                 tracing::warn!("Engine sim: Droplets are simulated, since QEMU cannot be used here ({error})");

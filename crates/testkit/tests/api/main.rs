@@ -26,6 +26,7 @@ mod readiness;
 mod rebuilds;
 mod scopes;
 mod snapshots;
+mod simulator;
 mod ssh_keys;
 mod tags;
 mod teardowns;

@@ -1,0 +1,60 @@
+//! What makes the simulator unkind on demand, and lets a test look at what was asked: one value beside the control plane,
+//! steered below `/dew/v1` (docs/simulator.md). Without the simulator none of it exists.
+//!
+//! The product's code knows nothing of it: the edge shows it every request, and the worker asks it before each step.
+
+pub(crate) mod requests;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use dewpoint_clock::SimClock;
+use dewpoint_control::{Control, Error};
+use dewpoint_engine::sim::SimEngine;
+use http::request::Parts;
+
+use crate::{ApiError, App};
+use requests::RequestLog;
+
+/// The simulator's strings. Cheap to clone; every clone pulls the same.
+#[derive(Clone, Debug)]
+pub struct Simulator(Arc<Strings>);
+
+#[derive(Debug)]
+struct Strings {
+    control: Control,
+    clock: Arc<SimClock>,
+    engine: Arc<SimEngine>,
+    requests: RequestLog,
+}
+
+impl Simulator {
+    /// The strings of this engine, whose control plane runs by this clock.
+    pub fn new(control: Control, clock: Arc<SimClock>, engine: Arc<SimEngine>) -> Self {
+        Self(Arc::new(Strings { control, clock, engine, requests: RequestLog::default() }))
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        &self.0.control
+    }
+
+    pub(crate) fn clock(&self) -> &SimClock {
+        &self.0.clock
+    }
+
+    pub(crate) fn requests(&self) -> &RequestLog {
+        &self.0.requests
+    }
+}
+
+/// The simulator, for handlers that steer it. 409 when the engine is another: nothing there can be steered so.
+pub(crate) struct Steered(pub(crate) Simulator);
+
+impl FromRequestParts<App> for Steered {
+    type Rejection = ApiError;
+    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let engine = app.control.engine().name();
+        let text = format!("This is the simulator's alone, and the engine here is {engine}: serve with --engine sim.");
+        app.simulator.clone().map(Self).ok_or_else(|| Error::Conflict(text).into())
+    }
+}

@@ -1,0 +1,4 @@
+//! The simulator steered through the API (docs/simulator.md).
+
+mod clock;
+mod requests;
