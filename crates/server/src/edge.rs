@@ -32,7 +32,7 @@ use crate::{
     extract::JSON,
     operation::{Access, Operation, after_panic},
     rate::{Allowance, RateLimiter},
-    simulator::requests::Note,
+    simulator::{requests::Note, strike::Unanswered},
     table::Found,
 };
 
@@ -54,11 +54,13 @@ struct Outcome {
     allowance: Option<Allowance>,
     /// Whose request it is, when its token is good.
     grant: Option<Arc<Grant>>,
+    /// The answer is not to be sent.
+    unanswered: bool,
 }
 
 impl From<Response> for Outcome {
     fn from(response: Response) -> Self {
-        Self { response, allowance: None, grant: None }
+        Self { response, allowance: None, grant: None, unanswered: false }
     }
 }
 
@@ -98,7 +100,7 @@ impl Edge {
         let outcome = self.dispatch(request, found, &request_id).instrument(span.clone()).await;
 
         let entered = span.enter();
-        let grant = outcome.grant;
+        let (grant, unanswered) = (outcome.grant, outcome.unanswered);
         let mut response = with_error_body(outcome.response, &request_id);
         let status = response.status();
         let allowance = outcome.allowance.unwrap_or_else(|| RateLimiter::untouched(self.app.control.clock().now()));
@@ -112,7 +114,7 @@ impl Edge {
         let elapsed = started.elapsed();
         self.app.metrics.count(position, status, elapsed);
         if let Some(note) = note {
-            note.write(&request_id, &response, grant.as_deref(), elapsed);
+            note.write(&request_id, &response, grant.as_deref(), elapsed, unanswered);
         }
         tracing::debug!(
             status = status.as_u16(),
@@ -120,6 +122,9 @@ impl Edge {
             "Answered {status}"
         );
         drop(entered);
+        if unanswered {
+            response.extensions_mut().insert(Unanswered);
+        }
         response
     }
 
@@ -155,9 +160,19 @@ impl Edge {
         };
         let context = Context { request_id: request_id.clone(), parameters, grant: grant.clone() };
         request.extensions_mut().insert(context);
+        match (&self.app.simulator, &grant) {
+            (Some(simulator), Some(holder)) if !operation.steers => {
+                let struck = simulator.pass(request, holder, |request| self.handle(operation, request)).await;
+                let allowance = allowance.map(|allowance| struck.allowance(allowance));
+                Outcome { response: struck.response, allowance, grant, unanswered: struck.unanswered }
+            }
+            _ => Outcome { response: self.handle(operation, request).await, allowance, grant, unanswered: false },
+        }
+    }
+
+    async fn handle(&self, operation: &Operation, request: Request) -> Response {
         let handler = AssertUnwindSafe(operation.call(request, self.app.clone()));
-        let response = handler.catch_unwind().await.unwrap_or_else(|_| after_panic());
-        Outcome { response, allowance, grant }
+        handler.catch_unwind().await.unwrap_or_else(|_| after_panic())
     }
 
     /// Token, count, scope, limit, in that order.
@@ -181,9 +196,12 @@ impl Edge {
         };
         match refusal {
             None => Ok((grant, Some(allowance))),
-            Some(error) => {
-                Err(Outcome { response: error.into_response(), allowance: Some(allowance), grant: Some(grant) })
-            }
+            Some(error) => Err(Outcome {
+                response: error.into_response(),
+                allowance: Some(allowance),
+                grant: Some(grant),
+                unanswered: false,
+            }),
         }
     }
 }

@@ -110,6 +110,24 @@ impl ApiError {
         error
     }
 
+    /// The documented error of this status as a fault orders it, with another message or a time to come back if so ordered.
+    pub(crate) fn ordered(status: StatusCode, message: Option<String>, retry_after: Option<u64>) -> Self {
+        let mut error = match status {
+            StatusCode::UNAUTHORIZED => Self::unauthorized(),
+            StatusCode::FORBIDDEN => Self::forbidden(),
+            StatusCode::NOT_FOUND => Self::not_found(),
+            StatusCode::INTERNAL_SERVER_ERROR => Self::new(ErrorId::ServerError, "Unexpected server-side error"),
+            other => Self::of_status(other),
+        };
+        if let Some(message) = message {
+            error.0.message = message.into();
+        }
+        match retry_after {
+            Some(seconds) => error.with_header(header::RETRY_AFTER, HeaderValue::from(seconds)),
+            None => error,
+        }
+    }
+
     /// Adds a header to the answer.
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.header = Some((name, value));

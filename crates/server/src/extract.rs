@@ -205,7 +205,19 @@ macro_rules! path_parameters {
     ($($name:ty),+ $(,)?) => { $(impl PathParameter for $name {})+ };
 }
 
-path_parameters!(String, AccountId, ActionId, DropletId, ImageId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId);
+path_parameters!(
+    String,
+    u64,
+    AccountId,
+    ActionId,
+    DropletId,
+    ImageId,
+    SshKeyId,
+    TokenId,
+    VolumeId,
+    VolumeSnapshotId,
+    VpcId
+);
 
 impl<T: PathParameter> PathParameters for T {
     fn read(parameters: &[String]) -> Option<Self> {

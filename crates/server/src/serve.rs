@@ -11,7 +11,7 @@ use tokio::{
 };
 use tower::Service as _;
 
-use crate::Edge;
+use crate::{Edge, simulator::strike::Unanswered};
 
 /// How long a connection may take to send a request's head, or lie idle.
 const HEAD_TIME: Duration = Duration::from_secs(75);
@@ -61,7 +61,14 @@ async fn connection(stream: TcpStream, edge: Edge, mut stopped: watch::Receiver<
     }
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let mut edge = edge.clone();
-        async move { edge.call(request.map(Body::new)).await }
+        async move {
+            match edge.call(request.map(Body::new)).await {
+                // An error of the service closes the connection, which is what the simulator was told to do.
+                Ok(response) if response.extensions().get::<Unanswered>().is_some() => Err("left without an answer"),
+                Ok(response) => Ok(response),
+                Err(never) => match never {},
+            }
+        }
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())

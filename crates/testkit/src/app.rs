@@ -49,6 +49,7 @@ pub struct TestApp {
 struct Running {
     control: Control,
     sim: Arc<SimEngine>,
+    simulator: Simulator,
     edge: Edge,
 }
 
@@ -69,9 +70,9 @@ impl Running {
             Parts { store, engine: sim.clone(), clock: clock.clone(), catalogue, config: setup.control.clone() };
         let control = Control::new(parts).await.expect("the parts fit together");
         let simulator = Simulator::new(control.clone(), clock, sim.clone());
-        let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator);
+        let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator.clone());
         let edge = dewpoint_server::app(app);
-        Self { control, sim, edge }
+        Self { control, sim, simulator, edge }
     }
 }
 
@@ -193,6 +194,7 @@ impl TestApp {
     /// A worker that knows of the crash that was ordered.
     pub fn worker(&self) -> Worker {
         Worker::watched(self.control().clone(), self.trap.clone())
+            .meddled_with(Arc::new(self.running.simulator.clone()))
     }
 
     /// Makes the worker drop dead the next time it is at `point` of `step` of an action of this kind; once.
@@ -246,7 +248,8 @@ impl TestApp {
         self.running.control.store()
     }
 
-    pub(crate) fn edge(&self) -> &Edge {
+    /// The whole server, to be put on a socket.
+    pub fn edge(&self) -> &Edge {
         &self.running.edge
     }
 }

@@ -32,7 +32,7 @@ pub use table::{FLOWS, steps_of};
 pub(crate) use volume::VolumeWish;
 pub(crate) use volume_snapshot::SnapshotWish;
 pub(crate) use worker::chain;
-pub use worker::{Point, Probe, Worker};
+pub use worker::{Meddler, Point, Probe, Worker};
 
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, ActionStatus, DropletId, ImageId, PageRequest, RegionSlug, ResourceType, VolumeId,

@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -53,11 +54,21 @@ pub trait Probe: fmt::Debug + Send + Sync {
     fn goes_on(&self, action: &ActionRecord, point: Point) -> bool;
 }
 
+/// Gets in the way of actions before each of their steps; the simulator does, when it is told to.
+pub trait Meddler: fmt::Debug + Send + Sync {
+    /// Returns when the step may be done. An error counts as the step's own.
+    fn before_step<'a>(
+        &'a self,
+        action: &'a ActionRecord,
+    ) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+}
+
 /// Carries out actions. Several may run, also in several processes on one PostgreSQL store.
 #[derive(Clone, Debug)]
 pub struct Worker {
     control: Control,
     probe: Option<Arc<dyn Probe>>,
+    meddler: Option<Arc<dyn Meddler>>,
 }
 
 /// A Droplet's row and seed: what its machine is made from.
@@ -88,12 +99,18 @@ pub(super) enum Ended {
 impl Worker {
     /// A worker of this control plane.
     pub fn new(control: Control) -> Self {
-        Self { control, probe: None }
+        Self { control, probe: None, meddler: None }
     }
 
     /// A worker that is watched.
     pub fn watched(control: Control, probe: Arc<dyn Probe>) -> Self {
-        Self { control, probe: Some(probe) }
+        Self { control, probe: Some(probe), meddler: None }
+    }
+
+    /// The same worker with someone who gets in its way.
+    #[must_use]
+    pub fn meddled_with(self, meddler: Arc<dyn Meddler>) -> Self {
+        Self { meddler: Some(meddler), ..self }
     }
 
     /// Works until `stop` turns true, then finishes the steps at hand; what is not done by then is resumed by the next worker.
@@ -197,7 +214,13 @@ impl Worker {
                 return Ok(Ended::Lost);
             }
             let began = self.control.now();
-            let result = self.while_leased(&cx, step.run(&cx)).await;
+            let work = async {
+                if let Some(meddler) = &self.meddler {
+                    meddler.before_step(&cx.action).await?;
+                }
+                step.run(&cx).await
+            };
+            let result = self.while_leased(&cx, work).await;
             if !self.goes_on(&cx, Point::Done) {
                 return Ok(Ended::Lost);
             }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use dewpoint_clock::{Clock, SimClock};
+use dewpoint_clock::SimClock;
 use dewpoint_control::{Control, Parts, actions::Worker};
 use dewpoint_engine::{
     Engine,
@@ -89,14 +89,15 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     }
 
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
-    let background = Background::start(&control, &stopped);
+    let simulator = match opened {
+        Opened::Sim(sim) => Some(Simulator::new(control.clone(), clock, sim)),
+        Opened::Qemu(_) => None,
+    };
+    let background = Background::start(&control, simulator.as_ref(), &stopped);
     let (config, probes) = (ServerConfig { public_url, limits }, background.probes(store));
-    let app = match opened {
-        Opened::Sim(sim) => {
-            let simulator = Simulator::new(control.clone(), clock, sim);
-            App::simulated(control, config, probes, simulator)
-        }
-        Opened::Qemu(_) => App::new(control, config, probes),
+    let app = match simulator {
+        Some(simulator) => App::simulated(control, config, probes, simulator),
+        None => App::new(control, config, probes),
     };
     let mut told = stopped.clone();
     let shutdown = async move {
@@ -234,9 +235,13 @@ struct Background {
 }
 
 impl Background {
-    fn start(control: &Control, stopped: &watch::Receiver<bool>) -> Self {
+    fn start(control: &Control, simulator: Option<&Simulator>, stopped: &watch::Receiver<bool>) -> Self {
         let ready = Arc::new(AtomicBool::new(false));
-        let task = tokio::spawn(work(control.clone(), stopped.clone(), Arc::clone(&ready)));
+        let mut worker = Worker::new(control.clone());
+        if let Some(simulator) = simulator {
+            worker = worker.meddled_with(Arc::new(simulator.clone()));
+        }
+        let task = tokio::spawn(work(control.clone(), worker, stopped.clone(), Arc::clone(&ready)));
         Self { ready, task }
     }
 
@@ -261,7 +266,7 @@ impl Background {
     }
 }
 
-async fn work(control: Control, stopped: watch::Receiver<bool>, ready: Arc<AtomicBool>) {
+async fn work(control: Control, worker: Worker, stopped: watch::Receiver<bool>, ready: Arc<AtomicBool>) {
     let alone = control.store().dialect() == Dialect::Sqlite;
     let mut pause = Duration::from_millis(500);
     while let Err(error) = control.resume(alone).await {
@@ -272,5 +277,5 @@ async fn work(control: Control, stopped: watch::Receiver<bool>, ready: Arc<Atomi
     ready.store(true, Ordering::Release);
     let following = control.clone().follow_changes(stopped.clone());
     let backups = control.clone().make_backups(stopped.clone());
-    tokio::join!(Worker::new(control).run(stopped), following, backups);
+    tokio::join!(worker.run(stopped), following, backups);
 }

@@ -127,6 +127,13 @@ impl SimEngine {
         Ok(())
     }
 
+    /// Makes a machine be gone as if someone had removed it; no such machine is success.
+    pub async fn vanish(&self, id: MachineId) -> Result<(), Error> {
+        self.machines.remove(id).await?;
+        let _ = self.changes.send(id);
+        Ok(())
+    }
+
     fn delays(&self) -> Delays {
         self.delays.lock().map(|delays| *delays).unwrap_or_default()
     }

@@ -2,7 +2,9 @@
 
 mod actions;
 mod clock;
+mod delays;
 mod droplets;
+mod faults;
 mod requests;
 mod tokens;
 
@@ -10,8 +12,7 @@ use crate::Operation;
 
 /// Every operation of our own.
 pub(crate) fn operations() -> Vec<Operation> {
-    [tokens::operations(), actions::operations(), droplets::operations(), clock::operations(), requests::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let of_all = [tokens::operations(), actions::operations(), droplets::operations()];
+    let of_the_simulator = [clock::operations(), requests::operations(), faults::operations(), delays::operations()];
+    of_all.into_iter().chain(of_the_simulator).flatten().collect()
 }

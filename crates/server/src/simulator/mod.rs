@@ -3,17 +3,24 @@
 //!
 //! The product's code knows nothing of it: the edge shows it every request, and the worker asks it before each step.
 
+pub(crate) mod delays;
+pub(crate) mod faults;
+mod meddle;
 pub(crate) mod requests;
+mod stale;
+pub(crate) mod strike;
 
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
-use dewpoint_clock::SimClock;
+use dewpoint_clock::{Clock as _, SimClock, Timestamp};
 use dewpoint_control::{Control, Error};
 use dewpoint_engine::sim::SimEngine;
 use http::request::Parts;
 
 use crate::{ApiError, App};
+use delays::Delays;
+use faults::Faults;
 use requests::RequestLog;
 
 /// The simulator's strings. Cheap to clone; every clone pulls the same.
@@ -26,12 +33,15 @@ struct Strings {
     clock: Arc<SimClock>,
     engine: Arc<SimEngine>,
     requests: RequestLog,
+    faults: Faults,
+    delays: Delays,
 }
 
 impl Simulator {
     /// The strings of this engine, whose control plane runs by this clock.
     pub fn new(control: Control, clock: Arc<SimClock>, engine: Arc<SimEngine>) -> Self {
-        Self(Arc::new(Strings { control, clock, engine, requests: RequestLog::default() }))
+        let (requests, faults, delays) = (RequestLog::default(), Faults::default(), Delays::default());
+        Self(Arc::new(Strings { control, clock, engine, requests, faults, delays }))
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -40,6 +50,22 @@ impl Simulator {
 
     pub(crate) fn clock(&self) -> &SimClock {
         &self.0.clock
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn engine(&self) -> &SimEngine {
+        &self.0.engine
+    }
+
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    pub(crate) fn delays(&self) -> &Delays {
+        &self.0.delays
     }
 
     pub(crate) fn requests(&self) -> &RequestLog {

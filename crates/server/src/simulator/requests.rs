@@ -194,7 +194,14 @@ impl Note {
     }
 
     /// Writes the request down with how it was answered.
-    pub(crate) fn write(self, request_id: &str, response: &Response, grant: Option<&Grant>, elapsed: Duration) {
+    pub(crate) fn write(
+        self,
+        request_id: &str,
+        response: &Response,
+        grant: Option<&Grant>,
+        elapsed: Duration,
+        unanswered: bool,
+    ) {
         let Self { simulator, method, path, query, at, bytes, mut body } = self;
         body.iter_mut().for_each(redact);
         simulator.requests().add(Logged {
@@ -204,7 +211,7 @@ impl Note {
             method: method.to_string(),
             path,
             query,
-            status: Some(response.status().as_u16()),
+            status: (!unanswered).then(|| response.status().as_u16()),
             token_id: grant.map(|grant| grant.token),
             account_id: grant.map(|grant| grant.account),
             duration_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),

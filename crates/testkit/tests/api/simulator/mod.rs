@@ -1,4 +1,6 @@
 //! The simulator steered through the API (docs/simulator.md).
 
 mod clock;
+mod delays;
+mod faults;
 mod requests;
