@@ -12,13 +12,17 @@ use crate::{each, ids, resources};
 
 const TAGS: [&str; 3] = ["a", "b", "c"];
 const NAMES: [&str; 3] = ["web", "db", "cache"];
-const STEPS: [(&str, &str); 6] = [
+const IMAGES: [&str; 2] = ["ubuntu-24-04-x64", "debian-12-x64"];
+const STEPS: [(&str, &str); 9] = [
     ("create", "ensure"),
     ("create", "boot"),
     ("destroy", "remove"),
     ("power_off", "off"),
     ("power_cycle", "on"),
     ("rename", "rename"),
+    ("snapshot", "take"),
+    ("rebuild", "rebuild"),
+    ("rebuild", "on"),
 ];
 
 /// One thing someone does. A `usize` picks one of what there is, or nothing when there is none.
@@ -35,6 +39,8 @@ enum Call {
     Act(usize, &'static str),
     ActByTag(&'static str, &'static str),
     Rename(usize, &'static str),
+    Snapshot(usize),
+    Rebuild(usize, &'static str),
     MakeTag(&'static str),
     DeleteTag(&'static str),
     Tag(usize, &'static str),
@@ -58,6 +64,8 @@ fn call() -> impl Strategy<Value = Call> {
         3 => (0_usize..64, power()).prop_map(|(pick, kind)| Call::Act(pick, kind)),
         1 => (select(&TAGS[..]), power()).prop_map(|(tag, kind)| Call::ActByTag(tag, kind)),
         1 => (0_usize..64, select(&NAMES[..])).prop_map(|(pick, name)| Call::Rename(pick, name)),
+        2 => (0_usize..64).prop_map(Call::Snapshot),
+        1 => (0_usize..64, select(&IMAGES[..])).prop_map(|(pick, image)| Call::Rebuild(pick, image)),
         1 => select(&TAGS[..]).prop_map(Call::MakeTag),
         1 => select(&TAGS[..]).prop_map(Call::DeleteTag),
         2 => (0_usize..64, select(&TAGS[..])).prop_map(|(pick, tag)| Call::Tag(pick, tag)),
@@ -77,6 +85,8 @@ struct Droplet {
     name: &'static str,
     gpu: bool,
     on: bool,
+    image: &'static str,
+    snapshots: usize,
     /// What its action will make of it, while one runs.
     pending: Option<Pending>,
     tags: BTreeSet<&'static str>,
@@ -87,6 +97,8 @@ enum Pending {
     Create,
     Power(bool),
     Rename(&'static str),
+    Snapshot,
+    Rebuild(&'static str),
 }
 
 impl Droplet {
@@ -116,6 +128,8 @@ struct Model {
     tags: BTreeSet<&'static str>,
     keys: BTreeSet<u8>,
     actions: usize,
+    /// Snapshots there are, of Droplets that are gone too.
+    images: usize,
 }
 
 impl Model {
@@ -133,6 +147,11 @@ impl Model {
                 Some(Pending::Create) => droplet.on = true,
                 Some(Pending::Power(on)) => droplet.on = on,
                 Some(Pending::Rename(name)) => droplet.name = name,
+                Some(Pending::Snapshot) => {
+                    droplet.snapshots += 1;
+                    self.images += 1;
+                }
+                Some(Pending::Rebuild(image)) => (droplet.image, droplet.on) = (image, true),
                 None => {}
             }
         }
@@ -156,7 +175,15 @@ async fn make(app: &mut TestApp, model: &mut Model, call: Call) {
             let body = went(&admin.post("/v2/droplets", body).await, 202);
             let tags: BTreeSet<&str> = tags.into_iter().collect();
             for (id, name) in ids(&body["droplets"]).into_iter().zip(names) {
-                let droplet = Droplet { name, gpu, on: false, pending: Some(Pending::Create), tags: tags.clone() };
+                let droplet = Droplet {
+                    name,
+                    gpu,
+                    on: false,
+                    image: IMAGES[0],
+                    snapshots: 0,
+                    pending: Some(Pending::Create),
+                    tags: tags.clone(),
+                };
                 assert_eq!(model.droplets.insert(id, droplet), None, "an id twice");
                 model.actions += 1;
             }
@@ -211,6 +238,20 @@ async fn make(app: &mut TestApp, model: &mut Model, call: Call) {
             let Some(id) = model.pick(pick) else { return };
             let led = model.droplets[&id].pending.is_none().then_some(Pending::Rename(name));
             let body = json!({ "type": "rename", "name": name });
+            let answer = admin.post(&format!("/v2/droplets/{id}/actions"), body).await;
+            went(&answer, if led.is_some() { 201 } else { 422 });
+            begin(model, id, led);
+        }
+        Call::Snapshot(pick) => {
+            let Some(id) = model.pick(pick) else { return };
+            let led = model.droplets[&id].pending.is_none().then_some(Pending::Snapshot);
+            went(&admin.act(id, "snapshot").await, if led.is_some() { 201 } else { 422 });
+            begin(model, id, led);
+        }
+        Call::Rebuild(pick, image) => {
+            let Some(id) = model.pick(pick) else { return };
+            let led = model.droplets[&id].pending.is_none().then_some(Pending::Rebuild(image));
+            let body = json!({ "type": "rebuild", "image": image });
             let answer = admin.post(&format!("/v2/droplets/{id}/actions"), body).await;
             went(&answer, if led.is_some() { 201 } else { 422 });
             begin(model, id, led);
@@ -300,6 +341,8 @@ async fn compare(app: &TestApp, model: &Model) {
                 (&shown["status"], &shown["locked"]),
                 (&json!(droplet.status()), &json!(droplet.pending.is_some()))
             );
+            let snapshots = shown["snapshot_ids"].as_array().map(Vec::len);
+            assert_eq!((&shown["image"]["slug"], snapshots), (&json!(droplet.image), Some(droplet.snapshots)));
         }
     }
     let tags = went(&admin.get("/v2/tags").await, 200);
@@ -312,7 +355,11 @@ async fn compare(app: &TestApp, model: &Model) {
         let body = went(&admin.get(&format!("/v2/droplets?tag_name={tag}&per_page=200")).await, 200);
         assert_eq!(ids(&body["droplets"]), model.tagged(tag), "both kinds by one tag");
     }
-    let totals = [("/v2/actions", model.actions), ("/v2/account/keys", model.keys.len())];
+    let totals = [
+        ("/v2/actions", model.actions),
+        ("/v2/account/keys", model.keys.len()),
+        ("/v2/images", model.images + app.control().catalogue().images().len()),
+    ];
     for (path, total) in totals {
         assert_eq!(went(&admin.get(&format!("{path}?per_page=1")).await, 200)["meta"]["total"], total, "{path}");
     }
