@@ -17,7 +17,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
 from harness import (
-    DOCUMENTED_IMAGE, DOCUMENTED_KEY, DOCUMENTED_SIZE, DOCUMENTED_VPC, GPU_IMAGE, GPU_SIZE, finish, fresh_name,
+    DOCUMENTED_IMAGE, DOCUMENTED_KEY, DOCUMENTED_SIZE, DOCUMENTED_VPC, GPU_IMAGE, GPU_SIZE, eventually, finish, fresh_name,
     fresh_public_key,
 )
 
@@ -218,6 +218,8 @@ def tour(http):
     http.request("DELETE", f"/v2/tags/{tag}-2/resources", json=resources)
     http.get(f"/v2/tags/{tag}-2")
 
+    tour_of_volumes(http, droplet)
+    tour_of_projects(http, droplet)
     refusals(http, droplet, volume, body)
 
     http.delete(f"/v2/droplets/{droplet}")
@@ -228,6 +230,57 @@ def tour(http):
     http.delete(f"/v2/tags/{tag}")
     http.delete(f"/v2/tags/{tag}-2")
     http.delete(f"/v2/account/keys/{key['id']}")
+
+
+def tour_of_volumes(http, droplet):
+    name = fresh_name("volume")
+    volume = http.post("/v2/volumes", json={"name": name, "region": "nyc3", "size_gigabytes": 1}).json()["volume"]["id"]
+    path = f"/v2/volumes/{volume}"
+    attach = {"type": "attach", "droplet_id": droplet, "volume_name": name, "region": "nyc3"}
+    finish(http, http.post("/v2/volumes/actions", json=attach).json()["action"]["id"])
+    http.post("/v2/volumes/actions", json=attach)
+    for change in ({"type": "resize", "size_gigabytes": 2}, {"type": "detach", "droplet_id": droplet}):
+        action = http.post(f"{path}/actions", json=change).json()["action"]["id"]
+        http.get(f"{path}/actions/{action}")
+        finish(http, action)
+    snapshot = http.post(f"{path}/snapshots", json={"name": "before", "tags": ["keep"]}).json()["snapshot"]["id"]
+    finish(http, http.get(f"{path}/actions").json()["actions"][0]["id"])
+    http.get(f"{path}/snapshots")
+    http.get(f"/v2/volumes/snapshots/{snapshot}")
+
+    for way in ("selective", "dangerous"):
+        other = {"name": fresh_name("tour"), "region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}
+        other = http.post("/v2/droplets", json=other | {"volumes": [volume]}).json()
+        finish(http, other["links"]["actions"][0]["id"])
+        together = f"/v2/droplets/{other['droplet']['id']}/destroy_with_associated_resources"
+        http.get(together)
+        http.request("DELETE", f"{together}/{way}", json={"volume_snapshots": []}, headers={"X-Dangerous": "true"})
+        eventually(
+            lambda: http.get(f"{together}/status").json(), lambda status: "completed_at" in status, "end of the destroy",
+        )
+        http.post(f"{together}/retry")
+    volume = http.post("/v2/volumes", json={"name": name, "region": "nyc3", "size_gigabytes": 1}).json()["volume"]["id"]
+    snapshot = http.post(f"/v2/volumes/{volume}/snapshots", json={"name": "before"}).json()["snapshot"]["id"]
+    finish(http, http.get(f"/v2/volumes/{volume}/actions").json()["actions"][0]["id"])
+    http.delete(f"/v2/volumes/snapshots/{snapshot}")
+    http.delete(f"/v2/volumes/{volume}")
+
+
+def tour_of_projects(http, droplet):
+    whole = {"name": fresh_name("project"), "purpose": "IoT", "description": "d", "environment": "staging"}
+    made = http.post("/v2/projects", json=whole).json()["project"]["id"]
+    http.get("/v2/projects?per_page=1")
+    default = http.get("/v2/projects/default").json()["project"]
+    members = ("name", "description", "purpose", "environment", "is_default")
+    http.put("/v2/projects/default", json={name: default[name] for name in members})
+    http.patch("/v2/projects/default", json={"description": default["description"]})
+    http.get(f"/v2/projects/{made}")
+    http.put(f"/v2/projects/{made}", json=whole | {"is_default": False})
+    http.patch(f"/v2/projects/{made}", json={"environment": "Production"})
+    for project in (made, "default"):
+        http.post(f"/v2/projects/{project}/resources", json={"resources": [f"do:droplet:{droplet}", "do:space:none"]})
+        http.get(f"/v2/projects/{project}/resources")
+        http.delete(f"/v2/projects/{made}" if project == "default" else f"/v2/projects/{default['id']}")
 
 
 def tour_of_images(http, tag):

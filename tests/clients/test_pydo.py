@@ -180,3 +180,24 @@ def test_refusals_have_their_exceptions(client, url):
     assert "Only valid hostname characters are allowed." in error.response.json()["message"]
     refused(400, lambda: client.droplets.list(page=-1))
     refused(422, lambda: client.droplet_actions.post_by_tag(body={"type": "rename"}, tag_name="web"))
+
+
+def test_projects(client):
+    name = fresh_name("project")
+    made = client.projects.create(body={"name": name, "purpose": "Service or API", "environment": "production"})["project"]
+    assert (made["environment"], made["is_default"]) == ("Production", False)
+    assert client.projects.get(made["id"])["project"] == made
+    assert made["id"] in [project["id"] for project in client.projects.list(per_page=200)["projects"]]
+    assert client.projects.get_default()["project"]["is_default"] is True
+    assert client.projects.patch(made["id"], body={"description": "words"})["project"]["description"] == "words"
+    volume = client.volumes.create(body={"name": fresh_name("volume"), "region": "nyc3", "size_gigabytes": 1})["volume"]["id"]
+    urn = f"do:volume:{volume}"
+    statuses = lambda project: [
+        one["status"] for one in client.projects.assign_resources(project, body={"resources": [urn]})["resources"]
+    ]
+    assert statuses(made["id"]) == ["assigned"] and statuses(made["id"]) == ["already_assigned"]
+    assert [one["urn"] for one in client.projects.list_resources(made["id"])["resources"]] == [urn]
+    # A 412 is an answer of this call to pydo, and no exception.
+    assert client.projects.delete(made["id"])["id"] == "precondition_failed"
+    client.volumes.delete(volume)
+    client.projects.delete(made["id"])

@@ -91,7 +91,8 @@ pub struct DestroyStatusResponse {
     pub droplet: DestroyedResource,
     /// What goes with it.
     pub resources: DestroyedResources,
-    /// When all was tried; null while it runs.
+    /// When all was tried; left out while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
     /// How many things could not be destroyed.
     pub failures: u64,

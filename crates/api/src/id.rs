@@ -84,6 +84,12 @@ id!(
     uuid::Error
 );
 id!(
+    /// Names a project.
+    #[schemars(with = "String", extend("format" = "uuid"))]
+    ProjectId(Uuid),
+    uuid::Error
+);
+id!(
     /// Names an access token, without being the token.
     #[schemars(with = "String", extend("format" = "uuid"))]
     TokenId(Uuid),

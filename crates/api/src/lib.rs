@@ -19,6 +19,7 @@ mod error;
 mod id;
 mod images;
 mod lenient;
+mod projects;
 mod regions;
 mod scope;
 mod sizes;
@@ -46,6 +47,7 @@ pub use images::{
 };
 pub use lenient::read_object;
 pub use page::{ActionLink, ActionLinks, Collection, Links, Meta, PageRequest, Pages, Resource, Single};
+pub use projects::*;
 pub use regions::*;
 pub use scope::{Scope, ScopeSet, Scopes};
 pub use sizes::*;

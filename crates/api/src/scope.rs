@@ -64,7 +64,7 @@ words! {
         ProjectDelete = "project:delete",
         /// See projects.
         ProjectRead = "project:read",
-        /// Change projects, and put resources into them.
+        /// Change projects.
         ProjectUpdate = "project:update",
         /// See regions.
         RegionsRead = "regions:read",

@@ -34,6 +34,9 @@ pub enum Error {
     /// A duplicate, or still in use. Asking again will not help.
     #[error("{0}")]
     Conflict(String),
+    /// Something else has to be done first.
+    #[error("{0}")]
+    Precondition(String),
     /// The store failed; what it said is for the log, not for the caller.
     #[error("the store failed")]
     Store(#[from] dewpoint_store::Error),

@@ -14,6 +14,7 @@ pub mod images;
 pub mod network;
 mod orphans;
 mod passwords;
+pub mod projects;
 pub mod readiness;
 mod reconcile;
 pub mod scheduler;

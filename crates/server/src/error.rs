@@ -204,6 +204,7 @@ impl From<control::Error> for ApiError {
             E::Malformed(_) => ErrorId::BadRequest,
             E::Invalid(_) | E::OutOfStock { .. } | E::Busy => ErrorId::UnprocessableEntity,
             E::Conflict(_) => ErrorId::Conflict,
+            E::Precondition(_) => ErrorId::PreconditionFailed,
             E::Store(store::Error::DiskFull) => return Self::unavailable(DISK_FULL, error),
             E::Store(_) | E::Engine(_) => return Self::internal(error),
         };
@@ -241,6 +242,7 @@ mod tests {
             (control::Error::invalid("wrong"), 422, "unprocessable_entity"),
             (control::Error::Busy, 422, "unprocessable_entity"),
             (control::Error::Conflict("taken".into()), 409, "conflict"),
+            (control::Error::Precondition("not empty".into()), 412, "precondition_failed"),
         ];
         for (error, status, id) in cases {
             let message = error.to_string();

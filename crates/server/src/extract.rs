@@ -7,7 +7,9 @@ use axum::{
     extract::{FromRequest, FromRequestParts, OptionalFromRequest, Request},
     response::{IntoResponse, Response},
 };
-use dewpoint_api::{AccountId, ActionId, DropletId, ImageId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId};
+use dewpoint_api::{
+    AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId,
+};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned, de::IgnoredAny};
@@ -212,6 +214,7 @@ path_parameters!(
     ActionId,
     DropletId,
     ImageId,
+    ProjectId,
     SshKeyId,
     TokenId,
     VolumeId,

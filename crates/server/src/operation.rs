@@ -111,6 +111,15 @@ impl Operation {
         Self::new(Method::PUT, path, handler)
     }
 
+    /// `PATCH path`.
+    pub(crate) fn patch<H, T>(path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, App, Future = HandlerFuture> + Sync,
+        T: 'static,
+    {
+        Self::new(Method::PATCH, path, handler)
+    }
+
     /// `DELETE path`.
     pub(crate) fn delete<H, T>(path: &'static str, handler: H) -> Self
     where

@@ -521,6 +521,7 @@ pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     tx.execute("DELETE FROM passwords WHERE droplet_id = $1", &[id.into()])?;
     tx.execute("UPDATE volumes SET droplet_id = NULL WHERE droplet_id = $1", &[id.into()])?;
     crate::tags::untag_everywhere(tx, "droplet", id.0, &id.to_string())?;
+    crate::projects::project_forget(tx, account, &format!("do:droplet:{id}"))?;
     counters::list_changed(tx, &list_name(account, gpu), id.0, -1)?;
     Ok(true)
 }

@@ -15,6 +15,7 @@ mod migrate;
 pub mod passwords;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod projects;
 mod queue;
 mod row;
 pub mod sqlite;
@@ -34,6 +35,7 @@ pub use db::{Dialect, Retry, Store, Tx};
 pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState, Sizing};
 pub use error::Error;
 pub use images::ImageRecord;
+pub use projects::{ProjectEntry, ProjectRecord, VisibleKinds};
 pub use queue::Closing;
 pub use row::{Cell, FromCell, Row};
 pub use ssh_keys::SshKeyRecord;

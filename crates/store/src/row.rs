@@ -164,6 +164,7 @@ macro_rules! texts {
     )*};
 }
 texts!(
+    ProjectId,
     VpcId,
     VolumeId,
     VolumeSnapshotId,

@@ -135,6 +135,7 @@ pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Resul
         return Ok(false);
     }
     crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
+    crate::projects::project_forget(tx, account, &format!("do:volume:{id}"))?;
     Ok(true)
 }
 

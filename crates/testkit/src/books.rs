@@ -210,6 +210,11 @@ impl TestApp {
             ),
             ("passwords", "SELECT COUNT(*) FROM passwords WHERE droplet_id NOT IN (SELECT id FROM droplets)"),
             ("images to come", "SELECT COUNT(*) FROM droplets WHERE next_image_id IS NOT NULL"),
+            (
+                "entries of projects",
+                "SELECT COUNT(*) FROM project_resources WHERE project_id NOT IN (SELECT id FROM projects)
+                 OR urn NOT IN (SELECT 'do:droplet:' || CAST(id AS TEXT) FROM droplets UNION SELECT 'do:volume:' || id FROM volumes)",
+            ),
             ("VPCs", "SELECT COUNT(*) FROM droplets WHERE vpc_id NOT IN (SELECT id FROM vpcs)"),
         ];
         for (what, sql) in dangling {

@@ -386,7 +386,8 @@ pub(super) fn is_transient(error: &Error) -> bool {
         | Error::Invalid(_)
         | Error::OutOfStock { .. }
         | Error::Busy
-        | Error::Conflict(_) => false,
+        | Error::Conflict(_)
+        | Error::Precondition(_) => false,
     }
 }
 

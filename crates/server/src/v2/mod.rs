@@ -10,6 +10,7 @@ mod droplets;
 mod image_actions;
 mod images;
 mod neighbors;
+mod projects;
 mod regions;
 mod sizes;
 mod snapshots;
@@ -36,6 +37,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         associated::operations(),
         images::operations(),
         image_actions::operations(),
+        projects::operations(),
         regions::operations(),
         sizes::operations(),
         snapshots::operations(),

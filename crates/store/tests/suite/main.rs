@@ -13,6 +13,7 @@ mod fixtures;
 mod full_disk;
 mod harness;
 mod lists;
+mod projects;
 #[cfg(feature = "postgres")]
 mod proxy;
 #[cfg(feature = "postgres")]

@@ -22,6 +22,7 @@ mod leases;
 mod model;
 mod pages;
 mod passwords;
+mod projects;
 mod readiness;
 mod rebuilds;
 mod scopes;
