@@ -24,10 +24,12 @@ pub mod tags;
 pub mod tokens;
 pub mod volumes;
 pub mod vpcs;
+mod world;
 
 pub use config::ControlConfig;
 pub use error::Error;
 pub use tokens::Grant;
+pub use world::{Held, Inside};
 
 use std::{fmt, sync::Arc};
 
@@ -59,6 +61,8 @@ struct Inner {
     bell: Arc<Notify>,
     /// Droplets whose machine changed by itself while an action ran: to be looked at when that ends.
     restless: reconcile::Restless,
+    /// Who is at work, so that all can be told to leave.
+    world: world::World,
 }
 
 /// The public IPv4 network as Droplets show it.
@@ -114,8 +118,8 @@ impl Control {
             }
         };
         let grants = tokens::Cache::new(store.dialect());
-        let (bell, restless) = (Arc::default(), reconcile::Restless::default());
-        let inner = Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, bell, restless };
+        let (bell, restless, world) = (Arc::default(), reconcile::Restless::default(), world::World::default());
+        let inner = Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, bell, restless, world };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -39,7 +39,13 @@ pub(crate) async fn first_look(control: &Control, id: DropletId, change: &mut Dr
 /// Watches a Droplet until it is ready, gone, or the limit has passed.
 pub(crate) fn watch(control: Control, id: DropletId, since: Timestamp) {
     tokio::spawn(async move {
-        if let Err(error) = until_ready(&control, id, since).await {
+        // Once all state was replaced, the watches of before are not about it: new ones begin.
+        let mut held = control.inner.world.times_held();
+        let ended = tokio::select! {
+            ended = until_ready(&control, id, since) => ended,
+            _ = held.changed() => return,
+        };
+        if let Err(error) = ended {
             tracing::warn!(droplet.id = %id, error = %chain(&error), "Cannot tell whether Droplet {id} is ready");
         }
     });

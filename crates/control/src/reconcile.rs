@@ -32,6 +32,11 @@ pub(crate) struct Restless {
 }
 
 impl Restless {
+    /// Forgets all of them.
+    pub(crate) fn clear(&self) {
+        self.droplets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     fn add(&self, id: DropletId) {
         self.droplets.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }

@@ -91,6 +91,13 @@ impl Cache {
         self.revocations.load(Ordering::SeqCst)
     }
 
+    /// Forgets every token, as when the store is another.
+    pub(crate) fn clear(&self) {
+        let mut grants = self.grants.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.revocations.fetch_add(1, Ordering::SeqCst);
+        grants.clear();
+    }
+
     fn forget(&self, hash: &str) {
         if let Ok(mut grants) = self.grants.write() {
             // While the lock is held, so that nothing older is put in after it.

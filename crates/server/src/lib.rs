@@ -41,7 +41,7 @@ pub use metrics::Sample;
 pub use operation::{Access, Operation};
 pub use page::{BaseUrl, Paging};
 pub use serve::serve;
-pub use simulator::Simulator;
+pub use simulator::{Files, Simulator};
 
 /// What every request shares. One pointer, so a clone costs nothing.
 #[derive(Clone, Debug)]

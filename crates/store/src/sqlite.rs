@@ -5,6 +5,7 @@
 //! again in a transaction of its own. A full disk inside a savepoint rolls back SQLite's *whole* transaction: after each
 //! closure the writer looks whether the outer transaction is still there, and if it is gone does the same.
 
+mod copier;
 mod file;
 mod transaction;
 
@@ -16,6 +17,7 @@ use std::{
     },
 };
 
+pub use copier::{Copier, Copy};
 use rusqlite::Connection;
 
 use crate::{

@@ -9,7 +9,7 @@ use dewpoint_control::{
     actions::{Point, Worker},
 };
 use dewpoint_engine::sim::{Equipment, SimEngine};
-use dewpoint_server::{App, Edge, Probes, ServerConfig, Simulator};
+use dewpoint_server::{App, Edge, Files, Probes, ServerConfig, Simulator};
 use dewpoint_store::{AccountRecord, Error as StoreError, Sequence, Store, Tx, accounts, actions, counters, sqlite};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -69,7 +69,8 @@ impl Running {
         let parts =
             Parts { store, engine: sim.clone(), clock: clock.clone(), catalogue, config: setup.control.clone() };
         let control = Control::new(parts).await.expect("the parts fit together");
-        let simulator = Simulator::new(control.clone(), clock, sim.clone());
+        let files = Files::open(&file("dewpoint.db"), &file("sim.db")).expect("both files are there");
+        let simulator = Simulator::new(control.clone(), clock, sim.clone(), Some(files));
         let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator.clone());
         let edge = dewpoint_server::app(app);
         Self { control, sim, simulator, edge }
@@ -90,6 +91,7 @@ impl TestApp {
         let clock = Arc::new(SimClock::frozen_at(BEGINNING.parse().expect("a time")));
         let running = Running::open(&directory, &clock, &setup).await;
         running.control.bootstrap(Some(ADMIN.to_owned())).await.expect("an empty store takes its first account");
+        running.simulator.keep_start().await.expect("the state at the start can be kept");
         Self { running, clock, trap: Arc::default(), setup, directory }
     }
 

@@ -22,7 +22,7 @@ use super::{
     flow::{Context, Flow},
     table,
 };
-use crate::{Control, Error};
+use crate::{Control, Error, Inside};
 
 /// Most actions claimed in one transaction.
 const CLAIM: u32 = 64;
@@ -119,15 +119,17 @@ impl Worker {
         let mut running = JoinSet::new();
         while !*stop.borrow() {
             let free = u32::try_from(places.available_permits()).unwrap_or(CLAIM).min(CLAIM);
+            let inside = self.control.enter().await;
             let claimed = if free == 0 { Vec::new() } else { self.claim(free).await };
             let full = claimed.len() == free as usize;
             for one in claimed {
-                let (worker, places) = (self.clone(), Arc::clone(&places));
+                let (worker, places, inside) = (self.clone(), Arc::clone(&places), inside.clone());
                 running.spawn(async move {
                     let _place = places.acquire_owned().await;
-                    worker.drive(one).await
+                    worker.drive(one, inside).await
                 });
             }
+            drop(inside);
             while running.try_join_next().is_some() {}
             if full && free > 0 {
                 continue;
@@ -148,15 +150,17 @@ impl Worker {
     /// Works until nothing is left to claim now. For tests, and for one-shot commands.
     pub async fn run_until_idle(&self) {
         loop {
+            let inside = self.control.enter().await;
             let claimed = self.claim(CLAIM).await;
             if claimed.is_empty() {
                 return;
             }
             let mut running = JoinSet::new();
             for one in claimed {
-                let worker = self.clone();
-                running.spawn(async move { worker.drive(one).await });
+                let (worker, inside) = (self.clone(), inside.clone());
+                running.spawn(async move { worker.drive(one, inside).await });
             }
+            drop(inside);
             while running.join_next().await.is_some() {}
         }
     }
@@ -192,7 +196,16 @@ impl Worker {
         self.control.inner.store.read(read).await.unwrap_or_default()
     }
 
-    async fn drive(&self, claimed: Claimed) {
+    /// Drives an action until it is over, or everybody is told to leave: then as if this worker had been killed.
+    async fn drive(&self, claimed: Claimed, inside: Inside) {
+        tokio::select! {
+            biased;
+            () = inside.told_to_leave() => {}
+            () = self.drive_on(claimed) => {}
+        }
+    }
+
+    async fn drive_on(&self, claimed: Claimed) {
         let Claimed { action, machine } = claimed;
         let (id, droplet) = (action.id, droplet_of(&action));
         let span = tracing::info_span!("action", action.id = %id, action.kind = %action.kind, droplet.id = %droplet);

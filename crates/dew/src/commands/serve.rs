@@ -19,7 +19,7 @@ use dewpoint_engine::{
     qemu::{QemuConfig, QemuEngine, images},
     sim::SimEngine,
 };
-use dewpoint_server::{App, Probes, Sample, ServerConfig, Simulator};
+use dewpoint_server::{App, Files, Probes, Sample, ServerConfig, Simulator};
 use dewpoint_store::{Closing, Dialect, Store};
 use tokio::{
     net::TcpListener,
@@ -90,7 +90,17 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
 
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let simulator = match opened {
-        Opened::Sim(sim) => Some(Simulator::new(control.clone(), clock, sim)),
+        Opened::Sim(sim) => {
+            let files = match settings.database_url {
+                None => Some(Files::open(&data_dir.join(STORE), &data_dir.join(SIMULATOR))?),
+                Some(_) => None,
+            };
+            let simulator = Simulator::new(control.clone(), clock, sim, files);
+            if settings.database_url.is_none() {
+                simulator.keep_start().await.context("cannot keep the state at the start")?;
+            }
+            Some(simulator)
+        }
         Opened::Qemu(_) => None,
     };
     let background = Background::start(&control, simulator.as_ref(), &stopped);
@@ -131,6 +141,8 @@ fn end_signals() -> Result<impl Future<Output = ()>> {
 
 /// The store's file in the data directory.
 const STORE: &str = "dewpoint.db";
+/// The simulator's file in the data directory.
+const SIMULATOR: &str = "sim.db";
 
 /// Refuses to make a new store beside machines: they were made from another one, and the new one would give their numbers to
 /// others and remove them as nobody's. Before the store is opened, so that nothing is in the way of the one that is missing.
@@ -184,7 +196,7 @@ impl Opened {
 
 async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClock>) -> Result<Opened> {
     let sim =
-        || -> Result<Opened> { Ok(Opened::Sim(Arc::new(SimEngine::open(&data_dir.join("sim.db"), clock.clone())?))) };
+        || -> Result<Opened> { Ok(Opened::Sim(Arc::new(SimEngine::open(&data_dir.join(SIMULATOR), clock.clone())?))) };
     let qemu = || async {
         let mut config = QemuConfig::new(&settings.data_dir, &settings.image_dir, clock.clone());
         config.extra_forward_ports.clone_from(&settings.network.forward_ports);

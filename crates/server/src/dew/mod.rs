@@ -6,6 +6,7 @@ mod delays;
 mod droplets;
 mod faults;
 mod requests;
+mod state;
 mod tokens;
 
 use crate::Operation;
@@ -13,6 +14,7 @@ use crate::Operation;
 /// Every operation of our own.
 pub(crate) fn operations() -> Vec<Operation> {
     let of_all = [tokens::operations(), actions::operations(), droplets::operations()];
-    let of_the_simulator = [clock::operations(), requests::operations(), faults::operations(), delays::operations()];
+    let of_the_simulator =
+        [clock::operations(), requests::operations(), faults::operations(), delays::operations(), state::operations()];
     of_all.into_iter().chain(of_the_simulator).flatten().collect()
 }

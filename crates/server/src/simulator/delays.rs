@@ -96,6 +96,12 @@ impl Delays {
         self.news.send_replace(());
     }
 
+    /// The same as after a start: nothing was read yet.
+    pub(crate) fn set_anew(&self, delays: Vec<Delay>) {
+        self.state().reads.clear();
+        self.set(delays);
+    }
+
     /// A GET of `path` was answered.
     pub(crate) fn was_read(&self, path: &str) {
         let mut state = self.state();

@@ -8,6 +8,7 @@ pub(crate) mod faults;
 mod meddle;
 pub(crate) mod requests;
 mod stale;
+pub(crate) mod state;
 pub(crate) mod strike;
 
 use std::sync::Arc;
@@ -22,6 +23,8 @@ use crate::{ApiError, App};
 use delays::Delays;
 use faults::Faults;
 use requests::RequestLog;
+pub use state::Files;
+use state::Kept;
 
 /// The simulator's strings. Cheap to clone; every clone pulls the same.
 #[derive(Clone, Debug)]
@@ -35,13 +38,15 @@ struct Strings {
     requests: RequestLog,
     faults: Faults,
     delays: Delays,
+    files: Option<Files>,
+    kept: Kept,
 }
 
 impl Simulator {
-    /// The strings of this engine, whose control plane runs by this clock.
-    pub fn new(control: Control, clock: Arc<SimClock>, engine: Arc<SimEngine>) -> Self {
+    /// The strings of this engine, whose control plane runs by this clock. Without files nothing can be kept and put back.
+    pub fn new(control: Control, clock: Arc<SimClock>, engine: Arc<SimEngine>, files: Option<Files>) -> Self {
         let (requests, faults, delays) = (RequestLog::default(), Faults::default(), Delays::default());
-        Self(Arc::new(Strings { control, clock, engine, requests, faults, delays }))
+        Self(Arc::new(Strings { control, clock, engine, requests, faults, delays, files, kept: Kept::default() }))
     }
 
     pub(crate) fn control(&self) -> &Control {
@@ -66,6 +71,10 @@ impl Simulator {
 
     pub(crate) fn delays(&self) -> &Delays {
         &self.0.delays
+    }
+
+    pub(crate) fn kept(&self) -> &Kept {
+        &self.0.kept
     }
 
     pub(crate) fn requests(&self) -> &RequestLog {

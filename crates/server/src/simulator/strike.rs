@@ -69,7 +69,9 @@ impl Simulator {
         if let Some(refusal) = refusal {
             return Passed { response: refusal.into_response(), unanswered, over_limit };
         }
+        let inside = self.control().enter().await;
         let response = handle(request).await;
+        drop(inside);
         if response.status().is_success() {
             match reads {
                 true => self.delays().was_read(&path),

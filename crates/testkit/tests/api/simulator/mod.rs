@@ -4,3 +4,4 @@ mod clock;
 mod delays;
 mod faults;
 mod requests;
+mod state;

@@ -1,0 +1,83 @@
+//! Copies of a SQLite file in memory, and the file made as a copy again: the simulator's snapshots.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rusqlite::{
+    Connection, OpenFlags,
+    backup::{Backup, StepResult},
+};
+
+use crate::Error;
+
+/// How long to wait for others to finish what they write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Copies one SQLite file, which others may have open. Nobody should write to it meanwhile: what they write is in the copy or
+/// it is not, and is lost when a copy is put back.
+#[derive(Clone, Debug)]
+pub struct Copier {
+    file: Arc<Mutex<Connection>>,
+}
+
+/// A whole database in memory.
+pub struct Copy {
+    memory: Mutex<Connection>,
+}
+
+impl fmt::Debug for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Copy").finish_non_exhaustive()
+    }
+}
+
+impl Copier {
+    /// A copier of the database in `path`, which is there.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let file = Connection::open_with_flags(path, flags)?;
+        file.busy_timeout(PATIENCE)?;
+        // A copy that is put back need not outlive a power cut, and is to be there within milliseconds.
+        file.pragma_update(None, "synchronous", "OFF")?;
+        file.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+        Ok(Self { file: Arc::new(Mutex::new(file)) })
+    }
+
+    /// How many bytes a copy takes.
+    pub fn bytes(&self) -> Result<u64, Error> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok(number("PRAGMA page_count")?.unsigned_abs() * number("PRAGMA page_size")?.unsigned_abs())
+    }
+
+    /// Copies the database. Blocks.
+    pub fn take(&self) -> Result<Copy, Error> {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = Connection::open_in_memory()?;
+        copy(&file, &mut memory)?;
+        Ok(Copy { memory: Mutex::new(memory) })
+    }
+
+    /// Makes the database what it was when it was copied. Blocks.
+    pub fn put_back(&self, copied: &Copy) -> Result<(), Error> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let memory = copied.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        copy(&memory, &mut file)
+    }
+}
+
+fn copy(from: &Connection, to: &mut Connection) -> Result<(), Error> {
+    let began = Instant::now();
+    let backup = Backup::new(from, to)?;
+    loop {
+        match backup.step(-1)? {
+            StepResult::Done => return Ok(()),
+            _ if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(1)),
+            _ => return Err(Error::Database("somebody else writes to the file for too long".to_owned())),
+        }
+    }
+}
