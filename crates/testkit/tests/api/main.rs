@@ -34,6 +34,7 @@ mod teardowns;
 mod tokens;
 mod volume_actions;
 mod volume_flows;
+mod volume_model;
 mod volume_snapshots;
 mod volumes;
 mod vpcs;
