@@ -26,7 +26,7 @@ need xfsprogs has mkfs.xfs
 need openssh-client has ssh
 case ${1:-} in
 demo) ;;
-test) need python3-venv python3 -c 'import ensurepip' ;;
+test) need python3-venv python3 -c 'import ensurepip'; need curl has curl ;;
 debian) need mmdebstrap has mmdebstrap ;;
 *) echo "usage: scripts/install.sh demo|test|debian" >&2 && exit 2 ;;
 esac

@@ -4,7 +4,8 @@
 
 - DEW_TEST_URL: a server with `--engine sim --fixtures docs` and no limits;
 - DEW_TEST_LIMITED_URL: another one with `--limits digitalocean`;
-- DEW_TEST_TOKEN: the admin token of both.
+- DEW_TEST_SIMULATOR_URL: a third one, whose clock, faults and state belong to the tests of these alone;
+- DEW_TEST_TOKEN: the admin token of all three.
 
 Tests share the server, so each makes what it needs under names of its own and looks at nothing else.
 """
@@ -16,7 +17,7 @@ import pytest
 
 from harness import DOCUMENTED_SIZE, DOCUMENTED_IMAGE, finish, fresh_name
 
-SETTINGS = ("DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_TOKEN")
+SETTINGS = ("DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_SIMULATOR_URL", "DEW_TEST_TOKEN")
 
 
 def pytest_sessionstart(session):
@@ -39,7 +40,7 @@ def limited_url():
 
 @pytest.fixture(scope="session")
 def token():
-    """A token with every scope, good on both servers."""
+    """A token with every scope, good on every server."""
     return os.environ["DEW_TEST_TOKEN"]
 
 

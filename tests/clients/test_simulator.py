@@ -1,0 +1,92 @@
+"""The simulator steered through the API, as `docs/simulator.md` shows it, and what the released SDK does on its bad days."""
+
+import os
+import pathlib
+import re
+import subprocess
+
+import gradient
+import httpx
+import pytest
+from gradient import Gradient
+
+ROOT = pathlib.Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def dew():
+    """The simulator as it was at the start, for each test."""
+    headers = {"Authorization": f"Bearer {os.environ['DEW_TEST_TOKEN']}"}
+    with httpx.Client(base_url=os.environ["DEW_TEST_SIMULATOR_URL"], headers=headers) as client:
+        client.post("/dew/v1/reset").raise_for_status()
+        yield client
+
+
+def test_a_create_gets_through_two_server_errors(dew):
+    storm = {"effect": {"type": "status", "status": 500}, "method": "POST", "count": 2}
+    dew.post("/dew/v1/faults", json=storm).raise_for_status()
+    client = Gradient(base_url=str(dew.base_url), access_token=os.environ["DEW_TEST_TOKEN"])
+    client.gpu_droplets.create(name="web-1", region="nyc3", size="s-1vcpu-1gb", image="ubuntu-24-04-x64")
+
+    asked = dew.get("/dew/v1/requests?method=POST").json()["requests"]
+    assert [request["status"] for request in asked] == [500, 500, 202]
+
+
+@pytest.fixture
+def client(dew):
+    with Gradient(base_url=str(dew.base_url), access_token=os.environ["DEW_TEST_TOKEN"]) as client:
+        yield client
+
+
+def order(dew, effect, **matching):
+    answer = dew.post("/dew/v1/faults", json={"effect": effect} | matching)
+    assert answer.status_code == 201, answer.text
+
+
+def statuses(dew, **wanted):
+    return [request["status"] for request in dew.get("/dew/v1/requests", params=wanted).json()["requests"]]
+
+
+def test_three_errors_in_a_row_are_one_too_many_for_the_sdk_err_10(dew, client):
+    order(dew, {"type": "status", "status": 500}, count=3)
+    with pytest.raises(gradient.InternalServerError) as caught:
+        client.gpu_droplets.list()
+    assert caught.value.response.json()["id"] == "server_error"
+    assert statuses(dew, path="/v2/droplets") == [500, 500, 500]
+
+
+def test_a_dropped_reply_is_asked_for_again(dew, client):
+    order(dew, {"type": "drop"}, count=1)
+    assert client.gpu_droplets.sizes.list().meta.total > 0
+    assert statuses(dew, path="/v2/sizes") == [None, 200]
+
+
+def test_a_create_whose_reply_was_dropped_is_sent_again(dew, client):
+    order(dew, {"type": "drop"}, method="POST", count=1)
+    made = client.gpu_droplets.create(name="web-1", region="nyc3", size="s-1vcpu-1gb", image="ubuntu-24-04-x64")
+    assert made.droplet.name == "web-1"
+    assert statuses(dew, method="POST") == [None, 202]
+
+
+def test_the_sdk_waits_as_long_as_a_429_says_rate_3(dew, client):
+    order(dew, {"type": "too_many_requests", "retry_after": 1}, count=1)
+    client.gpu_droplets.sizes.list()
+    refused, answered = dew.get("/dew/v1/requests?path=/v2/sizes").json()["requests"]
+    assert (refused["status"], answered["status"]) == (429, 200)
+
+
+@pytest.mark.parametrize("number", range(len(re.findall(r"^```sh$", PAGE, flags=re.MULTILINE))))
+def test_the_examples_of_the_page_run(dew, number):
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    variables = {"PATH": os.environ["PATH"], "DEW": str(dew.base_url).rstrip("/"), "TOKEN": os.environ["DEW_TEST_TOKEN"]}
+    ran = subprocess.run(["sh", "-euc", blocks[number]], env=variables, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    dew.post("/dew/v1/reset").raise_for_status()
+
+
+def test_the_page_shows_tests_that_are_run():
+    (python,) = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert python in pathlib.Path(__file__).read_text(encoding="utf-8")
+    (rust,) = re.findall(r"^```rust\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert rust in (ROOT / "crates" / "dew" / "tests" / "simulator.rs").read_text(encoding="utf-8")
