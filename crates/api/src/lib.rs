@@ -9,8 +9,10 @@ pub mod page;
 pub mod rules;
 
 mod account;
+mod accounts;
 mod actions;
 mod associated;
+mod audit;
 mod backups;
 mod droplet_requests;
 mod droplets;
@@ -33,8 +35,10 @@ mod vpcs;
 mod word;
 
 pub use account::*;
+pub use accounts::*;
 pub use actions::*;
 pub use associated::*;
+pub use audit::*;
 pub use backups::*;
 pub use droplet_requests::*;
 pub use droplets::*;

@@ -55,6 +55,9 @@ pub struct Token {
     pub created_at: Timestamp,
     /// When it ends; null for never.
     pub expires_at: Option<Timestamp>,
+    /// When it was last used, to within about a minute; null for never.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl Resource for Token {

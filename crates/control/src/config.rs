@@ -22,6 +22,10 @@ pub struct ControlConfig {
     pub default_vpc_prefix: u8,
     /// How long a worker holds an action between signs of life.
     pub lease: Duration,
+    /// How long entries of the audit log are kept.
+    pub audit_keep: Duration,
+    /// Most entries of the audit log; the oldest go first.
+    pub audit_most: u64,
     /// After how long a guest that reported nothing counts as `unknown`.
     pub readiness_limit: Duration,
 }
@@ -36,6 +40,8 @@ impl Default for ControlConfig {
             public_v6_pool: Ipv6Addr::new(0xfd64, 0x6577, 0x0001, 0, 0, 0, 0, 0),
             default_vpc_prefix: 16,
             lease: Duration::from_secs(30),
+            audit_keep: Duration::from_secs(90 * 24 * 3600),
+            audit_most: 1_000_000,
             readiness_limit: Duration::from_secs(600),
         }
     }

@@ -3,7 +3,9 @@
 //! A request ends with its commit; what takes time is an action, which the [worker](actions) carries out and a restart
 //! resumes. Policy (limits, states, windows, placement) is pure functions beside it.
 
+pub mod accounts;
 pub mod actions;
+pub mod audit;
 pub mod backups;
 pub mod catalogue;
 mod config;
@@ -34,10 +36,10 @@ pub use world::{Held, Inside};
 use std::{fmt, sync::Arc};
 
 pub use catalogue::Catalogue;
-use dewpoint_api::{AccountId, PageRequest};
+use dewpoint_api::PageRequest;
 use dewpoint_clock::{Clock, Timestamp};
 use dewpoint_engine::{Engine, Host};
-use dewpoint_store::{AccountRecord, Store, Window, accounts};
+use dewpoint_store::{Store, Window};
 use ipnet::Ipv4Net;
 use network::Pool;
 use tokio::sync::Notify;
@@ -57,6 +59,7 @@ struct Inner {
     hosts: Vec<Host>,
     public_v4: PublicNetwork,
     grants: tokens::Cache,
+    journal: audit::Journal,
     /// Rung when there is a new action to claim.
     bell: Arc<Notify>,
     /// Droplets whose machine changed by itself while an action ran: to be looked at when that ends.
@@ -119,7 +122,9 @@ impl Control {
         };
         let grants = tokens::Cache::new(store.dialect());
         let (bell, restless, world) = (Arc::default(), reconcile::Restless::default(), world::World::default());
-        let inner = Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, bell, restless, world };
+        let journal = audit::Journal::default();
+        let inner =
+            Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, journal, bell, restless, world };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -155,13 +160,6 @@ impl Control {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
-    }
-
-    /// The account, which exists as long as a token of it does.
-    pub async fn account_get(&self, account: AccountId) -> Result<AccountRecord, Error> {
-        let found: Option<_> =
-            self.inner.store.read(move |tx| accounts::account_get(tx, account).map_err(Error::from)).await?;
-        found.ok_or(Error::NotFound)
     }
 }
 

@@ -5,14 +5,14 @@ use std::{
     fmt,
     sync::{
         Arc, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use dewpoint_api::{AccountId, PageRequest, Scopes, TokenCreateRequest, TokenId};
 use dewpoint_clock::Timestamp;
-use dewpoint_store::{AccountRecord, Dialect, Page, Sequence, TokenRecord, Tx, accounts, counters, tokens};
+use dewpoint_store::{Dialect, Page, TokenRecord, Tx, accounts, tokens};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub struct Grant {
     pub scopes: Scopes,
     /// From when on it is void.
     pub expires_at: Option<Timestamp>,
+    /// Whether its account is the first one, the operator's.
+    pub is_operator: bool,
 }
 
 /// A token as it is shown once, when it is made.
@@ -46,11 +48,32 @@ impl fmt::Debug for NewToken {
     }
 }
 
-type Hash = [u8; 32];
+pub(crate) type Hash = [u8; 32];
+
+/// How old a token's last use may be before it is noted anew.
+const USE_NOTED_EVERY: Duration = Duration::from_secs(60);
+
+/// A token seen before.
+struct Known {
+    grant: Arc<Grant>,
+    /// When it was read.
+    since: Timestamp,
+    /// The last use that was noted, in milliseconds.
+    noted: AtomicI64,
+}
+
+impl Known {
+    /// Whether this use is to be noted: true for one caller in [`USE_NOTED_EVERY`].
+    fn is_worth_noting(&self, now: Timestamp) -> bool {
+        let noted = self.noted.load(Ordering::Relaxed);
+        let due = now.since(Timestamp::from_millis(noted)) >= USE_NOTED_EVERY;
+        due && self.noted.compare_exchange(noted, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
 
 /// Grants of tokens seen before. Bounded; a revoked token leaves at once.
 pub(crate) struct Cache {
-    grants: RwLock<HashMap<Hash, (Arc<Grant>, Timestamp)>>,
+    grants: RwLock<HashMap<Hash, Known>>,
     /// How often a token was revoked here: what was read before a revocation is not kept after it.
     revocations: AtomicU64,
     /// How long an entry is believed: with several servers on one store, another one may revoke.
@@ -68,22 +91,27 @@ impl Cache {
         Self { grants: RwLock::default(), revocations: AtomicU64::new(0), keep }
     }
 
-    fn get(&self, hash: &Hash, now: Timestamp) -> Option<Arc<Grant>> {
+    /// The grant, and whether this use of it is to be noted as the token's last.
+    fn get(&self, hash: &Hash, now: Timestamp) -> Option<(Arc<Grant>, bool)> {
         let grants = self.grants.read().ok()?;
-        let (grant, since) = grants.get(hash)?;
-        let fresh = self.keep.is_none_or(|keep| now.since(*since) < keep);
-        fresh.then(|| Arc::clone(grant))
+        let known = grants.get(hash)?;
+        let fresh = self.keep.is_none_or(|keep| now.since(known.since) < keep);
+        fresh.then(|| (Arc::clone(&known.grant), known.is_worth_noting(now)))
     }
 
     /// Keeps what was read when there had been `revocations` of them, unless there was another since.
-    fn put(&self, hash: Hash, grant: &Arc<Grant>, now: Timestamp, revocations: u64) {
+    fn put(&self, hash: Hash, grant: &Arc<Grant>, last_used: Option<Timestamp>, now: Timestamp, revocations: u64) {
         if let Ok(mut grants) = self.grants.write()
             && self.revocations() == revocations
         {
             if grants.len() >= Self::MOST {
                 grants.clear();
             }
-            grants.insert(hash, (Arc::clone(grant), now));
+            let stored = last_used.map_or(0, Timestamp::as_millis);
+            // What was noted may not be written yet.
+            let noted = grants.get(&hash).map_or(0, |known| known.noted.load(Ordering::Relaxed));
+            let known = Known { grant: Arc::clone(grant), since: now, noted: AtomicI64::new(noted.max(stored)) };
+            grants.insert(hash, known);
         }
     }
 
@@ -107,18 +135,18 @@ impl Cache {
     }
 }
 
-fn hash(token: &str) -> Hash {
+pub(crate) fn hash(token: &str) -> Hash {
     Sha256::digest(token.as_bytes()).into()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A new secret: the prefix of personal tokens (AUTH-1) and 32 random bytes in hex.
 ///
 /// Fails when the system has no randomness to give.
-fn new_secret() -> Result<String, Error> {
+pub(crate) fn new_secret() -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| dewpoint_store::Error::Database(error.to_string()))?;
     Ok(format!("dop_v1_{}", hex(&bytes)))
@@ -128,12 +156,18 @@ impl Control {
     /// Who bears `token`; [`Error::Unauthenticated`] for no, unknown, expired or revoked ones. No I/O for a token seen before.
     pub async fn authenticate(&self, token: &str) -> Result<Arc<Grant>, Error> {
         let (hash, now) = (hash(token), self.now());
-        let grant = match self.inner.grants.get(&hash, now) {
-            Some(grant) => grant,
+        let (grant, worth_noting) = match self.inner.grants.get(&hash, now) {
+            Some(known) => known,
             None => {
                 let (text, revocations) = (hex(&hash), self.inner.grants.revocations());
-                let found: Option<TokenRecord> =
-                    self.inner.store.read(move |tx| tokens::token_by_hash(tx, &text).map_err(Error::from)).await?;
+                let (found, operator) = self
+                    .inner
+                    .store
+                    .read(move |tx: &mut dyn Tx| {
+                        let operator = accounts::account_first(tx)?.map(|first| first.id);
+                        Ok::<_, Error>((tokens::token_by_hash(tx, &text)?, operator))
+                    })
+                    .await?;
                 let record = found.filter(|record| record.revoked_at.is_none()).ok_or(Error::Unauthenticated)?;
                 let scopes = record.scopes.parse().map_err(|_| Error::Unauthenticated)?;
                 let grant = Arc::new(Grant {
@@ -141,15 +175,21 @@ impl Control {
                     token: record.id,
                     scopes,
                     expires_at: record.expires_at,
+                    is_operator: operator == Some(record.account),
                 });
-                self.inner.grants.put(hash, &grant, now, revocations);
-                grant
+                self.inner.grants.put(hash, &grant, record.last_used_at, now, revocations);
+                // `None` when a token was revoked meanwhile, perhaps this one: that is not worth noting.
+                let worth_noting = self.inner.grants.get(&hash, now).is_some_and(|(_, worth_noting)| worth_noting);
+                (grant, worth_noting)
             }
         };
-        match grant.expires_at {
-            Some(end) if end <= now => Err(Error::Unauthenticated),
-            Some(_) | None => Ok(grant),
+        if grant.expires_at.is_some_and(|end| end <= now) {
+            return Err(Error::Unauthenticated);
         }
+        if worth_noting {
+            self.inner.journal.token_used(grant.token, now);
+        }
+        Ok(grant)
     }
 
     /// Makes a token of the account. Its secret is in the answer and nowhere else.
@@ -171,6 +211,7 @@ impl Control {
             created_at: now,
             expires_at: lifetime.map(|lifetime| now + lifetime),
             revoked_at: None,
+            last_used_at: None,
         };
         let row = record.clone();
         self.inner.store.write(move |tx| tokens::token_insert(tx, &row).map_err(Error::from)).await?;
@@ -179,6 +220,7 @@ impl Control {
 
     /// The account's tokens that are not revoked, oldest first.
     pub async fn token_list(&self, account: AccountId, page: PageRequest) -> Result<Page<TokenRecord>, Error> {
+        self.write_journal_now().await?;
         self.inner.store.read(move |tx| tokens::token_list(tx, account, window(page)).map_err(Error::from)).await
     }
 
@@ -190,49 +232,52 @@ impl Control {
         self.inner.grants.forget(&revoked.ok_or(Error::NotFound)?);
         Ok(())
     }
+}
 
-    /// Makes the first account and its admin token in an empty store; `None` when there is an account already.
-    ///
-    /// `secret` is the token to accept (`DEW_BOOTSTRAP_TOKEN`), or one is made.
-    pub async fn bootstrap(&self, secret: Option<String>) -> Result<Option<NewToken>, Error> {
-        let secret = secret.map_or_else(new_secret, Ok)?;
-        let now = self.now();
-        let (uuid, team, token) = (Uuid::new_v4(), Uuid::new_v4(), TokenId(Uuid::new_v4()));
-        let hash = hex(&hash(&secret));
-        let record: Option<TokenRecord> = self
-            .inner
-            .store
-            .write(move |tx: &mut dyn Tx| {
-                if accounts::account_first(tx)?.is_some() {
-                    return Ok::<_, Error>(None);
-                }
-                let account = AccountId(counters::draw(tx, Sequence::Account, 1)?);
-                let row = AccountRecord {
-                    id: account,
-                    uuid: uuid.simple().to_string(),
-                    email: "admin@dewpoint.invalid".to_owned(),
-                    name: "Admin".to_owned(),
-                    status: "active".to_owned(),
-                    status_message: String::new(),
-                    team_uuid: team.simple().to_string(),
-                    team_name: "My Team".to_owned(),
-                    created_at: now,
-                };
-                accounts::account_insert(tx, &row)?;
-                let record = TokenRecord {
-                    id: token,
-                    account,
-                    name: "bootstrap".to_owned(),
-                    hash: hash.clone(),
-                    scopes: Scopes::Full.to_string(),
-                    created_at: now,
-                    expires_at: None,
-                    revoked_at: None,
-                };
-                tokens::token_insert(tx, &record)?;
-                Ok(Some(record))
-            })
-            .await?;
-        Ok(record.map(|record| NewToken { secret, record }))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Arc<Grant> {
+        let token = TokenId(Uuid::from_u128(1));
+        Arc::new(Grant { account: AccountId(1), token, scopes: Scopes::Full, expires_at: None, is_operator: true })
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    #[test]
+    fn with_several_servers_a_token_is_believed_for_a_second() {
+        let cache = Cache::new(Dialect::Postgres);
+        cache.put([1; 32], &grant(), None, at(0), cache.revocations());
+        assert!(cache.get(&[1; 32], at(999)).is_some());
+        assert!(cache.get(&[1; 32], at(1000)).is_none(), "another server may have revoked it");
+        let alone = Cache::new(Dialect::Sqlite);
+        alone.put([1; 32], &grant(), None, at(0), alone.revocations());
+        assert!(alone.get(&[1; 32], at(1_000_000)).is_some());
+    }
+
+    #[test]
+    fn what_was_read_before_a_revocation_is_not_kept_after_it() {
+        let cache = Cache::new(Dialect::Sqlite);
+        let read_at = cache.revocations();
+        cache.forget(&hex(&[1; 32]));
+        cache.put([1; 32], &grant(), None, at(0), read_at);
+        assert!(cache.get(&[1; 32], at(1)).is_none());
+    }
+
+    #[test]
+    fn a_use_is_noted_once_a_minute_also_when_the_token_is_read_anew() {
+        let cache = Cache::new(Dialect::Sqlite);
+        let read = |now, last_used| cache.put([1; 32], &grant(), last_used, at(now), cache.revocations());
+        let noted = |now| cache.get(&[1; 32], at(now)).expect("it is known").1;
+        read(100_000, Some(at(70_000)));
+        assert!(!noted(129_999), "another server noted it");
+        assert!(noted(130_000));
+        assert!(!noted(130_000));
+        read(140_000, Some(at(70_000)));
+        assert!(!noted(189_999), "noted and not written yet");
+        assert!(noted(190_000));
     }
 }

@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) fixtures: Option<Fixtures>,
     pub(crate) limits: Limits,
     pub(crate) public_url: Option<PublicUrl>,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) control: ControlConfig,
     pub(crate) catalogue: Catalogue,
     pub(crate) network: NetworkFile,
@@ -46,7 +47,10 @@ struct ConfigFile {
     fixtures: Option<Fixtures>,
     limits: Option<LimitsName>,
     public_url: Option<String>,
+    /// Networks of proxies whose `x-forwarded-for` counts.
+    trusted_proxies: Vec<IpNet>,
     quota: QuotaFile,
+    audit: AuditFile,
     network: NetworkFile,
     images: ImagesFile,
     catalogue: CatalogueSource,
@@ -61,6 +65,16 @@ struct QuotaFile {
     droplets: Option<u64>,
     volumes: Option<u64>,
     reserved_ips: Option<u64>,
+}
+
+/// `[audit]`: how much of the audit log is kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct AuditFile {
+    /// For how many days.
+    days: Option<u32>,
+    /// Most entries.
+    entries: Option<u64>,
 }
 
 /// `[network]`: addresses, and what guests may reach.
@@ -126,6 +140,8 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         LimitsName::Off => Limits::Off,
         LimitsName::Digitalocean => Limits::DigitalOcean,
     };
+    let mut control = control_config(&file.quota, &file.network, file.readiness_limit_seconds)?;
+    keep_audit(&mut control, &file.audit)?;
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);
     Ok(Settings {
         listen: args.listen.or(file.listen).unwrap_or(default_listen),
@@ -136,7 +152,8 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         fixtures: args.fixtures.or(file.fixtures),
         limits,
         public_url,
-        control: control_config(&file.quota, &file.network, file.readiness_limit_seconds)?,
+        trusted_proxies: file.trusted_proxies,
+        control,
         catalogue: catalogue(&file.catalogue, &beside)?,
         network: file.network,
         images: file.images,
@@ -184,6 +201,17 @@ fn control_config(quota: &QuotaFile, network: &NetworkFile, readiness_limit: Opt
         readiness_limit: readiness_limit.map_or(defaults.readiness_limit, Duration::from_secs),
         ..defaults
     })
+}
+
+fn keep_audit(config: &mut ControlConfig, audit: &AuditFile) -> Result<()> {
+    if audit.days == Some(0) || audit.entries == Some(0) {
+        bail!("audit.days and audit.entries must be at least 1: the audit log cannot be turned off");
+    }
+    if let Some(days) = audit.days {
+        config.audit_keep = Duration::from_secs(u64::from(days) * 24 * 3600);
+    }
+    config.audit_most = audit.entries.unwrap_or(config.audit_most);
+    Ok(())
 }
 
 fn catalogue(source: &CatalogueSource, beside: &Path) -> Result<Catalogue> {

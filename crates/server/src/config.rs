@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ipnet::IpNet;
+
 /// How the API is served. Built by `dew serve` from flags, environment and the configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct ServerConfig {
@@ -9,6 +11,8 @@ pub struct ServerConfig {
     pub public_url: Option<PublicUrl>,
     /// Whether and how requests are limited.
     pub limits: Limits,
+    /// Proxies whose word about a client's address counts.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Which request limits hold (behaviour rules RATE-1 to RATE-4).

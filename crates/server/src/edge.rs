@@ -22,11 +22,14 @@ use axum::{
 use dewpoint_control::Grant;
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use ipnet::IpNet;
 use tracing::{Instrument as _, Span, field};
 use uuid::Uuid;
 
 use crate::{
-    ApiError, App, auth,
+    ApiError, App,
+    audit::Trail,
+    auth,
     context::Context,
     cors,
     extract::JSON,
@@ -76,6 +79,11 @@ impl Edge {
         Self { app }
     }
 
+    /// Proxies whose word about a client's address counts.
+    pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
+        &self.app.config.trusted_proxies
+    }
+
     async fn answer(self, request: Request) -> Response {
         let started = Instant::now();
         let request_id: Arc<str> = new_request_id();
@@ -96,13 +104,22 @@ impl Edge {
             route,
             account.id = field::Empty,
         );
+        let mut trail = match &found {
+            Some(Found::Operation(_, operation, _)) => {
+                Some(Trail::begin(&self.app.control, operation, &request, &request_id))
+            }
+            Some(Found::OtherMethods(_) | Found::Nothing) | None => None,
+        };
         let (request, note) = self.note(request, found.as_ref()).await;
-        let outcome = self.dispatch(request, found, &request_id).instrument(span.clone()).await;
+        let outcome = self.dispatch(request, found, &request_id, trail.as_mut()).instrument(span.clone()).await;
 
         let entered = span.enter();
         let (grant, unanswered) = (outcome.grant, outcome.unanswered);
         let mut response = with_error_body(outcome.response, &request_id);
         let status = response.status();
+        if let Some(trail) = trail {
+            trail.answered(status);
+        }
         let allowance = outcome.allowance.unwrap_or_else(|| RateLimiter::untouched(self.app.control.clock().now()));
         put_headers(&mut response, &request_id, &allowance);
         if let Some(origin) = origin {
@@ -144,7 +161,13 @@ impl Edge {
         }
     }
 
-    async fn dispatch(&self, mut request: Request, found: Option<Found<'_>>, request_id: &Arc<str>) -> Outcome {
+    async fn dispatch(
+        &self,
+        mut request: Request,
+        found: Option<Found<'_>>,
+        request_id: &Arc<str>,
+        trail: Option<&mut Trail<'_>>,
+    ) -> Outcome {
         let (operation, parameters) = match found {
             None => return cors::preflight(request.headers()).into(),
             Some(Found::Nothing) => return ApiError::not_found().into(),
@@ -153,10 +176,12 @@ impl Edge {
         };
         let (grant, allowance) = match operation.access {
             Access::Open => (None, None),
-            Access::Scopes(_) | Access::Full => match self.admit(operation, request.headers()).await {
-                Ok((grant, allowance)) => (Some(grant), allowance),
-                Err(refused) => return refused,
-            },
+            Access::Scopes(_) | Access::Full | Access::Operator => {
+                match self.admit(operation, request.headers(), trail).await {
+                    Ok((grant, allowance)) => (Some(grant), allowance),
+                    Err(refused) => return refused,
+                }
+            }
         };
         let context = Context { request_id: request_id.clone(), parameters, grant: grant.clone() };
         request.extensions_mut().insert(context);
@@ -180,16 +205,20 @@ impl Edge {
         &self,
         operation: &Operation,
         headers: &HeaderMap,
+        trail: Option<&mut Trail<'_>>,
     ) -> Result<(Arc<Grant>, Option<Allowance>), Outcome> {
         let token = auth::bearer(headers).ok_or_else(ApiError::unauthorized)?;
         let grant = self.app.control.authenticate(token).await.map_err(ApiError::from)?;
         Span::current().record("account.id", field::display(grant.account));
-        if operation.steers && operation.access.admits(&grant.scopes) {
+        if let Some(trail) = trail {
+            trail.asked_by(&grant);
+        }
+        if operation.steers && operation.access.admits(&grant) {
             return Ok((grant, None));
         }
         let now = self.app.control.clock().now();
         let allowance = self.app.rates.count(grant.token, operation.bucket, now);
-        let refusal = if operation.access.admits(&grant.scopes) {
+        let refusal = if operation.access.admits(&grant) {
             allowance.refusal.map(ApiError::too_many_requests)
         } else {
             Some(ApiError::forbidden())

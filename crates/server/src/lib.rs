@@ -4,6 +4,7 @@
 //! table of [`Operation`]s what is meant and who may; the handler behind it (`v2/`) takes the request apart with the
 //! extractors here, calls the control plane once and answers. `docs/adding-an-endpoint.md` shows how to add one.
 
+mod audit;
 mod auth;
 mod config;
 mod context;
@@ -20,6 +21,7 @@ mod metrics;
 mod openapi;
 mod operation;
 mod page;
+mod peer;
 mod rate;
 mod serve;
 mod simulator;
@@ -40,6 +42,7 @@ pub use health::Probes;
 pub use metrics::Sample;
 pub use operation::{Access, Operation};
 pub use page::{BaseUrl, Paging};
+pub use peer::Peer;
 pub use serve::serve;
 pub use simulator::{Files, Simulator};
 

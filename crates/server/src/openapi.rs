@@ -104,7 +104,7 @@ fn security(access: &Access) -> Value {
         Access::Open => json!([]),
         Access::Scopes(alternatives) if alternatives.is_empty() => json!([{ "bearer_auth": [] }]),
         Access::Scopes(alternatives) => alternatives.iter().map(|scopes| json!({ "bearer_auth": scopes })).collect(),
-        Access::Full => json!([{ "bearer_auth": ["*"] }]),
+        Access::Full | Access::Operator => json!([{ "bearer_auth": ["*"] }]),
     }
 }
 

@@ -8,7 +8,8 @@ use axum::{
     handler::Handler,
     response::{IntoResponse as _, Response},
 };
-use dewpoint_api::{Scope, Scopes};
+use dewpoint_api::Scope;
+use dewpoint_control::Grant;
 use http::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -23,16 +24,20 @@ pub enum Access {
     Scopes(Vec<Vec<Scope>>),
     /// A token with every scope: what is Dewpoint's own, below `/dew/v1`.
     Full,
+    /// A token with every scope of the first account, which is the operator's: what is about all accounts.
+    Operator,
 }
 
 impl Access {
-    /// Whether a token with these scopes may go on.
-    pub fn admits(&self, scopes: &Scopes) -> bool {
+    /// Whether the bearer of this token may go on.
+    pub fn admits(&self, grant: &Grant) -> bool {
+        let scopes = grant.scopes;
         match self {
             Self::Open => true,
             Self::Scopes(alternatives) if alternatives.is_empty() => true,
             Self::Scopes(alternatives) => alternatives.iter().any(|all| all.iter().all(|scope| scopes.allows(*scope))),
             Self::Full => scopes.is_full(),
+            Self::Operator => scopes.is_full() && grant.is_operator,
         }
     }
 }
@@ -145,7 +150,7 @@ impl Operation {
     pub(crate) fn needs(mut self, scopes: &[Scope]) -> Self {
         match &mut self.access {
             Access::Scopes(alternatives) => alternatives.push(scopes.to_vec()),
-            Access::Open | Access::Full => self.access = Access::Scopes(vec![scopes.to_vec()]),
+            Access::Open | Access::Full | Access::Operator => self.access = Access::Scopes(vec![scopes.to_vec()]),
         }
         self
     }
@@ -160,6 +165,12 @@ impl Operation {
     pub(crate) fn steers(mut self) -> Self {
         self.steers = true;
         self.needs_full_token()
+    }
+
+    /// Needs a token with every scope of the operator's account, the first one.
+    pub(crate) fn needs_operator(mut self) -> Self {
+        self.access = Access::Operator;
+        self
     }
 
     /// Needs no token.

@@ -7,7 +7,7 @@ use dewpoint_api::{Collection, Links, Meta, PageRequest};
 use http::{HeaderMap, HeaderName, Uri, header, request::Parts};
 use percent_encoding::percent_decode_str;
 
-use crate::{ApiError, App, ServerConfig};
+use crate::{ApiError, App, Peer, ServerConfig};
 
 /// What addresses in this answer begin with: the configured public URL, or else how the client called us (rule PAG-8).
 ///
@@ -21,7 +21,7 @@ impl BaseUrl {
         format!("{}{path}", self.0)
     }
 
-    fn of_request(config: &ServerConfig, uri: &Uri, headers: &HeaderMap) -> Self {
+    fn of_request(config: &ServerConfig, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Self {
         if let Some(url) = &config.public_url {
             return Self(url.as_str().to_owned());
         }
@@ -32,6 +32,7 @@ impl BaseUrl {
             .unwrap_or("localhost");
         let scheme = match first_word(headers, HeaderName::from_static("x-forwarded-proto")) {
             Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
+            None if peer.is_some_and(|peer| peer.is_secure) => "https",
             Some(_) | None => "http",
         };
         Self(format!("{scheme}://{host}"))
@@ -41,7 +42,7 @@ impl BaseUrl {
 impl FromRequestParts<App> for BaseUrl {
     type Rejection = std::convert::Infallible;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self::of_request(&app.config, &parts.uri, &parts.headers))
+        Ok(Self::of_request(&app.config, &parts.uri, &parts.headers, Peer::of(&parts.extensions)))
     }
 }
 
@@ -111,7 +112,7 @@ impl FromRequestParts<App> for Paging {
         }
         let asked =
             PageRequest::from_query(page, per_page).map_err(|invalid| ApiError::bad_request(invalid.to_string()))?;
-        let base = BaseUrl::of_request(&app.config, &parts.uri, &parts.headers);
+        let base = BaseUrl::of_request(&app.config, &parts.uri, &parts.headers, Peer::of(&parts.extensions));
         Ok(Self { asked, base, uri: parts.uri.clone() })
     }
 }
@@ -135,7 +136,7 @@ mod tests {
     }
 
     fn base(config: &ServerConfig, pairs: &[(&'static str, &'static str)]) -> String {
-        BaseUrl::of_request(config, &Uri::from_static("/v2/droplets"), &headers(pairs)).0
+        BaseUrl::of_request(config, &Uri::from_static("/v2/droplets"), &headers(pairs), None).0
     }
 
     #[test]

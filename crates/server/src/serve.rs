@@ -1,6 +1,6 @@
 //! The server on its socket: connections, their limits, and an orderly end.
 
-use std::{future::Future, io, pin::pin, time::Duration};
+use std::{future::Future, io, net::IpAddr, pin::pin, time::Duration};
 
 use axum::body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -11,7 +11,7 @@ use tokio::{
 };
 use tower::Service as _;
 
-use crate::{Edge, simulator::strike::Unanswered};
+use crate::{Edge, Peer, simulator::strike::Unanswered};
 
 /// How long a connection may take to send a request's head, or lie idle.
 const HEAD_TIME: Duration = Duration::from_secs(75);
@@ -36,8 +36,8 @@ pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Outp
             () = &mut shutdown => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                tokio::spawn(connection(stream, edge.clone(), stopped.clone()));
+            Ok((stream, peer)) => {
+                tokio::spawn(connection(stream, peer.ip(), edge.clone(), stopped.clone()));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -54,13 +54,15 @@ pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Outp
     Ok(())
 }
 
-async fn connection(stream: TcpStream, edge: Edge, mut stopped: watch::Receiver<()>) {
+async fn connection(stream: TcpStream, address: IpAddr, edge: Edge, mut stopped: watch::Receiver<()>) {
     // Answers are written whole, so waiting for more bytes to send along only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         let mut edge = edge.clone();
+        let peer = Peer::behind(address, false, request.headers(), edge.trusted_proxies());
+        request.extensions_mut().insert(peer);
         async move {
             match edge.call(request.map(Body::new)).await {
                 // An error of the service closes the connection, which is what the simulator was told to do.

@@ -3,7 +3,7 @@
 use dewpoint_api::AccountId;
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Row, Tx};
+use crate::{Error, Page, Row, Tx, Window, counters};
 
 /// A row of `accounts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,21 @@ pub fn account_get(tx: &mut dyn Tx, account: AccountId) -> Result<Option<Account
 /// The account with the lowest number, or `None` in an empty store.
 pub fn account_first(tx: &mut dyn Tx) -> Result<Option<AccountRecord>, Error> {
     tx.query_opt(&format!("SELECT {COLUMNS} FROM accounts ORDER BY id LIMIT 1"), &[], read)
+}
+
+/// Every account, oldest first.
+pub fn account_list(tx: &mut dyn Tx, window: Window) -> Result<Page<AccountRecord>, Error> {
+    counters::page(tx, COLUMNS, "FROM accounts", "id", &[], window, read)
+}
+
+/// The account of this uuid, or `None`.
+pub fn account_by_uuid(tx: &mut dyn Tx, uuid: &str) -> Result<Option<AccountRecord>, Error> {
+    tx.query_opt(&format!("SELECT {COLUMNS} FROM accounts WHERE uuid = $1"), &[uuid.into()], read)
+}
+
+/// The oldest account of this name, or `None`.
+pub fn account_by_name(tx: &mut dyn Tx, name: &str) -> Result<Option<AccountRecord>, Error> {
+    tx.query_opt(&format!("SELECT {COLUMNS} FROM accounts WHERE name = $1 ORDER BY id LIMIT 1"), &[name.into()], read)
 }
 
 /// Adds an account.

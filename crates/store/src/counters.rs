@@ -17,6 +17,8 @@ pub enum Sequence {
     Image,
     /// Snapshots of volumes, for their order alone.
     VolumeSnapshot,
+    /// Entries of the audit log.
+    Audit,
 }
 
 impl Sequence {
@@ -29,6 +31,7 @@ impl Sequence {
             Self::Account => ("account", 1),
             Self::Image => ("image", 200_000_001),
             Self::VolumeSnapshot => ("volume_snapshot", 1),
+            Self::Audit => ("audit", 1),
         }
     }
 }

@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod actions;
 pub mod addresses;
+pub mod audit;
 pub mod counters;
 mod db;
 pub mod droplets;
@@ -30,6 +31,7 @@ pub mod vpcs;
 
 pub use accounts::AccountRecord;
 pub use actions::{ActionRecord, TimelineEntry};
+pub use audit::{AuditFilter, AuditRecord, AuditView};
 pub use counters::Sequence;
 pub use db::{Dialect, Retry, Store, Tx};
 pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState, Sizing};

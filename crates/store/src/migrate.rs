@@ -7,6 +7,7 @@ use crate::{Error, db::Tx};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../../migrations/0001_first.sql")),
     (2, "storage", include_str!("../../../migrations/0002_storage.sql")),
+    (3, "guard", include_str!("../../../migrations/0003_guard.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -24,9 +24,11 @@ pub struct TokenRecord {
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
+    /// When it was last used, to within a minute or so.
+    pub last_used_at: Option<Timestamp>,
 }
 
-const COLUMNS: &str = "id, account_id, name, hash, scopes, created_at, expires_at, revoked_at";
+const COLUMNS: &str = "id, account_id, name, hash, scopes, created_at, expires_at, revoked_at, last_used_at";
 
 fn read(row: &mut Row<'_>) -> Result<TokenRecord, Error> {
     Ok(TokenRecord {
@@ -38,12 +40,13 @@ fn read(row: &mut Row<'_>) -> Result<TokenRecord, Error> {
         created_at: row.next()?,
         expires_at: row.next()?,
         revoked_at: row.next()?,
+        last_used_at: row.next()?,
     })
 }
 
 /// Adds a token.
 pub fn token_insert(tx: &mut dyn Tx, token: &TokenRecord) -> Result<(), Error> {
-    let sql = format!("INSERT INTO tokens ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+    let sql = format!("INSERT INTO tokens ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     let values = [
         token.id.into(),
         token.account.into(),
@@ -53,6 +56,7 @@ pub fn token_insert(tx: &mut dyn Tx, token: &TokenRecord) -> Result<(), Error> {
         token.created_at.into(),
         token.expires_at.into(),
         token.revoked_at.into(),
+        token.last_used_at.into(),
     ];
     tx.execute(&sql, &values).map(drop)
 }
@@ -73,4 +77,10 @@ pub fn token_revoke(tx: &mut dyn Tx, account: AccountId, id: TokenId, now: Times
     let sql =
         "UPDATE tokens SET revoked_at = $1 WHERE account_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING hash";
     tx.query_opt(sql, &[now.into(), account.into(), id.into()], |row| row.next())
+}
+
+/// Notes that the token was in use at `at`; an older note never replaces a newer one.
+pub fn token_used(tx: &mut dyn Tx, id: TokenId, at: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE tokens SET last_used_at = $1 WHERE id = $2 AND (last_used_at IS NULL OR last_used_at < $1)";
+    tx.execute(sql, &[at.into(), id.into()]).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dewpoint_api::{AccountId, Scopes, TokenCreateRequest};
+use dewpoint_api::{AccountCreateRequest, AccountId, Scopes, TokenCreateRequest};
 use dewpoint_clock::{SimClock, Timestamp};
 use dewpoint_control::{
     Catalogue, Control, ControlConfig, Parts,
@@ -10,7 +10,7 @@ use dewpoint_control::{
 };
 use dewpoint_engine::sim::{Equipment, SimEngine};
 use dewpoint_server::{App, Edge, Files, Probes, ServerConfig, Simulator};
-use dewpoint_store::{AccountRecord, Error as StoreError, Sequence, Store, Tx, accounts, actions, counters, sqlite};
+use dewpoint_store::{Store, Tx, accounts, actions, sqlite};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -111,6 +111,11 @@ impl TestApp {
         Client::new(self, String::new())
     }
 
+    /// Whoever bears this token, whatever it is worth.
+    pub fn bearer(&self, token: &str) -> Client<'_> {
+        Client::new(self, token.to_owned())
+    }
+
     /// The first account, with a token for these scopes alone.
     pub async fn token_with(&self, scopes: &[&str]) -> Client<'_> {
         Client::new(self, self.new_token(self.account().await, scopes).await)
@@ -118,29 +123,9 @@ impl TestApp {
 
     /// Another account with a token for everything: each call makes one.
     pub async fn other_account(&self) -> Client<'_> {
-        let now = self.now();
-        let (uuid, team) = (Uuid::new_v4().simple().to_string(), Uuid::new_v4().simple().to_string());
-        let account = self
-            .store()
-            .write(move |tx: &mut dyn Tx| {
-                let id = AccountId(counters::draw(tx, Sequence::Account, 1)?);
-                let row = AccountRecord {
-                    id,
-                    uuid: uuid.clone(),
-                    email: "other@dewpoint.invalid".to_owned(),
-                    name: "Other".to_owned(),
-                    status: "active".to_owned(),
-                    status_message: String::new(),
-                    team_uuid: team.clone(),
-                    team_name: "Another Team".to_owned(),
-                    created_at: now,
-                };
-                accounts::account_insert(tx, &row)?;
-                Ok::<_, StoreError>(id)
-            })
-            .await
-            .expect("an account can be added");
-        Client::new(self, self.new_token(account, &["full"]).await)
+        let request = AccountCreateRequest { name: Uuid::new_v4().to_string(), ..Default::default() };
+        let made = self.control().account_create(&request).await.expect("an account can be made");
+        Client::new(self, made.token.secret)
     }
 
     async fn new_token(&self, account: AccountId, scopes: &[&str]) -> String {

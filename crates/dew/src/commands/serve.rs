@@ -80,7 +80,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     refuse_machines_of_another_store(&settings, data_dir, engine.as_ref()).await?;
     let store = open_store(&settings, data_dir)?;
     let closing = store.closing();
-    let Settings { listen, fixtures, limits, public_url, control: config, catalogue, .. } = settings;
+    let Settings { listen, fixtures, limits, public_url, trusted_proxies, control: config, catalogue, .. } = settings;
     let parts = Parts { store: store.clone(), engine, clock: clock.clone(), catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
     bootstrap(&control, data_dir).await?;
@@ -104,10 +104,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         Opened::Qemu(_) => None,
     };
     let background = Background::start(&control, simulator.as_ref(), &stopped);
-    let (config, probes) = (ServerConfig { public_url, limits }, background.probes(store));
+    let (config, probes) = (ServerConfig { public_url, limits, trusted_proxies }, background.probes(store));
     let app = match simulator {
-        Some(simulator) => App::simulated(control, config, probes, simulator),
-        None => App::new(control, config, probes),
+        Some(simulator) => App::simulated(control.clone(), config, probes, simulator),
+        None => App::new(control.clone(), config, probes),
     };
     let mut told = stopped.clone();
     let shutdown = async move {
@@ -116,6 +116,9 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     };
     dewpoint_server::serve(listener, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
     background.drain().await;
+    if let Err(error) = control.write_journal().await {
+        tracing::error!(error = %anyhow::Error::from(error), "The end of the audit log could not be written");
+    }
     Ok(closing)
 }
 
@@ -243,6 +246,7 @@ async fn bootstrap(control: &Control, data_dir: &DataDir) -> Result<()> {
 /// Worker and reconciler, beside the server.
 struct Background {
     ready: Arc<AtomicBool>,
+    control: Control,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -254,11 +258,13 @@ impl Background {
             worker = worker.meddled_with(Arc::new(simulator.clone()));
         }
         let task = tokio::spawn(work(control.clone(), worker, stopped.clone(), Arc::clone(&ready)));
-        Self { ready, task }
+        // Not waited for: what it leaves is written once the last request is answered.
+        tokio::spawn(control.clone().keep_journal(stopped.clone()));
+        Self { ready, control: control.clone(), task }
     }
 
     fn probes(&self, store: Store) -> Probes {
-        let ready = Arc::clone(&self.ready);
+        let (ready, control) = (Arc::clone(&self.ready), self.control.clone());
         Probes {
             ready: Arc::new(move || match ready.load(Ordering::Acquire) {
                 true => Ok(()),
@@ -266,7 +272,9 @@ impl Background {
             }),
             samples: Arc::new(move || {
                 let (name, help) = ("dewpoint_store_commits_total", "Commits of the store; many writes share one.");
-                vec![Sample { name, help, is_counter: true, value: store.commits() }]
+                let commits = Sample { name, help, is_counter: true, value: store.commits() };
+                let (name, help) = ("dewpoint_audit_lost_total", "Audit entries the store did not take in time.");
+                vec![commits, Sample { name, help, is_counter: true, value: control.audit_lost() }]
             }),
         }
     }

@@ -1,6 +1,8 @@
-//! What is Dewpoint's own, below `/dew/v1`: tokens, and what the public API does not tell. All of it needs a full token.
+//! What is Dewpoint's own, below `/dew/v1`: accounts, tokens, the audit log, and what the public API does not tell. All of it needs a full token.
 
+mod accounts;
 mod actions;
+mod audit;
 mod clock;
 mod delays;
 mod droplets;
@@ -13,7 +15,13 @@ use crate::Operation;
 
 /// Every operation of our own.
 pub(crate) fn operations() -> Vec<Operation> {
-    let of_all = [tokens::operations(), actions::operations(), droplets::operations()];
+    let of_all = [
+        tokens::operations(),
+        accounts::operations(),
+        audit::operations(),
+        actions::operations(),
+        droplets::operations(),
+    ];
     let of_the_simulator =
         [clock::operations(), requests::operations(), faults::operations(), delays::operations(), state::operations()];
     of_all.into_iter().chain(of_the_simulator).flatten().collect()

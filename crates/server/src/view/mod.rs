@@ -17,7 +17,9 @@ use dewpoint_control::{
     droplets::{DropletView, backup_policy},
     tags::TagView,
 };
-use dewpoint_store::{AccountRecord, ActionRecord, DropletRecord, ImageRecord, SshKeyRecord, TokenRecord, VpcRecord};
+use dewpoint_store::{
+    AccountRecord, ActionRecord, AuditView, DropletRecord, ImageRecord, SshKeyRecord, TokenRecord, VpcRecord,
+};
 
 use crate::{BaseUrl, Caller};
 
@@ -252,5 +254,36 @@ pub(crate) fn token(record: TokenRecord) -> api::Token {
         scopes: record.scopes.parse().unwrap_or(api::Scopes::Custom(api::ScopeSet::default())),
         created_at: record.created_at,
         expires_at: record.expires_at,
+        last_used_at: record.last_used_at,
+    }
+}
+
+/// An account as the operator sees it.
+pub(crate) fn account_entry(record: AccountRecord) -> api::AccountEntry {
+    api::AccountEntry {
+        uuid: record.uuid,
+        name: record.name,
+        email: record.email,
+        team_name: record.team_name,
+        created_at: record.created_at,
+    }
+}
+
+/// An entry of the audit log.
+pub(crate) fn audit_entry(entry: AuditView) -> api::AuditEntry {
+    let AuditView { id, record, account_uuid, token_name } = entry;
+    api::AuditEntry {
+        id,
+        at: record.at,
+        account_uuid,
+        token_id: record.token,
+        token_name,
+        operation: record.operation,
+        method: record.method,
+        path: record.path,
+        status: record.status,
+        address: record.address,
+        request_id: record.request_id,
+        left_out: record.left_out,
     }
 }

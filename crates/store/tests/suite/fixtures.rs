@@ -54,6 +54,7 @@ pub(crate) fn token(number: u64, account: AccountId) -> TokenRecord {
         created_at: at(number.try_into().expect("a small number")),
         expires_at: None,
         revoked_at: None,
+        last_used_at: None,
     }
 }
 

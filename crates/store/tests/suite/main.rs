@@ -4,6 +4,7 @@
 mod accounts;
 mod actions;
 mod addresses;
+mod audit;
 mod backups;
 mod binds;
 mod counters;

@@ -12,6 +12,7 @@ on_each_database!(
     two_tokens_never_share_a_hash,
     a_list_shows_the_accounts_own_tokens_that_are_not_revoked,
     a_token_is_revoked_once_and_by_its_account_only,
+    a_tokens_last_use_only_goes_forward,
 );
 
 async fn a_token_is_found_by_its_hash_alone(database: &Database) {
@@ -51,4 +52,13 @@ async fn a_token_is_revoked_once_and_by_its_account_only(database: &Database) {
 
     let found = database.read(|tx| token_by_hash(tx, &token(1, ALICE).hash)).await;
     assert_eq!(found.expect("a revoked token is still found").revoked_at, Some(at(5)));
+}
+
+async fn a_tokens_last_use_only_goes_forward(database: &Database) {
+    database.write(|tx| token_insert(tx, &token(1, ALICE))).await;
+    for (noted, kept) in [(5, 5), (9, 9), (7, 9)] {
+        database.write(move |tx| token_used(tx, uuid(1), at(noted))).await;
+        let found = database.read(|tx| token_by_hash(tx, &token(1, ALICE).hash)).await;
+        assert_eq!(found.and_then(|found| found.last_used_at), Some(at(kept)));
+    }
 }

@@ -91,3 +91,47 @@ async fn what_is_anothers_looks_as_if_it_were_not_there_err_4() {
     assert_eq!(app.admin().get("/v2/tags/web").await.expect(200)["tag"]["resources"]["count"], 1);
     app.books_balance().await;
 }
+
+const ACCOUNTS: &str = "/dew/v1/accounts";
+
+#[tokio::test]
+async fn the_operator_makes_accounts_that_have_nothing_in_common() {
+    let app = TestApp::start().await;
+    app.admin().create_droplet("web-1").await;
+    let body = json!({ "name": "Team A", "email": "a@example.com" });
+    let made = app.admin().post(ACCOUNTS, body.clone()).await.expect(201);
+    let token = made["token"].as_str().expect("a secret");
+    assert!(token.starts_with("dop_v1_"), "AUTH-1");
+    let team = app.bearer(token);
+    let account = team.get("/v2/account").await.expect(200)["account"].clone();
+    assert_eq!((&account["uuid"], &account["email"]), (&made["account"]["uuid"], &json!("a@example.com")));
+    assert_eq!(account["team"]["name"], "Team A");
+    assert_eq!(team.get("/v2/droplets").await.expect(200)["meta"]["total"], 0);
+    team.create_droplet("web-1").await;
+    assert_eq!(app.admin().get("/v2/droplets").await.expect(200)["meta"]["total"], 1);
+
+    app.admin().post(ACCOUNTS, body).await.refusal(409, "conflict");
+    let list = app.admin().get(ACCOUNTS).await;
+    assert_eq!(crate::each(&list.expect(200)["accounts"], "name"), ["Admin", "Team A"]);
+    assert!(!list.text.contains("dop_v1_"), "its token is not shown again");
+    for bad in [json!({}), json!({ "name": "" }), json!({ "name": "B", "email": "nobody" }), json!({ "name": 7 })] {
+        app.admin().post(ACCOUNTS, bad).await.invalid();
+    }
+    assert_eq!(app.rows("accounts").await, 2);
+}
+
+#[tokio::test]
+async fn only_a_full_token_of_the_first_account_reaches_accounts() {
+    let mut app = TestApp::start().await;
+    let made = app.admin().post(ACCOUNTS, json!({ "name": "Team A" })).await.expect(201);
+    let token = made["token"].as_str().expect("a secret").to_owned();
+    app.restart().await;
+    let team = app.bearer(&token);
+    let all: Vec<&str> = dewpoint_api::Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    for who in [team, app.token_with(&["read"]).await, app.token_with(&all).await] {
+        who.post(ACCOUNTS, json!({ "name": "Team B" })).await.refusal(403, "forbidden");
+        who.get(ACCOUNTS).await.refusal(403, "forbidden");
+    }
+    let second = app.token_with(&["full"]).await;
+    second.post(ACCOUNTS, json!({ "name": "Team B" })).await.expect(201);
+}

@@ -3,6 +3,8 @@
 
 mod accounts;
 mod actions;
+mod audit;
+mod auth_matrix;
 mod backups;
 mod bodies;
 mod catalogue;

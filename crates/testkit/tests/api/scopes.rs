@@ -202,25 +202,3 @@ async fn a_read_only_token_reads_everything_and_changes_nothing_auth_3() {
     }
     assert_eq!(app.backlog().await, 0);
 }
-
-#[tokio::test]
-async fn each_operation_asks_for_its_own_scopes_and_no_others_auth_3_auth_4() {
-    let app = TestApp::start().await;
-    for operation in dewpoint_server::operations() {
-        let dewpoint_server::Access::Scopes(alternatives) = operation.access() else { continue };
-        let path = operation.path().replace(['{', '}'], "");
-        for scopes in alternatives {
-            let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-            let allowed = app.token_with(&names).await.send_bytes(operation.method().as_str(), &path, "").await;
-            let extra = operation.name() == "droplets_destroy_byTag";
-            assert!(allowed.status != 401 && (allowed.status != 403 || extra), "{operation:?}: {}", allowed.text);
-            for missing in &names {
-                let others: Vec<&str> = dewpoint_api::Scope::ALL.iter().map(|scope| scope.as_str()).collect();
-                let others: Vec<&str> = others.into_iter().filter(|name| name != missing).collect();
-                let refused = app.token_with(&others).await.send_bytes(operation.method().as_str(), &path, "").await;
-                refused.refusal(403, "forbidden");
-            }
-        }
-        app.nobody().send_bytes(operation.method().as_str(), &path, "").await.refusal(401, "unauthorized");
-    }
-}

@@ -103,3 +103,29 @@ async fn anothers_token_can_be_neither_seen_nor_revoked() {
     other.delete(&format!("{TOKENS}/{}", made["id"].as_str().expect("an id"))).await.refusal(404, "not_found");
     assert_eq!(status(&app, made["token"].as_str().expect("a secret")).await, 200);
 }
+
+#[tokio::test]
+async fn a_tokens_last_use_is_shown_to_the_minute_and_survives_a_restart() {
+    let mut app = TestApp::start().await;
+    let made = app.admin().post(TOKENS, json!({ "name": "ci", "expires_in": 600 })).await.expect(201);
+    let secret = made["token"].as_str().expect("a secret").to_owned();
+    assert_eq!(made["last_used_at"], json!(null));
+    let last_used = async |app: &TestApp| {
+        let list = app.admin().get(TOKENS).await.expect(200);
+        let token = list["tokens"].as_array().expect("a list").iter().find(|token| token["name"] == "ci").cloned();
+        token.expect("it is listed")["last_used_at"].clone()
+    };
+    assert_eq!(last_used(&app).await, json!(null));
+    assert_eq!(status(&app, &secret).await, 200);
+    assert_eq!(last_used(&app).await, "2026-11-21T10:00:00Z");
+    app.clock().advance(Duration::from_secs(59));
+    assert_eq!(status(&app, &secret).await, 200);
+    assert_eq!(last_used(&app).await, "2026-11-21T10:00:00Z", "within a minute it is not written again");
+    app.restart().await;
+    app.clock().advance(Duration::from_secs(1));
+    assert_eq!(status(&app, &secret).await, 200);
+    assert_eq!(last_used(&app).await, "2026-11-21T10:01:00Z");
+    app.clock().advance(Duration::from_secs(600));
+    assert_eq!(status(&app, &secret).await, 401);
+    assert_eq!(last_used(&app).await, "2026-11-21T10:01:00Z", "an attempt is no use");
+}

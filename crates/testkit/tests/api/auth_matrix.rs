@@ -1,0 +1,306 @@
+//! Nobody gets in: every operation of the server's own table, called by everybody who must not get through (AUTH-3 to AUTH-5,
+//! ERR-4, ERR-9). A new operation is in the table and so in here; a new name of a path parameter asks for a line in
+//! [`Alice::value`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use dewpoint_api::Scope;
+use dewpoint_server::{Access, Operation, operations};
+use dewpoint_testkit::{Answer, Client, TestApp, public_key};
+use serde_json::{Value, json};
+
+use crate::droplet;
+
+/// What every name of the first account's resources holds, and nothing else does.
+const MARK: &str = "of-alice";
+
+/// The first account's resources, one of each kind.
+struct Alice {
+    droplet: String,
+    droplet_action: String,
+    image: String,
+    image_action: String,
+    ssh_key: String,
+    volume: String,
+    vpc: String,
+    token: String,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl Alice {
+    /// Makes one resource of each kind in the first account.
+    async fn settle(app: &TestApp) -> Self {
+        let admin = app.admin();
+        let volume = json!({ "name": MARK, "region": "nyc3", "size_gigabytes": 1, "description": MARK });
+        let volume = admin.post("/v2/volumes", volume).await.expect(201)["volume"]["id"].clone();
+        let key =
+            admin.post("/v2/account/keys", json!({ "name": MARK, "public_key": public_key(1) })).await.expect(201);
+        let image = json!({
+            "name": MARK, "url": "https://images.example.com/a.qcow2", "region": "nyc3", "distribution": "Debian",
+        });
+        let image = admin.post("/v2/images", image).await.expect(202)["image"]["id"].clone();
+        let body = droplet(json!({ "name": format!("web-{MARK}"), "tags": [MARK], "volumes": [volume] }));
+        let made = admin.post("/v2/droplets", body).await.expect(202);
+        app.run_actions_to_end().await;
+        let id = text(&made["droplet"]["id"]);
+        let image_actions = admin.get(&format!("/v2/images/{image}/actions")).await.expect(200);
+        let token = admin.post("/dew/v1/tokens", json!({ "name": MARK })).await.expect(201);
+        Self {
+            vpc: text(&admin.get(&format!("/v2/droplets/{id}")).await.expect(200)["droplet"]["vpc_uuid"]),
+            droplet: id,
+            droplet_action: text(&made["links"]["actions"][0]["id"]),
+            image: text(&image),
+            image_action: text(&image_actions["actions"][0]["id"]),
+            ssh_key: text(&key["ssh_key"]["id"]),
+            volume: text(&volume),
+            token: text(&token["id"]),
+        }
+    }
+
+    /// What stands for the parameter `name` of `path`: something of the first account's.
+    fn value(&self, path: &str, name: &str) -> &str {
+        match name {
+            "droplet_id" => &self.droplet,
+            "action_id" if path.starts_with("/v2/images/") => &self.image_action,
+            "action_id" => &self.droplet_action,
+            "image_id" => &self.image,
+            "ssh_key_identifier" => &self.ssh_key,
+            "tag_id" => MARK,
+            "volume_id" => &self.volume,
+            "vpc_id" => &self.vpc,
+            "token_id" => &self.token,
+            _ => panic!("{path}: make one {{{name}}} in `settle` and name it in `value`"),
+        }
+    }
+
+    /// The operation's path to the first account's resources.
+    fn path(&self, operation: &Operation) -> String {
+        let words = operation.path().split('/').map(|word| match parameter(word) {
+            Some(name) => self.value(operation.path(), name),
+            None => word,
+        });
+        words.collect::<Vec<_>>().join("/")
+    }
+
+    /// A body that has whatever an operation may need to be read and to get as far as looking for its resource.
+    fn body(&self, operation: &Operation) -> Value {
+        let kind = match operation.path() {
+            path if path.starts_with("/v2/images/") => "convert",
+            path if path.starts_with("/v2/volumes/") => "detach",
+            _ => "power_off",
+        };
+        json!({
+            "name": "new-name", "type": kind, "region": "nyc3", "size_gigabytes": 1, "description": "",
+            "distribution": "Debian", "purpose": "Testing", "environment": "Development", "ip_range": "10.9.0.0/24",
+            "droplet_id": self.droplet.parse::<u64>().expect("a number"),
+            "resources": [{ "resource_id": self.droplet, "resource_type": "droplet" }],
+        })
+    }
+}
+
+/// The name of a path's word that is a parameter.
+fn parameter(word: &str) -> Option<&str> {
+    word.strip_prefix('{')?.strip_suffix('}')
+}
+
+fn has_parameters(operation: &Operation) -> bool {
+    operation.path().contains('{')
+}
+
+async fn call(client: &Client<'_>, operation: &Operation, path: &str, body: &str) -> Answer {
+    client.send_bytes(operation.method().as_str(), path, body.to_owned()).await
+}
+
+/// What the first account sees: the answer of every operation that only reads.
+async fn view(app: &TestApp, alice: &Alice) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    for operation in operations().iter().filter(|operation| operation.method() == http::Method::GET) {
+        let path = alice.path(operation);
+        let answer = app.admin().get(&path).await;
+        assert_eq!(answer.status, operation.success().as_u16(), "{operation:?} {path}: {}", answer.text);
+        // The log of requests and the list of accounts tell of others too, and grow by what is done here.
+        let own =
+            matches!(operation.access(), Access::Full | Access::Scopes(_)) && operation.name() != "dew_audit_list";
+        if own {
+            // Being refused is a use of a token.
+            let text = answer.text.split(',').filter(|part| !part.contains("last_used_at")).collect();
+            seen.insert(path, text);
+        }
+    }
+    seen
+}
+
+/// Panics unless the first account sees what it saw before.
+async fn unchanged(app: &TestApp, alice: &Alice, before: &BTreeMap<String, String>) {
+    for (path, text) in view(app, alice).await {
+        assert_eq!(Some(&text), before.get(&path), "{path} has changed");
+    }
+}
+
+#[tokio::test]
+async fn without_a_good_token_every_operation_is_a_401_before_its_body_is_read_auth_3_err_9() {
+    let app = TestApp::start().await;
+    let alice = Alice::settle(&app).await;
+    let admin = app.admin();
+    let of = async |body: Value| admin.post("/dew/v1/tokens", body).await.expect(201);
+    let expired = of(json!({ "name": "expired", "expires_in": 5 })).await;
+    let revoked = of(json!({ "name": "revoked" })).await;
+    // Both were good and are known: what is remembered of them must not let them in.
+    for token in [&expired, &revoked] {
+        app.bearer(&text(&token["token"])).get("/v2/account").await.expect(200);
+    }
+    app.clock().advance(Duration::from_secs(5));
+    admin.delete(&format!("/dew/v1/tokens/{}", text(&revoked["id"]))).await.expect(204);
+    let before = view(&app, &alice).await;
+
+    let nobodies = [
+        ("no token", String::new()),
+        ("an unknown one", "dop_v1_unknown".to_owned()),
+        ("an expired one", text(&expired["token"])),
+        ("a revoked one", text(&revoked["token"])),
+        ("a token's id", alice.token.clone()),
+        ("a good one with a letter more", format!("{}x", admin.token())),
+    ];
+    for operation in operations() {
+        let path = alice.path(&operation);
+        for (what, token) in &nobodies {
+            let answer = call(&app.bearer(token), &operation, &path, "{").await;
+            if *operation.access() == Access::Open {
+                assert_eq!(answer.status, operation.success().as_u16(), "{operation:?} with {what}");
+            } else {
+                let message = answer.refusal(401, "unauthorized");
+                assert_eq!(message, "Unable to authenticate you.", "{operation:?} tells {what} more than it should");
+                assert_eq!(answer.header("www-authenticate"), "Bearer");
+            }
+        }
+    }
+    unchanged(&app, &alice, &before).await;
+    assert_eq!(app.backlog().await, 0);
+}
+
+#[tokio::test]
+async fn with_every_scope_but_a_needed_one_each_operation_is_a_403_before_its_body_is_read_auth_3_auth_4() {
+    let app = TestApp::start().await;
+    let alice = Alice::settle(&app).await;
+    let all: Vec<&str> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+    let mut without = BTreeMap::new();
+    for missing in &all {
+        let others: Vec<&str> = all.iter().copied().filter(|name| name != missing).collect();
+        without.insert(*missing, app.token_with(&others).await);
+    }
+    let every_scope = app.token_with(&all).await;
+    let mut refused: Vec<(Operation, Vec<Client<'_>>)> = Vec::new();
+    for operation in operations() {
+        let mut who = Vec::new();
+        match operation.access() {
+            Access::Open => {}
+            Access::Full | Access::Operator => who.push(every_scope.clone()),
+            Access::Scopes(alternatives) => {
+                let needed: Vec<&str> = alternatives.iter().flatten().map(|scope| scope.as_str()).collect();
+                // Only an operation without alternatives is closed by a single missing scope.
+                if alternatives.len() == 1 {
+                    who.extend(needed.iter().map(|missing| without[missing].clone()));
+                }
+                let others: Vec<&str> = all.iter().copied().filter(|name| !needed.contains(name)).collect();
+                if !needed.is_empty() {
+                    who.push(app.token_with(&others).await);
+                }
+            }
+        }
+        refused.push((operation, who));
+    }
+    let before = view(&app, &alice).await;
+    for (operation, who) in &refused {
+        for client in who {
+            call(client, operation, &alice.path(operation), "{").await.refusal(403, "forbidden");
+        }
+    }
+    unchanged(&app, &alice, &before).await;
+}
+
+#[tokio::test]
+async fn with_exactly_its_scopes_each_operation_lets_one_in_auth_3_auth_4() {
+    let app = TestApp::start().await;
+    for operation in operations() {
+        let Access::Scopes(alternatives) = operation.access() else { continue };
+        let path = operation.path().replace(['{', '}'], "");
+        for scopes in alternatives {
+            let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+            let answer = call(&app.token_with(&names).await, &operation, &path, "").await;
+            // Naming a tag needs the right to see it, also where none is named (AUTH-5).
+            let by_tag = operation.name() == "droplets_destroy_byTag";
+            assert!(answer.status != 401 && (answer.status != 403 || by_tag), "{operation:?}: {}", answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn to_another_account_everything_is_as_if_it_were_not_there_err_4() {
+    let app = TestApp::start().await;
+    let alice = Alice::settle(&app).await;
+    let before = view(&app, &alice).await;
+    assert!(before.values().any(|text| text.contains(MARK)), "the first account sees its own");
+    let other = app.other_account().await;
+    for operation in operations() {
+        let (path, body) = (alice.path(&operation), alice.body(&operation).to_string());
+        let reads = operation.method() == http::Method::GET;
+        let answer = call(&other, &operation, &path, if reads { "" } else { &body }).await;
+        match operation.access() {
+            Access::Open => continue,
+            Access::Operator => drop(answer.refusal(403, "forbidden")),
+            Access::Full | Access::Scopes(_) if has_parameters(&operation) => {
+                assert_eq!(answer.status, 404, "{operation:?} {path}: {}", answer.text);
+                answer.refusal(404, "not_found");
+                let head = other.send_bytes("HEAD", &path, "").await;
+                assert!(!reads || (head.status, head.text.as_str()) == (404, ""), "{operation:?}: HEAD");
+            }
+            Access::Full | Access::Scopes(_) => assert_ne!(answer.status, 403, "{operation:?}: its own are its own"),
+        }
+        // What it asked for itself is in its own audit log.
+        let told = answer.text.replace(&format!("/v2/tags/{MARK}"), "");
+        assert!(!told.contains(MARK), "{operation:?} tells of another account: {told}");
+    }
+    for query in [format!("tag_name={MARK}"), format!("name=web-{MARK}"), format!("name={MARK}"), "private=true".into()]
+    {
+        for operation in operations().iter().filter(|operation| !has_parameters(operation)) {
+            if operation.method() == http::Method::POST || operation.name() == "dew_audit_list" {
+                continue;
+            }
+            let answer = call(&other, operation, &format!("{}?{query}", operation.path()), "").await;
+            let data = answer.text.replace(&query, "");
+            assert!(!data.contains(MARK), "{operation:?} with {query}: {data}");
+        }
+    }
+    app.run_actions_to_end().await;
+    unchanged(&app, &alice, &before).await;
+}
+
+#[tokio::test]
+async fn what_a_body_names_of_another_account_is_not_there_err_4() {
+    let app = TestApp::start().await;
+    let alice = Alice::settle(&app).await;
+    let before = view(&app, &alice).await;
+    let other = app.other_account().await;
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    for part in [
+        json!({ "ssh_keys": [number(&alice.ssh_key)] }),
+        json!({ "image": number(&alice.image) }),
+        json!({ "volumes": [alice.volume] }),
+        json!({ "vpc_uuid": alice.vpc }),
+    ] {
+        let answer = other.post("/v2/droplets", droplet(part.clone())).await;
+        assert!([404, 422].contains(&answer.status), "{part}: {} {}", answer.status, answer.text);
+        assert!(!answer.text.contains(MARK), "{part}: {}", answer.text);
+    }
+    other.post("/v2/tags", json!({ "name": "mine" })).await.expect(201);
+    for (kind, id) in [("droplet", &alice.droplet), ("volume", &alice.volume), ("image", &alice.image)] {
+        let resources = json!({ "resources": [{ "resource_id": id, "resource_type": kind }] });
+        let answer = other.post("/v2/tags/mine/resources", resources).await;
+        assert_eq!(answer.status, 404, "{kind}: {}", answer.text);
+    }
+    assert_eq!(other.get("/v2/droplets").await.expect(200)["meta"]["total"], 0);
+    unchanged(&app, &alice, &before).await;
+}
