@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use dewpoint_api::Scope;
 use dewpoint_server::{Access, Operation, operations};
 use dewpoint_testkit::{Answer, Client, TestApp, public_key};
+use http::Request;
 use serde_json::{Value, json};
 
 use crate::droplet;
@@ -22,6 +23,8 @@ struct Alice {
     image_action: String,
     ssh_key: String,
     volume: String,
+    volume_action: String,
+    volume_snapshot: String,
     vpc: String,
     token: String,
 }
@@ -36,6 +39,12 @@ impl Alice {
         let admin = app.admin();
         let volume = json!({ "name": MARK, "region": "nyc3", "size_gigabytes": 1, "description": MARK });
         let volume = admin.post("/v2/volumes", volume).await.expect(201)["volume"]["id"].clone();
+        let path = format!("/v2/volumes/{}", text(&volume));
+        let resize = json!({ "type": "resize", "size_gigabytes": 2, "region": "nyc3" });
+        let volume_action = admin.post(&format!("{path}/actions"), resize).await.expect(202)["action"]["id"].clone();
+        app.run_actions_to_end().await;
+        let snapshot = admin.post(&format!("{path}/snapshots"), json!({ "name": MARK })).await.expect(201);
+        app.run_actions_to_end().await;
         let key =
             admin.post("/v2/account/keys", json!({ "name": MARK, "public_key": public_key(1) })).await.expect(201);
         let image = json!({
@@ -56,6 +65,8 @@ impl Alice {
             image_action: text(&image_actions["actions"][0]["id"]),
             ssh_key: text(&key["ssh_key"]["id"]),
             volume: text(&volume),
+            volume_action: text(&volume_action),
+            volume_snapshot: text(&snapshot["snapshot"]["id"]),
             token: text(&token["id"]),
         }
     }
@@ -65,11 +76,13 @@ impl Alice {
         match name {
             "droplet_id" => &self.droplet,
             "action_id" if path.starts_with("/v2/images/") => &self.image_action,
+            "action_id" if path.starts_with("/v2/volumes/") => &self.volume_action,
             "action_id" => &self.droplet_action,
             "image_id" => &self.image,
             "ssh_key_identifier" => &self.ssh_key,
             "tag_id" => MARK,
             "volume_id" => &self.volume,
+            "snapshot_id" => &self.volume_snapshot,
             "vpc_id" => &self.vpc,
             "token_id" => &self.token,
             _ => panic!("{path}: make one {{{name}}} in `settle` and name it in `value`"),
@@ -111,7 +124,9 @@ fn has_parameters(operation: &Operation) -> bool {
 }
 
 async fn call(client: &Client<'_>, operation: &Operation, path: &str, body: &str) -> Answer {
-    client.send_bytes(operation.method().as_str(), path, body.to_owned()).await
+    // What some operations ask for beside a token, so that it is the token that decides.
+    let request = Request::builder().method(operation.method()).uri(path).header("x-dangerous", "true");
+    client.send(request.header("host", "dew.test").body(body.to_owned().into()).expect("a request")).await
 }
 
 /// What the first account sees: the answer of every operation that only reads.
@@ -119,6 +134,10 @@ async fn view(app: &TestApp, alice: &Alice) -> BTreeMap<String, String> {
     let mut seen = BTreeMap::new();
     for operation in operations().iter().filter(|operation| operation.method() == http::Method::GET) {
         let path = alice.path(operation);
+        // There is no password to be told once and no destruction to follow.
+        if path.ends_with("/password") || path.ends_with("/destroy_with_associated_resources/status") {
+            continue;
+        }
         let answer = app.admin().get(&path).await;
         assert_eq!(answer.status, operation.success().as_u16(), "{operation:?} {path}: {}", answer.text);
         // The log of requests and the list of accounts tell of others too, and grow by what is done here.
@@ -255,7 +274,9 @@ async fn to_another_account_everything_is_as_if_it_were_not_there_err_4() {
                 assert_eq!(answer.status, 404, "{operation:?} {path}: {}", answer.text);
                 answer.refusal(404, "not_found");
                 let head = other.send_bytes("HEAD", &path, "").await;
-                assert!(!reads || (head.status, head.text.as_str()) == (404, ""), "{operation:?}: HEAD");
+                // A password is told once, and never to HEAD.
+                let hidden = [404, 422].contains(&head.status) && head.text.is_empty();
+                assert!(!reads || hidden, "{operation:?}: HEAD {}", head.status);
             }
             Access::Full | Access::Scopes(_) => assert_ne!(answer.status, 403, "{operation:?}: its own are its own"),
         }
