@@ -161,10 +161,10 @@ impl Operation {
         self
     }
 
-    /// Steers the simulator: needs a token with every scope, and is itself neither counted, nor logged, nor struck by faults.
+    /// Steers the simulator, which all accounts share: needs a full token of the operator's, and is itself neither counted, nor logged, nor struck by faults.
     pub(crate) fn steers(mut self) -> Self {
         self.steers = true;
-        self.needs_full_token()
+        self.needs_operator()
     }
 
     /// Needs a token with every scope of the operator's account, the first one.
