@@ -42,6 +42,10 @@ async fn every_changing_operation_is_written_down_whatever_its_answer() {
     let admin = app.admin();
     let mut wanted = Vec::new();
     for operation in dewpoint_server::operations() {
+        // What replaces the simulator's whole state replaces its log too.
+        if operation.path().starts_with("/dew/v1/reset") || operation.path().starts_with("/dew/v1/snapshots") {
+            continue;
+        }
         let path = operation.path().replace(['{', '}'], "");
         let answer = admin.send_bytes(operation.method().as_str(), &path, "").await;
         if operation.method() != http::Method::GET {

@@ -25,6 +25,7 @@ struct Alice {
     volume: String,
     volume_action: String,
     volume_snapshot: String,
+    project: String,
     vpc: String,
     token: String,
 }
@@ -45,6 +46,8 @@ impl Alice {
         app.run_actions_to_end().await;
         let snapshot = admin.post(&format!("{path}/snapshots"), json!({ "name": MARK })).await.expect(201);
         app.run_actions_to_end().await;
+        let project = json!({ "name": MARK, "purpose": "Testing" });
+        let project = admin.post("/v2/projects", project).await.expect(201)["project"]["id"].clone();
         let key =
             admin.post("/v2/account/keys", json!({ "name": MARK, "public_key": public_key(1) })).await.expect(201);
         let image = json!({
@@ -65,6 +68,7 @@ impl Alice {
             image_action: text(&image_actions["actions"][0]["id"]),
             ssh_key: text(&key["ssh_key"]["id"]),
             volume: text(&volume),
+            project: text(&project),
             volume_action: text(&volume_action),
             volume_snapshot: text(&snapshot["snapshot"]["id"]),
             token: text(&token["id"]),
@@ -82,6 +86,9 @@ impl Alice {
             "ssh_key_identifier" => &self.ssh_key,
             "tag_id" => MARK,
             "volume_id" => &self.volume,
+            "project_id" => &self.project,
+            // Of a state of the simulator, which belongs to no account either.
+            "name" => "none",
             "snapshot_id" => &self.volume_snapshot,
             "vpc_id" => &self.vpc,
             "token_id" => &self.token,
@@ -107,11 +114,15 @@ impl Alice {
             path if path.starts_with("/v2/volumes/") => "detach",
             _ => "power_off",
         };
+        let resources = match operation.path() {
+            path if path.starts_with("/v2/projects/") => json!([format!("do:droplet:{}", self.droplet)]),
+            _ => json!([{ "resource_id": self.droplet, "resource_type": "droplet" }]),
+        };
         json!({
+            "resources": resources, "is_default": false,
             "name": "new-name", "type": kind, "region": "nyc3", "size_gigabytes": 1, "description": "",
             "distribution": "Debian", "purpose": "Testing", "environment": "Development", "ip_range": "10.9.0.0/24",
             "droplet_id": self.droplet.parse::<u64>().expect("a number"),
-            "resources": [{ "resource_id": self.droplet, "resource_type": "droplet" }],
         })
     }
 }
