@@ -92,7 +92,9 @@ class Lab:
     def left(self):
         """What the data directory still has of Droplets, volumes, images and imports."""
         places = [self.data / name for name in ("machines", "volumes", "layers", "import")]
-        return sorted(str(path) for place in places if place.is_dir() for path in place.iterdir())
+        found = [path for place in places if place.is_dir() for path in place.iterdir()]
+        # What the engine tries KVM with is nobody's.
+        return sorted(str(path) for path in found if path.name != "probe.rom")
 
 
 @pytest.fixture
