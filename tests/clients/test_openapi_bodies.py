@@ -201,7 +201,12 @@ def tour(http):
     for part in ("snapshots", "backups", "kernels", "neighbors"):
         http.get(f"/v2/droplets/{droplet}/{part}")
     http.get("/v2/reports/droplet_neighbors_ids")
-    http.delete(f"/v2/images/{taken}")
+    http.get("/v2/snapshots?per_page=200")
+    http.get("/v2/snapshots?resource_type=droplet")
+    http.get(f"/v2/snapshots/{taken}")
+    http.delete(f"/v2/snapshots/{taken}")
+    http.get(f"/v2/snapshots/{taken}")
+    http.get("/v2/snapshots/none")
     http.get(f"/v2/droplets/{copy['droplet']['id']}")
     http.get(f"/v2/droplets/{droplet}/actions")
     by_tag = http.post("/v2/droplets/actions", params={"tag_name": tag}, json={"type": "power_cycle"}).json()
@@ -247,6 +252,8 @@ def tour_of_volumes(http, droplet):
     finish(http, http.get(f"{path}/actions").json()["actions"][0]["id"])
     http.get(f"{path}/snapshots")
     http.get(f"/v2/volumes/snapshots/{snapshot}")
+    http.get(f"/v2/snapshots/{snapshot}")
+    http.get("/v2/snapshots?resource_type=volume")
 
     for way in ("selective", "dangerous"):
         other = {"name": fresh_name("tour"), "region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}

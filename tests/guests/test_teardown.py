@@ -9,6 +9,10 @@ def test_nothing_is_left_of_a_droplet_destroyed_with_everything(lab):
     lab.volume_act(volume, type="attach", droplet_id=guest.id)
     snapshot = guest.snapshot("mine")
     copy = lab.client.gpu_droplets.volumes.snapshots.create(volume.id, name="of-it").snapshot
+    eventually(
+        lambda: lab.client.gpu_droplets.volumes.snapshots.retrieve(copy.id).snapshot,
+        lambda snapshot: snapshot.size_gigabytes > 0, "snapshot that is taken",
+    )
     group = lab.client.gpu_droplets.destroy_with_associated_resources
     found = group.list(guest.id)
     assert [one.id for one in found.snapshots] == [str(snapshot.id)]

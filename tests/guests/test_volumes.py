@@ -20,7 +20,7 @@ def test_a_volume_goes_from_droplet_to_droplet_with_its_content(lab):
 
     lab.volume_act(volume, type="attach", droplet_id=first.id)
     mounted(first, volume)
-    assert "moving" in first.run(f"blkid {by_id(volume.name)}")
+    assert first.run("findfs LABEL=moving") == first.run(f"readlink -f {by_id(volume.name)}")
     first.write("/mnt/data/note", "carried over")
     first.run("umount /mnt/data")
     lab.volume_act(volume, type="detach", droplet_id=first.id)

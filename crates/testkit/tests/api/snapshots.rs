@@ -37,8 +37,8 @@ async fn snapshots_of_both_kinds_are_one_list_with_text_ids_snp_1() {
     let (droplet, image) = of_droplet(&app, "web").await;
     let (volume, copy) = of_volume(&app, "data").await;
     assert_eq!(listed(&admin, "").await, [image.clone(), copy.clone()]);
-    assert_eq!(listed(&admin, "?resource_type=droplet").await, [image.clone()]);
-    assert_eq!(listed(&admin, "?resource_type=volume").await, [copy.clone()]);
+    assert_eq!(listed(&admin, "?resource_type=droplet").await, [image.as_str()]);
+    assert_eq!(listed(&admin, "?resource_type=volume").await, [copy.as_str()]);
     admin.get("/v2/snapshots?resource_type=image").await.invalid();
 
     let first = admin.get(&format!("/v2/snapshots/{image}")).await.expect(200)["snapshot"].clone();
