@@ -114,3 +114,13 @@ async fn no_operation_but_the_open_ones_answers_without_a_token() {
         assert_eq!(answer.status == 401, !is_open, "{operation:?} answered {}", answer.status);
     }
 }
+
+#[tokio::test]
+async fn without_the_simulator_nothing_is_steered_and_the_answer_says_why() {
+    let server = server().await;
+    for what in ["/dew/v1/clock", "/dew/v1/requests", "/dew/v1/faults", "/dew/v1/delays", "/dew/v1/snapshots"] {
+        let answer = server.get(what, "full").await;
+        answer.is_error(409, "conflict");
+        assert!(answer.json()["message"].as_str().is_some_and(|text| text.contains("simulator's alone")), "{what}");
+    }
+}

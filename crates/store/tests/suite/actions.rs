@@ -20,6 +20,7 @@ on_each_database!(
     an_action_that_ended_is_neither_claimed_nor_changed,
     a_renewed_lease_lasts_longer_for_its_holder_only,
     a_lone_server_takes_over_what_its_last_life_held,
+    no_lease_lasts_past_a_clock_that_was_set_back,
     two_workers_never_claim_the_same_action,
     the_backlog_follows_the_work,
     those_in_progress_are_found_by_what_they_are_done_to,
@@ -158,6 +159,14 @@ async fn a_lone_server_takes_over_what_its_last_life_held(database: &Database) {
     assert_eq!(database.write(action_release_all).await, 2);
     let all = claim(database, 1000, 64).await;
     assert_eq!(all.iter().map(|action| (action.id.0, action.attempt)).collect::<Vec<_>>(), [(1, 2), (2, 2), (3, 1)]);
+}
+
+async fn no_lease_lasts_past_a_clock_that_was_set_back(database: &Database) {
+    insert(database, [1, 2]).await;
+    claim(database, 90_000, 1).await;
+    assert_eq!(database.write(|tx| action_shorten_leases(tx, at(2000))).await, 1, "the other one is free already");
+    assert_eq!(ids(&claim(database, 1999, 64).await), [2]);
+    assert_eq!(ids(&claim(database, 2000, 64).await), [1]);
 }
 
 async fn two_workers_never_claim_the_same_action(database: &Database) {

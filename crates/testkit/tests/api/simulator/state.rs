@@ -57,7 +57,7 @@ async fn a_snapshot_of_a_hundred_droplets_is_put_back_whole_however_often() {
         assert_eq!(admin.get("/v2/droplets?per_page=200").await.expect(200), before);
         app.books_balance().await;
     }
-    println!("100 Droplets: taken in {} us, put back in {took:?} us, {} bytes", taken["took_us"], taken["bytes"]);
+    eprintln!("100 Droplets: taken in {} us, put back in {took:?} us, {} bytes", taken["took_us"], taken["bytes"]);
 
     let list = admin.get("/dew/v1/snapshots").await.expect(200);
     assert_eq!(each(&list["snapshots"], "name"), ["hundred"]);
