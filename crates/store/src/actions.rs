@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Error, Page, Row, Tx, Window,
+    Error, Made, Page, Row, Tx, Window,
     counters::{self, Order},
     row::corrupt,
 };
@@ -102,6 +102,7 @@ fn timeline_text(timeline: &[TimelineEntry]) -> Result<String, Error> {
 
 /// Adds an action, in progress and claimable at once.
 pub fn action_insert(tx: &mut dyn Tx, action: &ActionRecord) -> Result<(), Error> {
+    tx.note(Made::Action(action.id));
     let sql = format!(
         "INSERT INTO actions ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
     );

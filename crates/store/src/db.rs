@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use crate::{Error, queue::Closing, row::Row, value::Value};
+use crate::{Deed, Error, Made, queue::Closing, row::Row, value::Value};
 
 /// What differs between the databases, one word each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,9 @@ pub trait Tx {
         values: &[Value<'_>],
         each: &mut dyn FnMut(&mut Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error>;
+    /// Says that this transaction makes something a client asked for. Kept for requests that are done at most once
+    /// ([`Deed`]); elsewhere nobody listens.
+    fn note(&mut self, _made: Made) {}
 }
 
 impl dyn Tx + '_ {
@@ -165,6 +168,9 @@ impl Store {
     }
 
     /// Runs `work` in a transaction and returns its result once that is durable. An `Err` leaves nothing behind.
+    ///
+    /// Inside a [`Deed`] the transaction also keeps what was made, and fails with [`Error::Repeated`] if another one has
+    /// done it already.
     pub async fn write<T, E, F>(&self, work: F) -> Result<T, E>
     where
         F: FnMut(&mut dyn Tx) -> Result<T, E> + Send + 'static,
@@ -172,7 +178,7 @@ impl Store {
         E: From<Error> + Retry + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.backend.write(Box::new(Closure { work, result: None, reply }));
+        self.backend.write(Box::new(Closure { work, result: None, reply, deed: Deed::current() }));
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Stopped)))
     }
 
@@ -184,7 +190,7 @@ impl Store {
         E: From<Error> + Retry + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.backend.read(Box::new(Closure { work, result: None, reply }));
+        self.backend.read(Box::new(Closure { work, result: None, reply, deed: None }));
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Stopped)))
     }
 }
@@ -205,6 +211,7 @@ struct Closure<F, T, E> {
     work: F,
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
+    deed: Option<Deed>,
 }
 
 impl<F, T, E> Job for Closure<F, T, E>
@@ -215,7 +222,10 @@ where
 {
     fn run(&mut self, tx: &mut dyn Tx) -> Result<(), Undo> {
         // A panic undoes this closure's part only; the connection is still good, since the savepoint is rolled back.
-        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (self.work)(tx)));
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &self.deed {
+            Some(deed) => deed.carry_out(tx, &mut self.work),
+            None => (self.work)(tx),
+        }));
         let result = result.unwrap_or_else(|_| Err(E::from(Error::Stopped)));
         let outcome = match &result {
             Ok(_) => Ok(()),
@@ -232,6 +242,9 @@ where
             (Some(Ok(value)), Ok(())) => Ok(value),
             (None, Ok(())) => Err(E::from(Error::Stopped)),
         };
+        if let (Some(deed), Ok(_)) = (&self.deed, &result) {
+            deed.committed();
+        }
         // The caller may have left; what was committed stays committed.
         let _ = self.reply.send(result);
     }

@@ -6,7 +6,7 @@ use dewpoint_api::{AccountId, ActionId, DropletId, DropletStatus, ImageId, Regio
 use dewpoint_clock::Timestamp;
 
 use crate::{
-    Error, Page, Row, Tx, Value, Window,
+    Error, Made, Page, Row, Tx, Value, Window,
     counters::{self, Order},
     row::corrupt,
 };
@@ -202,6 +202,7 @@ fn list_name(account: AccountId, gpu: bool) -> String {
 
 /// Adds a Droplet; its seed too, when there is anything in it.
 pub fn droplet_insert(tx: &mut dyn Tx, droplet: &DropletRecord, seed: &DropletSeed) -> Result<(), Error> {
+    tx.note(Made::Droplet(droplet.id));
     let sql = format!(
         "INSERT INTO droplets ({COLUMNS}, name_folded) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
          $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34)"

@@ -14,6 +14,9 @@ pub enum Error {
     /// Another transaction changed the same rows; the same closure may run again (PostgreSQL only).
     #[error("the transaction met another one")]
     Conflict,
+    /// Another request has done already what this one claims to do once; nothing of this one was kept.
+    #[error("the same request was carried out already")]
+    Repeated,
     /// The file is no store, or is damaged. It is left as it is.
     #[error(
         "{path} is not a readable store ({problem}); nothing was changed; restore it from a copy, or name another --data-dir"

@@ -6,7 +6,7 @@ use dewpoint_api::{AccountId, DropletId, ImageId, ImageKind, ImageStatus, Region
 use dewpoint_clock::Timestamp;
 
 use crate::{
-    Error, Page, Row, Tx, Value, Window,
+    Error, Made, Page, Row, Tx, Value, Window,
     counters::{self, Order},
     placeholders,
     row::corrupt,
@@ -102,6 +102,7 @@ fn kind_list(account: AccountId, kind: ImageKind) -> String {
 
 /// Adds an image.
 pub fn image_insert(tx: &mut dyn Tx, image: &ImageRecord) -> Result<(), Error> {
+    tx.note(Made::Image(image.id));
     let sql = format!(
         "INSERT INTO images ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     );

@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../../migrations/0001_first.sql")),
     (2, "storage", include_str!("../../../migrations/0002_storage.sql")),
     (3, "guard", include_str!("../../../migrations/0003_guard.sql")),
+    (4, "once", include_str!("../../../migrations/0004_once.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -3,7 +3,7 @@
 use dewpoint_api::{AccountId, ProjectId};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Page, Row, Tx, Window, counters};
+use crate::{Error, Made, Page, Row, Tx, Window, counters};
 
 /// A row of `projects`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ fn read(row: &mut Row<'_>) -> Result<ProjectRecord, Error> {
 
 /// Adds a project; [`Error::Duplicate`] when the account has one of that name.
 pub fn project_insert(tx: &mut dyn Tx, account: AccountId, project: &ProjectRecord) -> Result<(), Error> {
+    tx.note(Made::Project(project.id));
     let sql = format!("INSERT INTO projects (account_id, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     let p = project;
     let values = [

@@ -2,7 +2,7 @@
 
 use dewpoint_api::{AccountId, SshKeyId};
 
-use crate::{Error, Page, Row, Tx, Window, counters};
+use crate::{Error, Made, Page, Row, Tx, Window, counters};
 
 /// A row of `ssh_keys`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ fn read(row: &mut Row<'_>) -> Result<SshKeyRecord, Error> {
 
 /// Adds a key; [`Error::Duplicate`] when the account has one of that fingerprint.
 pub fn ssh_key_insert(tx: &mut dyn Tx, account: AccountId, key: &SshKeyRecord) -> Result<(), Error> {
+    tx.note(Made::SshKey(key.id));
     let sql = "INSERT INTO ssh_keys (account_id, id, name, fingerprint, public_key) VALUES ($1, $2, $3, $4, $5)";
     let values =
         [account.into(), key.id.into(), (&key.name).into(), (&key.fingerprint).into(), (&key.public_key).into()];

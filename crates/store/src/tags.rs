@@ -5,15 +5,17 @@ use std::{collections::HashMap, hash::Hash};
 use dewpoint_api::{AccountId, DropletId, ImageId, TagName, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, FromCell, Page, Tx, Value, Window, counters, placeholders};
+use crate::{Error, FromCell, Made, Page, Tx, Value, Window, counters, placeholders};
 
 /// Makes sure the tag exists and returns it as it was first written: another case makes no second one (TAG-1).
 pub fn tag_ensure(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<TagName, Error> {
     let folded = name.as_str().to_lowercase();
     let sql = "SELECT name FROM tags WHERE account_id = $1 AND name_folded = $2";
-    if let Some(found) = tx.query_opt(sql, &[account.into(), (&folded).into()], |row| row.next())? {
+    if let Some(found) = tx.query_opt(sql, &[account.into(), (&folded).into()], |row| row.next::<TagName>())? {
+        tx.note(Made::Tag(found.as_str().to_owned()));
         return Ok(found);
     }
+    tx.note(Made::Tag(name.as_str().to_owned()));
     let sql = "INSERT INTO tags (account_id, name_folded, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     tx.execute(sql, &[account.into(), (&folded).into(), name.into()])?;
     Ok(name.clone())

@@ -3,7 +3,7 @@
 use dewpoint_api::{AccountId, TokenId};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Page, Row, Tx, Window, counters};
+use crate::{Error, Made, Page, Row, Tx, Window, counters};
 
 /// A row of `tokens`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ fn read(row: &mut Row<'_>) -> Result<TokenRecord, Error> {
 
 /// Adds a token.
 pub fn token_insert(tx: &mut dyn Tx, token: &TokenRecord) -> Result<(), Error> {
+    tx.note(Made::Token(token.id));
     let sql = format!("INSERT INTO tokens ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)");
     let values = [
         token.id.into(),

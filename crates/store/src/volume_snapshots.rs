@@ -4,7 +4,7 @@ use dewpoint_api::{AccountId, RegionSlug, VolumeId, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
 use crate::{
-    Error, Page, Row, Sequence, Tx, Window,
+    Error, Made, Page, Row, Sequence, Tx, Window,
     counters::{self, Order},
 };
 
@@ -63,6 +63,7 @@ fn list_name(account: AccountId) -> String {
 
 /// Adds a snapshot, and gives it its number.
 pub fn volume_snapshot_insert(tx: &mut dyn Tx, snapshot: &VolumeSnapshotRecord) -> Result<VolumeSnapshotRecord, Error> {
+    tx.note(Made::VolumeSnapshot(snapshot.id));
     let number = counters::draw(tx, Sequence::VolumeSnapshot, 1)?;
     let sql =
         format!("INSERT INTO volume_snapshots ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use dewpoint_api::{AccountId, ActionId, DropletId, RegionSlug, VolumeId, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Page, Row, Tx, Value, Window, counters, placeholders};
+use crate::{Error, Made, Page, Row, Tx, Value, Window, counters, placeholders};
 
 /// A row of `volumes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,7 @@ fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
 
 /// Adds a volume; [`Error::Duplicate`] when the region has one of that name.
 pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord) -> Result<(), Error> {
+    tx.note(Made::Volume(volume.id));
     let sql = "INSERT INTO volumes (account_id, id, region, name, description, size_gib, filesystem_type, \
                filesystem_label, droplet_id, created_at, made_gib, source_snapshot, running_action) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";

@@ -14,6 +14,7 @@ mod fixtures;
 mod full_disk;
 mod harness;
 mod lists;
+mod once;
 mod projects;
 #[cfg(feature = "postgres")]
 mod proxy;

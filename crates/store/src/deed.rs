@@ -1,0 +1,160 @@
+//! A request that is carried out at most once, as the store sees it: its write also keeps what it made.
+//!
+//! The server runs a handler inside [`Deed::scope`]; the one [`Store::write`](crate::Store::write) the handler makes finds
+//! the deed there, so no handler has to know of it. The deed outlives a handler whose client left: it ends when the write
+//! that was sent is answered, or when it is certain that none will be.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::{Claim, Error, Made, Tx, db::Dialect, once, row::Row, value::Value};
+
+tokio::task_local! {
+    static CURRENT: Deed;
+}
+
+/// A request that may have an effect, from its beginning to the end of its transaction. Clones are the same deed.
+#[derive(Clone, Debug)]
+pub struct Deed(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    claim: Option<Claim>,
+    progress: Arc<Mutex<Progress>>,
+    /// Closes with the last clone, and nothing is ever sent: then the deed is over.
+    over: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Progress {
+    /// What the transaction made when it ran last.
+    staged: Vec<Made>,
+    committed: bool,
+    repeated: bool,
+}
+
+/// What will have become of a deed. Keeps nothing of it alive.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    progress: Arc<Mutex<Progress>>,
+    over: watch::Receiver<()>,
+}
+
+fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Deed {
+    /// A deed nobody else may do, if it has a claim; without one it only notes what it makes.
+    pub fn new(claim: Option<Claim>) -> Self {
+        Self(Arc::new(Inner { claim, progress: Arc::default(), over: watch::Sender::new(()) }))
+    }
+
+    /// Runs `handler` so that its write belongs to this deed. Tasks it spawns do not.
+    pub async fn scope<F: Future>(&self, handler: F) -> F::Output {
+        CURRENT.scope(self.clone(), handler).await
+    }
+
+    /// What will have become of it.
+    pub fn ending(&self) -> Ending {
+        Ending { progress: Arc::clone(&self.0.progress), over: self.0.over.subscribe() }
+    }
+
+    /// What it made, once that is durable.
+    pub fn made(&self) -> Option<Vec<Made>> {
+        made(&self.0.progress)
+    }
+
+    /// Whether its write was refused because another request has done the same already.
+    pub fn is_repeated(&self) -> bool {
+        lock(&self.0.progress).repeated
+    }
+
+    /// The deed this task is in.
+    pub(crate) fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Runs the closure of a write, and keeps in the same transaction that it was done and what it made.
+    pub(crate) fn carry_out<T, E: From<Error>>(
+        &self,
+        tx: &mut dyn Tx,
+        work: &mut dyn FnMut(&mut dyn Tx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // A handler makes one write; of one that makes two, the first is the one that is done once.
+        if lock(&self.0.progress).committed {
+            return work(tx);
+        }
+        if let Some(claim) = &self.0.claim
+            && let Err(error) = once::once_claim(tx, claim)
+        {
+            lock(&self.0.progress).repeated = matches!(error, Error::Repeated);
+            return Err(E::from(error));
+        }
+        let mut noting = Noting { tx, made: Vec::new() };
+        let value = work(&mut noting)?;
+        let made = noting.made;
+        if let Some(claim) = &self.0.claim {
+            once::once_insert(tx, claim, &made)?;
+        }
+        lock(&self.0.progress).staged = made;
+        Ok(value)
+    }
+
+    /// The transaction is durable.
+    pub(crate) fn committed(&self) {
+        lock(&self.0.progress).committed = true;
+    }
+}
+
+fn made(progress: &Mutex<Progress>) -> Option<Vec<Made>> {
+    let progress = lock(progress);
+    progress.committed.then(|| progress.staged.clone())
+}
+
+impl Ending {
+    /// Waits until the deed is over; what it made, or `None` when it had no effect.
+    pub async fn wait(mut self) -> Option<Vec<Made>> {
+        // Nothing is sent, so this ends when the sender is gone, and with an error.
+        while self.over.changed().await.is_ok() {}
+        made(&self.progress)
+    }
+
+    /// Whether the deed is over.
+    pub fn is_over(&self) -> bool {
+        self.over.has_changed().is_err()
+    }
+}
+
+/// A transaction that listens to what is made in it.
+struct Noting<'t> {
+    tx: &'t mut dyn Tx,
+    made: Vec<Made>,
+}
+
+impl Tx for Noting<'_> {
+    fn dialect(&self) -> Dialect {
+        self.tx.dialect()
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
+        self.tx.execute(sql, values)
+    }
+
+    fn query_each(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&mut Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.tx.query_each(sql, values, each)
+    }
+
+    fn note(&mut self, made: Made) {
+        self.made.push(made);
+    }
+}
