@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use dewpoint_control::{Catalogue, ControlConfig, catalogue::CatalogueFile};
-use dewpoint_server::{Limits, PublicUrl};
+use dewpoint_server::{Limits, PublicUrl, ServerConfig};
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
@@ -26,9 +26,7 @@ pub(crate) struct Settings {
     pub(crate) image_dir: PathBuf,
     pub(crate) database_url: Option<String>,
     pub(crate) fixtures: Option<Fixtures>,
-    pub(crate) limits: Limits,
-    pub(crate) public_url: Option<PublicUrl>,
-    pub(crate) trusted_proxies: Vec<IpNet>,
+    pub(crate) server: ServerConfig,
     pub(crate) control: ControlConfig,
     pub(crate) catalogue: Catalogue,
     pub(crate) network: NetworkFile,
@@ -56,6 +54,8 @@ struct ConfigFile {
     catalogue: CatalogueSource,
     /// Seconds after which a guest that reported nothing counts as `unknown`.
     readiness_limit_seconds: Option<u64>,
+    /// Seconds for which a retry without an `Idempotency-Key` is known as one.
+    retry_horizon_seconds: Option<u64>,
 }
 
 /// `[quota]`: how much an account may have.
@@ -142,6 +142,10 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     };
     let mut control = control_config(&file.quota, &file.network, file.readiness_limit_seconds)?;
     keep_audit(&mut control, &file.audit)?;
+    let defaults = ServerConfig::default();
+    let retry_horizon = file.retry_horizon_seconds.map_or(defaults.retry_horizon, Duration::from_secs);
+    let trusted_proxies = file.trusted_proxies;
+    let server = ServerConfig { public_url, limits, trusted_proxies, retry_horizon, ..defaults };
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);
     Ok(Settings {
         listen: args.listen.or(file.listen).unwrap_or(default_listen),
@@ -150,9 +154,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         image_dir,
         database_url: args.database_url.or(file.database_url),
         fixtures: args.fixtures.or(file.fixtures),
-        limits,
-        public_url,
-        trusted_proxies: file.trusted_proxies,
+        server,
         control,
         catalogue: catalogue(&file.catalogue, &beside)?,
         network: file.network,

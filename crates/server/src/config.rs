@@ -1,11 +1,11 @@
 //! What an operator can say about how the API is served.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use ipnet::IpNet;
 
 /// How the API is served. Built by `dew serve` from flags, environment and the configuration file.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// What links in answers begin with, such as `https://cloud.example.com`. `None`: what the client called (PAG-8).
     pub public_url: Option<PublicUrl>,
@@ -13,6 +13,17 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Proxies whose word about a client's address counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// For how long a retry without an `Idempotency-Key` is known as one.
+    pub retry_horizon: Duration,
+    /// How long a request waits for the one that it repeats, before it is told to ask again.
+    pub retry_patience: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        let (retry_horizon, retry_patience) = (Duration::from_secs(600), Duration::from_secs(30));
+        Self { public_url: None, limits: Limits::Off, trusted_proxies: Vec::new(), retry_horizon, retry_patience }
+    }
 }
 
 /// Which request limits hold (behaviour rules RATE-1 to RATE-4).

@@ -6,7 +6,6 @@
 use std::{
     convert::Infallible,
     future::Future,
-    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{self, Poll},
@@ -20,7 +19,6 @@ use axum::{
     response::Response,
 };
 use dewpoint_control::Grant;
-use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use ipnet::IpNet;
 use tracing::{Instrument as _, Span, field};
@@ -33,7 +31,8 @@ use crate::{
     context::Context,
     cors,
     extract::JSON,
-    operation::{Access, Operation, after_panic},
+    once,
+    operation::{Access, Operation},
     rate::{Allowance, RateLimiter},
     simulator::{requests::Note, strike::Unanswered},
     table::Found,
@@ -187,17 +186,26 @@ impl Edge {
         request.extensions_mut().insert(context);
         match (&self.app.simulator, &grant) {
             (Some(simulator), Some(holder)) if !operation.steers => {
-                let struck = simulator.pass(request, holder, |request| self.handle(operation, request)).await;
+                let struck =
+                    simulator.pass(request, holder, |request| self.handle(operation, request, Some(holder))).await;
                 let allowance = allowance.map(|allowance| struck.allowance(allowance));
                 Outcome { response: struck.response, allowance, grant, unanswered: struck.unanswered }
             }
-            _ => Outcome { response: self.handle(operation, request).await, allowance, grant, unanswered: false },
+            _ => {
+                let response = self.handle(operation, request, grant.as_ref()).await;
+                Outcome { response, allowance, grant, unanswered: false }
+            }
         }
     }
 
-    async fn handle(&self, operation: &Operation, request: Request) -> Response {
-        let handler = AssertUnwindSafe(operation.call(request, self.app.clone()));
-        handler.catch_unwind().await.unwrap_or_else(|_| after_panic())
+    /// Brings a request to its handler; a POST at most once.
+    async fn handle(&self, operation: &Operation, request: Request, grant: Option<&Arc<Grant>>) -> Response {
+        match grant {
+            Some(grant) if operation.method == Method::POST && !operation.steers => {
+                once::perform(&self.app, operation, grant, request).await
+            }
+            Some(_) | None => operation.run(request, self.app.clone()).await,
+        }
     }
 
     /// Token, count, scope, limit, in that order.

@@ -65,6 +65,18 @@ impl ApiError {
             .with_header(header::ALLOW, allow.clone())
     }
 
+    /// 409: it contradicts what there is, and asking again will not help, which the Python SDK would do twice (ERR-10).
+    pub(crate) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorId::Conflict, message)
+            .with_header(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"))
+    }
+
+    /// 409: the same request is being carried out; asking again after `seconds` is right.
+    pub(crate) fn under_way(seconds: u32) -> Self {
+        Self::new(ErrorId::Conflict, "The same request is still being carried out. Ask again to learn what came of it.")
+            .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
     /// 413: the body is larger than `limit` bytes. The `id` is one that clients know.
     pub fn too_large(limit: usize) -> Self {
         let mut error = Self::bad_request(format!("The request body is larger than {limit} bytes."));
@@ -203,7 +215,7 @@ impl From<control::Error> for ApiError {
             E::Forbidden(_) => ErrorId::Forbidden,
             E::Malformed(_) => ErrorId::BadRequest,
             E::Invalid(_) | E::OutOfStock { .. } | E::Busy => ErrorId::UnprocessableEntity,
-            E::Conflict(_) => ErrorId::Conflict,
+            E::Conflict(message) => return Self::conflict(message.clone()),
             E::Precondition(_) => ErrorId::PreconditionFailed,
             E::Store(store::Error::DiskFull) => return Self::unavailable(DISK_FULL, error),
             E::Store(_) | E::Engine(_) => return Self::internal(error),
@@ -211,9 +223,6 @@ impl From<control::Error> for ApiError {
         let mut answer = Self::new(id, error.to_string());
         if let E::OutOfStock { available_regions, .. } = error {
             answer.0.attributes = Some(ErrorAttributes { available_regions: Some(available_regions) });
-        } else if id == ErrorId::Conflict {
-            // A 409 of ours does not go away by asking again, which the Python SDK would do twice (ERR-10).
-            answer = answer.with_header(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
         }
         answer
     }

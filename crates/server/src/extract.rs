@@ -67,11 +67,15 @@ impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
     }
 }
 
-/// The whole body, at most [`BODY_MAX`] bytes and [`BODY_TIME`].
 async fn body_of(request: Request) -> Result<Bytes, ApiError> {
-    let (parts, mut body) = request.into_parts();
+    let (parts, body) = request.into_parts();
+    read_body(&parts.headers, body).await
+}
+
+/// The whole body, at most [`BODY_MAX`] bytes and [`BODY_TIME`].
+pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Bytes, ApiError> {
     let announced: Option<usize> =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let reading = async {
         if announced.is_none_or(|length| length <= BODY_MAX) {
             match Limited::new(&mut body, BODY_MAX).collect().await {
@@ -80,7 +84,7 @@ async fn body_of(request: Request) -> Result<Bytes, ApiError> {
                 Err(error) => return Err(cut_off(error.as_ref())),
             }
         }
-        if !waits_for_consent(&parts.headers) {
+        if !waits_for_consent(headers) {
             discard(&mut body).await;
         }
         Err(ApiError::too_large(BODY_MAX))

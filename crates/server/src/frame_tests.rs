@@ -1,5 +1,6 @@
 //! The frame from end to end, with operations made for the purpose: what every answer has, whatever the handler.
 
+mod lost;
 mod real;
 mod socket;
 
@@ -80,6 +81,7 @@ fn operations() -> Vec<Operation> {
 /// The frame with the operations above, a store of its own and three tokens: `full`, `read` (all that ends in `:read`) and
 /// `keys` (`ssh_key:read` alone).
 struct Server {
+    app: App,
     edge: Edge,
     control: Control,
     account: AccountId,
@@ -134,9 +136,9 @@ impl Server {
         let control = Control::new(parts).await.expect("parts that fit");
         let admin = control.bootstrap(None).await.expect("a write").expect("an empty store");
         let state = App::with_operations(control.clone(), config, probes, operations);
-        let (account, edge) = (admin.record.account, app(state));
+        let (account, edge) = (admin.record.account, app(state.clone()));
         let tokens = [("full", admin.secret.clone()), ("read", String::new()), ("keys", String::new())];
-        let mut server = Self { edge, control, account, clock, tokens, _directory: directory };
+        let mut server = Self { app: state, edge, control, account, clock, tokens, _directory: directory };
         server.tokens[1].1 = server.new_token("read").await;
         server.tokens[2].1 = server.new_token("ssh_key:read").await;
         server

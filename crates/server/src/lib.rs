@@ -18,6 +18,7 @@ mod extract;
 mod frame_tests;
 mod health;
 mod metrics;
+mod once;
 mod openapi;
 mod operation;
 mod page;
@@ -62,6 +63,7 @@ pub struct AppState {
     pub(crate) table: table::Table,
     pub(crate) rates: rate::RateLimiter,
     pub(crate) metrics: metrics::Metrics,
+    pub(crate) once: once::Once,
     /// What steers the simulator, when that is the engine.
     pub(crate) simulator: Option<Simulator>,
 }
@@ -98,7 +100,8 @@ impl AppState {
         let rates = rate::RateLimiter::new(config.limits);
         let metrics = metrics::Metrics::new(operations.iter().map(Operation::name).collect());
         let table = table::Table::new(operations);
-        Self { control, config, probes, table, rates, metrics, simulator }
+        let once = once::Once::default();
+        Self { control, config, probes, table, rates, metrics, once, simulator }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One operation of the API, said once: from it come its route, its scope check, its entry in the OpenAPI document and its
 //! line in the coverage test against `spec/operations.toml`.
 
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, panic::AssertUnwindSafe, pin::Pin};
 
 use axum::{
     extract::Request,
@@ -10,6 +10,7 @@ use axum::{
 };
 use dewpoint_api::Scope;
 use dewpoint_control::Grant;
+use futures_util::FutureExt as _;
 use http::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -240,9 +241,10 @@ impl Operation {
         self.success
     }
 
-    /// Runs its handler. The caller has checked access.
-    pub(crate) fn call(&self, request: Request, app: App) -> HandlerFuture {
-        (self.handler)(request, app)
+    /// Runs its handler, and answers for it if it panics. The caller has checked access.
+    pub(crate) async fn run(&self, request: Request, app: App) -> Response {
+        let handler = AssertUnwindSafe((self.handler)(request, app));
+        handler.catch_unwind().await.unwrap_or_else(|_| after_panic())
     }
 }
 
@@ -257,7 +259,7 @@ impl fmt::Debug for Operation {
 }
 
 /// The answer to an operation whose handler panicked. The panic's own text went to the log by the panic hook.
-pub(crate) fn after_panic() -> Response {
+fn after_panic() -> Response {
     ApiError::internal(HandlerPanicked).into_response()
 }
 

@@ -21,7 +21,8 @@ impl BaseUrl {
         format!("{}{path}", self.0)
     }
 
-    fn of_request(config: &ServerConfig, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Self {
+    /// What it is for a request to this address with these headers, from this peer.
+    pub(crate) fn of_request(config: &ServerConfig, uri: &Uri, headers: &HeaderMap, peer: Option<Peer>) -> Self {
         if let Some(url) = &config.public_url {
             return Self(url.as_str().to_owned());
         }

@@ -1,17 +1,18 @@
 //! The server on its socket: connections, their limits, and an orderly end.
 
-use std::{future::Future, io, net::IpAddr, pin::pin, time::Duration};
+use std::{future::Future, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::watch,
 };
 use tower::Service as _;
 
-use crate::{Edge, Peer, simulator::strike::Unanswered};
+use crate::{Edge, Peer, once::Wire, simulator::strike::Unanswered};
 
 /// How long a connection may take to send a request's head, or lie idle.
 const HEAD_TIME: Duration = Duration::from_secs(75);
@@ -54,19 +55,34 @@ pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Outp
     Ok(())
 }
 
-async fn connection(stream: TcpStream, address: IpAddr, edge: Edge, mut stopped: watch::Receiver<()>) {
+async fn connection(stream: TcpStream, address: IpAddr, edge: Edge, stopped: watch::Receiver<()>) {
     // Answers are written whole, so waiting for more bytes to send along only delays them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        let mut edge = edge.clone();
+    answer_all(stream, address, edge, stopped).await;
+}
+
+/// Answers what comes on a stream until its client closes it, or `stopped` says so.
+pub(crate) async fn answer_all<S>(stream: S, address: IpAddr, edge: Edge, mut stopped: watch::Receiver<()>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let wire = Arc::<Wire>::default();
+    let stream = wire.watch(stream);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (mut edge, mut request, wire) = (edge.clone(), request.map(Body::new), Arc::clone(&wire));
         let peer = Peer::behind(address, false, request.headers(), edge.trusted_proxies());
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(Arc::clone(&wire));
         async move {
-            match edge.call(request.map(Body::new)).await {
+            match edge.call(request).await {
                 // An error of the service closes the connection, which is what the simulator was told to do.
-                Ok(response) if response.extensions().get::<Unanswered>().is_some() => Err("left without an answer"),
+                Ok(response) if response.extensions().get::<Unanswered>().is_some() => {
+                    drop(response);
+                    wire.breaks();
+                    Err("left without an answer")
+                }
                 Ok(response) => Ok(response),
                 Err(never) => match never {},
             }

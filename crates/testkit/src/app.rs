@@ -1,6 +1,10 @@
 //! Dewpoint in one process, taken up and let down by hand.
 
-use std::sync::Arc;
+use std::{
+    future::Future as _,
+    sync::{Arc, mpsc},
+    task::{Context, Waker},
+};
 
 use dewpoint_api::{AccountCreateRequest, AccountId, Scopes, TokenCreateRequest};
 use dewpoint_clock::{SimClock, Timestamp};
@@ -42,6 +46,12 @@ pub struct TestApp {
     trap: Arc<Trap>,
     setup: Setup,
     directory: TempDir,
+}
+
+/// Holds the store's writer up, see [`TestApp::hold_writes`].
+#[derive(Debug)]
+pub struct HeldWrites {
+    _release: mpsc::Sender<()>,
 }
 
 /// What a restart replaces.
@@ -208,6 +218,25 @@ impl TestApp {
             assert!(began.elapsed().as_secs() < 10, "waited too long until {what}");
             tokio::task::yield_now().await;
         }
+    }
+
+    /// Lets no write be carried out until what is returned is dropped: they queue behind one that waits for that.
+    pub fn hold_writes(&self) -> HeldWrites {
+        let (release, released) = mpsc::channel::<()>();
+        let store = self.store().clone();
+        let mut waiting = Box::pin(async move {
+            store
+                .write(move |_: &mut dyn Tx| {
+                    // Ends when the sender is dropped.
+                    let _ = released.recv();
+                    Ok::<_, dewpoint_store::Error>(())
+                })
+                .await
+        });
+        // One poll sends it; its answer concerns nobody.
+        let polled = waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending(), "the writer waits");
+        HeldWrites { _release: release }
     }
 
     /// The simulator: its machines, faults and delays.

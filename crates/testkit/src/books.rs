@@ -64,6 +64,13 @@ impl TestApp {
         done.await.expect("the store can be written");
     }
 
+    /// How many requests are written down as done.
+    pub async fn rows_of_once(&self) -> u64 {
+        let sql = "SELECT COUNT(*) FROM once";
+        let count = self.store().read(move |tx: &mut dyn Tx| tx.query_one(sql, &[], |row| row.next::<u64>()));
+        count.await.expect("the store can be read")
+    }
+
     /// Panics unless Droplets, machines, addresses, locks and counts agree. For when no action is in progress.
     ///
     /// Each Droplet has its machine, running exactly when it is `active`, and holds its own addresses; nothing else does.

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use dewpoint_api::ActionId;
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -65,6 +65,12 @@ impl Answer {
     }
 }
 
+fn post(path: &str, headers: &[(&str, &str)], body: &Value) -> Request<Body> {
+    let request = Request::builder().method(Method::POST).uri(path).header(header::HOST, "dew.test");
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(Body::from(body.to_string())).expect("a request")
+}
+
 impl<'app> Client<'app> {
     pub(crate) fn new(app: &'app TestApp, token: String) -> Self {
         Self { app, token }
@@ -76,15 +82,35 @@ impl<'app> Client<'app> {
     }
 
     /// Sends a request with this caller's token and whatever else it has.
-    pub async fn send(&self, mut request: Request<Body>) -> Answer {
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (parts, body) = self.begin(request).await.into_parts();
+        let bytes = body.collect().await.expect("a body in memory").to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).expect("answers are UTF-8");
+        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+    }
+
+    /// Sends a request and returns its answer unread: dropped, its body was never delivered.
+    pub async fn begin(&self, mut request: Request<Body>) -> Response<Body> {
         if !self.token.is_empty() {
             let value = format!("Bearer {}", self.token).parse().expect("a token is header text");
             request.headers_mut().insert(header::AUTHORIZATION, value);
         }
-        let (parts, body) = self.app.edge().clone().oneshot(request).await.expect("it never fails").into_parts();
-        let bytes = body.collect().await.expect("a body in memory").to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).expect("answers are UTF-8");
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text }
+        self.app.edge().clone().oneshot(request).await.expect("it never fails")
+    }
+
+    /// `POST path` with a JSON body and headers.
+    pub async fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        self.send(post(path, headers, body)).await
+    }
+
+    /// Sends `POST path` and loses the answer: it was made, and nobody reads it. Its status, for the test alone.
+    pub async fn post_and_lose(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> u16 {
+        self.begin(post(path, headers, body)).await.status().as_u16()
+    }
+
+    /// Sends `POST path` and returns the answer unread.
+    pub async fn post_unread(&self, path: &str, body: &Value) -> Response<Body> {
+        self.begin(post(path, &[], body)).await
     }
 
     /// Sends these bytes as the body.

@@ -19,7 +19,7 @@ use dewpoint_engine::{
     qemu::{QemuConfig, QemuEngine, images},
     sim::SimEngine,
 };
-use dewpoint_server::{App, Files, Probes, Sample, ServerConfig, Simulator};
+use dewpoint_server::{App, Files, Probes, Sample, Simulator};
 use dewpoint_store::{Closing, Dialect, Store};
 use tokio::{
     net::TcpListener,
@@ -80,7 +80,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     refuse_machines_of_another_store(&settings, data_dir, engine.as_ref()).await?;
     let store = open_store(&settings, data_dir)?;
     let closing = store.closing();
-    let Settings { listen, fixtures, limits, public_url, trusted_proxies, control: config, catalogue, .. } = settings;
+    let Settings { listen, fixtures, server, control: config, catalogue, .. } = settings;
     let parts = Parts { store: store.clone(), engine, clock: clock.clone(), catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
     bootstrap(&control, data_dir).await?;
@@ -104,10 +104,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         Opened::Qemu(_) => None,
     };
     let background = Background::start(&control, simulator.as_ref(), &stopped);
-    let (config, probes) = (ServerConfig { public_url, limits, trusted_proxies }, background.probes(store));
+    let probes = background.probes(store);
     let app = match simulator {
-        Some(simulator) => App::simulated(control.clone(), config, probes, simulator),
-        None => App::new(control.clone(), config, probes),
+        Some(simulator) => App::simulated(control.clone(), server, probes, simulator),
+        None => App::new(control.clone(), server, probes),
     };
     let mut told = stopped.clone();
     let shutdown = async move {

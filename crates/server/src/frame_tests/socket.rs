@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::oneshot,
     task::JoinHandle,
@@ -12,12 +12,18 @@ use tokio::{
 use super::Server;
 use crate::serve;
 
+type Started = (SocketAddr, Server, oneshot::Sender<()>, JoinHandle<io::Result<()>>);
+
 /// The frame's server on a port of its own: where it is, itself, how to end it, and its end.
-async fn started() -> (SocketAddr, Server, oneshot::Sender<()>, JoinHandle<io::Result<()>>) {
+async fn started() -> Started {
+    listening(Server::new().await).await
+}
+
+/// This server on a port of its own.
+pub(super) async fn listening(server: Server) -> Started {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = Server::new().await;
     let edge = server.edge.clone();
     let serving = tokio::spawn(serve(listener, edge, async { drop(stopped.await) }));
     (address, server, stop, serving)
@@ -28,7 +34,7 @@ fn head_of_post(server: &Server) -> String {
 }
 
 /// Reads what comes until `end` was read.
-async fn read_until(stream: &mut TcpStream, end: &str) -> String {
+pub(super) async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> String {
     let mut text = String::new();
     let mut buffer = [0; 4096];
     while !text.contains(end) {

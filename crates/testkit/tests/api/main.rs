@@ -22,6 +22,9 @@ mod image_flows;
 mod images;
 mod leases;
 mod model;
+mod once_keys;
+mod once_lost;
+mod once_retries;
 mod pages;
 mod passwords;
 mod projects;
@@ -41,11 +44,18 @@ mod volume_snapshots;
 mod volumes;
 mod vpcs;
 
+use std::{future::Future, pin::Pin, task::Poll};
+
 use dewpoint_engine::{
     Error as EngineError, MachineId, Operation,
     sim::{Fault, Moment},
 };
 use serde_json::{Value, json};
+
+/// Polls a future once and answers whether it is still pending: a client that may leave in the middle.
+async fn poll_once(future: &mut (impl Future + Unpin)) -> bool {
+    std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_pending())).await
+}
 
 /// `base` with the members of `changes` put over it; a null removes one.
 fn with(mut base: Value, changes: Value) -> Value {

@@ -1,0 +1,216 @@
+//! The answer to a request that was carried out before: its status, and what it made as that is now.
+//!
+//! Nothing of the first answer is kept. What was made is read by the same handlers that answer a GET, with the caller's own
+//! scopes, and put under the member the first answer had it under (PRO-2).
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse as _, Response},
+};
+use dewpoint_api::{ActionId, ActionLink};
+use dewpoint_store::Made;
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, request::Parts};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+use super::Asked;
+use crate::{ApiError, BaseUrl, Json, Operation, Peer, context::Context, table::Found};
+
+/// Says that an answer is about something done before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+/// What the answer to a POST shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shown {
+    /// Nothing.
+    Nothing,
+    /// One Droplet or several, with links to their actions (CRE-1).
+    Droplets,
+    /// One thing, under this member.
+    One(&'static str),
+    /// Several actions.
+    Actions,
+    /// What of the resources it names is in a project.
+    Resources,
+    /// What is shown once and never again.
+    Secret,
+}
+
+/// What the answer to this operation shows; `None` when nobody has said so yet.
+fn shown_by(operation: &Operation) -> Option<Shown> {
+    if operation.answer.is_none() {
+        return Some(Shown::Nothing);
+    }
+    match (operation.path, operation.path.rsplit('/').next()?) {
+        ("/dew/v1/tokens" | "/dew/v1/accounts", _) => Some(Shown::Secret),
+        ("/v2/droplets/actions", _) => Some(Shown::Actions),
+        (_, "droplets") => Some(Shown::Droplets),
+        (_, "actions") => Some(Shown::One("action")),
+        (_, "images") => Some(Shown::One("image")),
+        (_, "keys") => Some(Shown::One("ssh_key")),
+        (_, "projects") => Some(Shown::One("project")),
+        (_, "resources") => Some(Shown::Resources),
+        (_, "snapshots") => Some(Shown::One("snapshot")),
+        (_, "tags") => Some(Shown::One("tag")),
+        (_, "volumes") => Some(Shown::One("volume")),
+        _ => None,
+    }
+}
+
+/// Under which member one of these is shown, and the path of the GET that shows it.
+fn place(made: &Made) -> Option<(&'static str, String)> {
+    Some(match made {
+        Made::Droplet(id) => ("droplet", format!("/v2/droplets/{id}")),
+        Made::Action(id) => ("action", format!("/v2/actions/{id}")),
+        Made::Image(id) => ("image", format!("/v2/images/{id}")),
+        Made::Volume(id) => ("volume", format!("/v2/volumes/{id}")),
+        Made::VolumeSnapshot(id) => ("snapshot", format!("/v2/volumes/snapshots/{id}")),
+        Made::SshKey(id) => ("ssh_key", format!("/v2/account/keys/{id}")),
+        Made::Tag(name) => ("tag", format!("/v2/tags/{name}")),
+        Made::Project(id) => ("project", format!("/v2/projects/{id}")),
+        Made::Token(_) => return None,
+    })
+}
+
+impl Asked<'_> {
+    /// The answer to a request that has made these.
+    ///
+    /// 409 when nothing of it is left to be shown: it was done, and is not done again.
+    pub(super) async fn replay(&self, made: &[Made]) -> Result<Response, ApiError> {
+        tracing::info!("A request that was carried out before is answered again");
+        let body = match shown_by(self.operation) {
+            Some(Shown::Nothing) => None,
+            Some(Shown::Droplets) => Some(self.droplets(made).await?),
+            Some(Shown::Actions) => Some(json!({ "actions": self.all(made, "action").await? })),
+            Some(Shown::Resources) => Some(json!({ "resources": self.resources().await? })),
+            Some(Shown::One(member)) => {
+                let one = self.all(made, member).await?.into_iter().next();
+                Some(json!({ member: one.ok_or_else(gone)? }))
+            }
+            Some(Shown::Secret) => return Err(secret(made)),
+            None => return Err(not_shown_again()),
+        };
+        let mut response = match body {
+            Some(body) => (self.operation.success, Json(body)).into_response(),
+            None => self.operation.success.into_response(),
+        };
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+
+    /// What links in this answer begin with.
+    fn base(&self) -> BaseUrl {
+        let Parts { uri, headers, extensions, .. } = &self.parts;
+        BaseUrl::of_request(&self.app.config, uri, headers, Peer::of(extensions))
+    }
+
+    async fn droplets(&self, made: &[Made]) -> Result<Value, ApiError> {
+        let mut droplets = self.all(made, "droplet").await?;
+        let base = self.base();
+        let actions = made.iter().filter_map(|one| match one {
+            Made::Action(id) => Some(create_link(&base, *id)),
+            _ => None,
+        });
+        let links = json!({ "actions": actions.collect::<Vec<_>>() });
+        if droplets.is_empty() {
+            return Err(gone());
+        }
+        let asked: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        Ok(match asked.get("names") {
+            None | Some(Value::Null) => json!({ "droplet": droplets.swap_remove(0), "links": links }),
+            Some(_) => json!({ "droplets": droplets, "links": links }),
+        })
+    }
+
+    /// Those resources that the request names and that are in its project now.
+    async fn resources(&self) -> Result<Vec<Value>, ApiError> {
+        let asked: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let mut found = Vec::new();
+        for page in 1.. {
+            let path = format!("{}?per_page=200&page={page}", self.parts.uri.path().trim_end_matches('/'));
+            let mut body = self.get(&path).await?.ok_or_else(gone)?;
+            let Value::Array(items) = body["resources"].take() else { break };
+            if items.is_empty() {
+                break;
+            }
+            let named = |one: &Value| asked["resources"].as_array().is_some_and(|all| all.contains(&one["urn"]));
+            found.extend(items.into_iter().filter(named));
+        }
+        Ok(found)
+    }
+
+    /// Those of `made` that are shown under `member`, as they are now; what is gone is left out.
+    async fn all(&self, made: &[Made], member: &str) -> Result<Vec<Value>, ApiError> {
+        let mut found = Vec::new();
+        for (_, path) in made.iter().filter_map(place).filter(|(shown, _)| *shown == member) {
+            if let Some(mut body) = self.get(&path).await? {
+                found.push(body[member].take());
+            }
+        }
+        Ok(found)
+    }
+
+    /// What `GET path` shows to this caller, scopes aside: who may ask for the effect may see it. `None` when it is gone.
+    async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
+        let bare = path.split_once('?').map_or(path, |(bare, _)| bare);
+        let Found::Operation(_, operation, parameters) = self.app.table.find(&Method::GET, bare) else {
+            return Err(not_shown_again());
+        };
+        let mut request = Request::new(Body::empty());
+        *request.uri_mut() = Uri::try_from(path).map_err(ApiError::internal)?;
+        *request.headers_mut() = self.parts.headers.clone();
+        *request.extensions_mut() = self.parts.extensions.clone();
+        let request_id = Context::of(&self.parts).map(|context| context.request_id.clone()).unwrap_or_default();
+        request.extensions_mut().insert(Context { request_id, parameters, grant: Some(self.grant.clone()) });
+        let mut response = operation.run(request, self.app.clone()).await;
+        match response.status() {
+            StatusCode::OK => {
+                let body = response.into_body().collect().await.map_err(ApiError::internal)?.to_bytes();
+                serde_json::from_slice(&body).map(Some).map_err(ApiError::internal)
+            }
+            StatusCode::NOT_FOUND => Ok(None),
+            status => {
+                Err(response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| ApiError::of_status(status)))
+            }
+        }
+    }
+}
+
+fn create_link(base: &BaseUrl, id: ActionId) -> ActionLink {
+    ActionLink { id, rel: "create".to_owned(), href: base.address(&format!("/v2/actions/{id}")) }
+}
+
+fn gone() -> ApiError {
+    ApiError::conflict("This request was carried out before, and what it made is gone since. Nothing was done again.")
+}
+
+fn not_shown_again() -> ApiError {
+    ApiError::conflict(
+        "This request was carried out before. Nothing was done again, and its answer cannot be repeated.",
+    )
+}
+
+fn secret(made: &[Made]) -> ApiError {
+    let token = made.iter().find_map(|one| match one {
+        Made::Token(id) => Some(id.to_string()),
+        _ => None,
+    });
+    ApiError::conflict(format!(
+        "This request was carried out before and made token {}, whose secret was shown then alone. Revoke it if the secret \
+         was lost, and ask anew.",
+        token.unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_post_says_how_it_is_answered_again() {
+        for operation in crate::operations().iter().filter(|one| *one.method() == Method::POST && !one.steers) {
+            assert!(shown_by(operation).is_some(), "{operation:?}: say in once/replay.rs what its answer shows");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! `x-stainless-retry-count`, which the Python SDK sends with everything: a retry joins what its first attempt has done.
+
+use std::time::Duration;
+
+use dewpoint_testkit::{TestApp, droplet_body};
+use futures_util::future::join_all;
+
+use crate::{ids, poll_once};
+
+const DROPLETS: &str = "/v2/droplets";
+const ATTEMPT: [[(&str, &str); 1]; 3] =
+    [[("x-stainless-retry-count", "0")], [("x-stainless-retry-count", "1")], [("x-stainless-retry-count", "2")]];
+
+/// How many Droplets there are.
+async fn count(app: &TestApp) -> usize {
+    app.admin().all(DROPLETS, "droplets").await.len()
+}
+
+#[tokio::test]
+async fn a_retry_whose_first_answer_was_lost_is_told_of_the_droplet_also_after_a_kill() {
+    let mut app = TestApp::start().await;
+    let body = droplet_body("web-1");
+    assert_eq!(app.admin().post_and_lose(DROPLETS, &ATTEMPT[0], &body).await, 202);
+    let first = app.admin().post_with(DROPLETS, &ATTEMPT[1], &body).await.expect(202);
+    app.restart().await;
+    let second = app.admin().post_with(DROPLETS, &ATTEMPT[2], &body).await;
+    assert_eq!(second.expect(202)["droplet"]["id"], first["droplet"]["id"]);
+    assert_eq!((second.header("idempotent-replayed"), count(&app).await), ("true", 1));
+    app.run_actions_to_end().await;
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_retry_whose_first_attempt_never_arrived_is_the_first_one() {
+    let app = TestApp::start().await;
+    let body = droplet_body("web-1");
+    let made = app.admin().post_with(DROPLETS, &ATTEMPT[1], &body).await;
+    assert_eq!((made.status, made.header("idempotent-replayed")), (202, ""));
+    let again = app.admin().post_with(DROPLETS, &ATTEMPT[2], &body).await.expect(202);
+    assert_eq!(again["droplet"]["id"], made.json()["droplet"]["id"]);
+    assert_eq!(count(&app).await, 1);
+}
+
+#[tokio::test]
+async fn two_honest_creates_stay_two_and_each_retry_gets_one_of_them() {
+    let app = TestApp::start().await;
+    let (admin, body) = (app.admin(), droplet_body("web-1"));
+    let firsts = join_all((0..2).map(|_| admin.post_with(DROPLETS, &ATTEMPT[0], &body))).await;
+    let mut made: Vec<_> = firsts.iter().map(|answer| answer.expect(202)["droplet"]["id"].clone()).collect();
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        told.push(admin.post_with(DROPLETS, &ATTEMPT[1], &body).await.expect(202)["droplet"]["id"].clone());
+    }
+    made.sort_by_key(|id| id.as_u64());
+    told.sort_by_key(|id| id.as_u64());
+    assert_eq!((told, count(&app).await), (made, 2));
+}
+
+#[tokio::test]
+async fn of_equal_requests_one_after_the_other_a_retry_means_the_last() {
+    let app = TestApp::start().await;
+    let body = droplet_body("web-1");
+    app.admin().post_with(DROPLETS, &ATTEMPT[0], &body).await.expect(202);
+    assert_eq!(app.admin().post_and_lose(DROPLETS, &ATTEMPT[0], &body).await, 202);
+    let newest = *ids(&serde_json::Value::Array(app.admin().all(DROPLETS, "droplets").await)).last().expect("two");
+    let told = app.admin().post_with(DROPLETS, &ATTEMPT[1], &body).await.expect(202);
+    assert_eq!(told["droplet"]["id"], newest);
+    let again = app.admin().post_with(DROPLETS, &ATTEMPT[2], &body).await.expect(202);
+    assert_eq!(again["droplet"]["id"], newest, "the second retry means the same as the first");
+    assert_eq!(count(&app).await, 2);
+}
+
+#[tokio::test]
+async fn a_retry_of_another_token_body_or_path_or_after_the_horizon_is_a_new_request() {
+    let app = TestApp::start_with(|setup| setup.server.retry_horizon = Duration::from_secs(60)).await;
+    let body = droplet_body("web-1");
+    app.admin().post_with(DROPLETS, &ATTEMPT[0], &body).await.expect(202);
+    let colleague = app.token_with(&["full"]).await;
+    let made = [
+        colleague.post_with(DROPLETS, &ATTEMPT[1], &body).await,
+        app.admin().post_with(DROPLETS, &ATTEMPT[1], &droplet_body("web-2")).await,
+        app.admin().post_with("/v2/droplets?a=b", &ATTEMPT[1], &body).await,
+    ];
+    for answer in made {
+        assert_eq!((answer.status, answer.header("idempotent-replayed")), (202, ""), "{}", answer.text);
+    }
+    app.clock().advance(Duration::from_secs(60));
+    app.admin().post_with(DROPLETS, &ATTEMPT[1], &body).await.expect(202);
+    assert_eq!(count(&app).await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn retries_that_overtake_or_race_their_first_attempt_make_one_droplet() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    admin.get("/v2/account").await.expect(200);
+    for round in 0..20 {
+        let body = droplet_body(&format!("web-{round}"));
+        let writes = app.hold_writes();
+        let mut first = Box::pin(admin.post_with(DROPLETS, &ATTEMPT[0], &body));
+        assert!(poll_once(&mut first).await, "its write waits");
+        drop(first);
+        let mut retry = Box::pin(admin.post_with(DROPLETS, &ATTEMPT[1], &body));
+        assert!(poll_once(&mut retry).await, "it waits for the first");
+        drop(writes);
+        let (one, two) = tokio::join!(retry, admin.post_with(DROPLETS, &ATTEMPT[2], &body));
+        assert_eq!(one.expect(202)["droplet"]["id"], two.expect(202)["droplet"]["id"], "round {round}");
+    }
+    assert_eq!(count(&app).await, 20);
+}
+
+#[tokio::test]
+async fn a_late_first_retry_after_the_second_has_no_effect() {
+    let app = TestApp::start().await;
+    let body = droplet_body("web-1");
+    let mut told = Vec::new();
+    for attempt in [0, 2, 1, 1] {
+        told.push(app.admin().post_with(DROPLETS, &ATTEMPT[attempt], &body).await.expect(202)["droplet"]["id"].clone());
+    }
+    told.dedup();
+    assert_eq!((told.len(), count(&app).await), (1, 1));
+}
