@@ -85,7 +85,8 @@ impl Asked<'_> {
             Some(Shown::Actions) => Some(json!({ "actions": self.all(made, "action").await? })),
             Some(Shown::Resources) => Some(json!({ "resources": self.resources().await? })),
             Some(Shown::One(member)) => {
-                let one = self.all(made, member).await?.into_iter().next();
+                // The last is the one asked for: what it needed, such as a default project, was made before it.
+                let one = self.all(made, member).await?.pop();
                 Some(json!({ member: one.ok_or_else(gone)? }))
             }
             Some(Shown::Secret) => return Err(secret(made)),

@@ -263,6 +263,7 @@ async fn a_key_works_on_every_post_across_a_restart() {
         ("/v2/images", image, "image", "id"),
         (&act, json!({ "type": "power_off" }), "action", "id"),
         (&snapshots, json!({ "name": "nightly" }), "snapshot", "id"),
+        ("/v2/projects", json!({ "name": "site", "purpose": "Web Application" }), "project", "id"),
     ];
     let mut firsts = Vec::new();
     for (path, body, member, name) in &posts {
@@ -300,6 +301,12 @@ async fn posts_whose_answers_are_lists_empty_or_secret_are_done_once_too() {
     let first = app.admin().post_with(path, &key("2"), &off).await.expect(201);
     let again = app.admin().post_with(path, &key("2"), &off).await.expect(201);
     assert_eq!((ids(&again["actions"]), ids(&first["actions"]).len()), (ids(&first["actions"]), 2));
+
+    let (path, urns) = ("/v2/projects/default/resources", json!({ "resources": [format!("do:droplet:{one}")] }));
+    let first = app.admin().post_with(path, &key("4"), &urns).await.expect(200);
+    let again = app.admin().post_with(path, &key("4"), &urns).await;
+    assert_eq!((again.status, again.header("idempotent-replayed")), (200, "true"), "{}", again.text);
+    assert_eq!(each(&again.json()["resources"], "urn"), each(&first["resources"], "urn"));
 
     let wanted = json!({ "name": "ci", "scopes": "read" });
     app.admin().post_with("/dew/v1/tokens", &key("3"), &wanted).await.expect(201);
