@@ -55,5 +55,7 @@ DEW_LOG=info DEW_BOOTSTRAP_TOKEN=$DEW_TEST_TOKEN "$DEW_BINARY" serve --listen 12
 server=$!
 DEW_TEST_URL=$("$venv/bin/python" tests/clients/await_server.py "$work/server.log" "$server")
 export DEW_TEST_URL DEW_TEST_DATA="$work/data"
+# For those that start, and kill, a server of their own.
+export DEW_TEST_BINARY="$DEW_BINARY" DEW_TEST_IMAGE_DIR="$work/images"
 
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -c tests/guests/pytest.ini tests/guests "$@"

@@ -4,7 +4,8 @@
 
 - DEW_TEST_URL: a server with `--engine qemu`, micro-x64 in its image directory, and imports allowed from loopback;
 - DEW_TEST_TOKEN: its admin token;
-- DEW_TEST_DATA: its data directory, to see that nothing is left in it.
+- DEW_TEST_DATA: its data directory, to see that nothing is left in it;
+- DEW_TEST_BINARY and DEW_TEST_IMAGE_DIR: for scenarios that start, and kill, a server of their own.
 """
 
 import itertools
@@ -18,7 +19,7 @@ from gradient import Gradient
 
 from guest import Guest, eventually
 
-SETTINGS = ("DEW_TEST_URL", "DEW_TEST_TOKEN", "DEW_TEST_DATA")
+SETTINGS = ("DEW_TEST_URL", "DEW_TEST_TOKEN", "DEW_TEST_DATA", "DEW_TEST_BINARY", "DEW_TEST_IMAGE_DIR")
 IMAGE = "micro-x64"
 SIZE = "s-1vcpu-512mb-10gb"
 REGION = "nyc3"
