@@ -11,6 +11,7 @@
 import itertools
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ import pytest
 from gradient import Gradient
 
 from guest import Guest, eventually
+from killable import Killable
 
 SETTINGS = ("DEW_TEST_URL", "DEW_TEST_TOKEN", "DEW_TEST_DATA", "DEW_TEST_BINARY", "DEW_TEST_IMAGE_DIR")
 IMAGE = "micro-x64"
@@ -111,3 +113,13 @@ def lab(monkeypatch, tmp_path):
         lab = Lab(client, http, tmp_path)
         yield lab
         lab.remove_everything()
+
+
+@pytest.fixture
+def server():
+    """A server of the scenario's own, over a directory where QEMU's own user can walk to."""
+    with tempfile.TemporaryDirectory(prefix="dew-own.") as directory:
+        os.chmod(directory, 0o711)
+        server = Killable(directory)
+        yield server
+        server.stop()
