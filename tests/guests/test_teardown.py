@@ -10,8 +10,8 @@ def test_nothing_is_left_of_a_droplet_destroyed_with_everything(lab):
     snapshot = guest.snapshot("mine")
     copy = lab.client.gpu_droplets.volumes.snapshots.create(volume.id, name="of-it").snapshot
     eventually(
-        lambda: lab.client.gpu_droplets.volumes.snapshots.retrieve(copy.id).snapshot,
-        lambda snapshot: snapshot.size_gigabytes > 0, "snapshot that is taken",
+        lambda: lab.client.gpu_droplets.volumes.actions.list(volume.id).actions,
+        lambda actions: all(action.status == "completed" for action in actions), "volume without a running action",
     )
     group = lab.client.gpu_droplets.destroy_with_associated_resources
     found = group.list(guest.id)
