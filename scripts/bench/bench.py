@@ -208,7 +208,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", required=True)
     arguments.add_argument("--dir", default=".", help="a directory on the disk to measure")
-    arguments.add_argument("--only", choices=["start", "create", "list", "import"], help="one part and not all")
+    arguments.add_argument("--only", choices=["start", "create", "list", "snapshots", "import"], help="one part and not all")
     arguments.add_argument("--import-gib", type=int, default=2, help="how large the imported image is; 0 for none")
     arguments.add_argument("--seconds", type=int, default=30, help="how long creates are measured")
     asked = arguments.parse_args()
