@@ -8,10 +8,11 @@ CREATE INDEX actions_by_uuid ON actions (resource_uuid, id) WHERE resource_uuid 
 
 -- When the next backup is due; NULL when backups are off.
 ALTER TABLE droplets ADD COLUMN backup_due_at BIGINT;
+-- Backups that were on already are due in the present or the next window.
+UPDATE droplets SET backup_due_at = 0 WHERE backups IS NOT NULL;
 CREATE INDEX droplets_backup_due ON droplets (backup_due_at) WHERE backup_due_at IS NOT NULL;
 -- The image its disk is being started anew from, while that runs.
 ALTER TABLE droplets ADD COLUMN next_image_id BIGINT;
-CREATE INDEX droplets_by_host ON droplets (host, account_id, id);
 
 -- As crypt(5) writes it; the password itself is in `passwords` until it was shown.
 ALTER TABLE droplet_seeds ADD COLUMN password_hash TEXT;
@@ -43,7 +44,8 @@ CREATE INDEX volume_snapshots_by_volume ON volume_snapshots (volume_id, number);
 
 -- `made_gib` is the size it was asked for with, `source_snapshot` what it started as; `running_action` locks it.
 ALTER TABLE volumes ADD COLUMN made_gib BIGINT;
-UPDATE volumes SET made_gib = size_gib;
+-- Until now volumes were rows alone: no machine has one.
+UPDATE volumes SET made_gib = size_gib, droplet_id = NULL;
 ALTER TABLE volumes ADD COLUMN source_snapshot TEXT;
 ALTER TABLE volumes ADD COLUMN running_action BIGINT;
 CREATE INDEX volumes_by_source ON volumes (source_snapshot) WHERE source_snapshot IS NOT NULL;

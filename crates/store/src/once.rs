@@ -35,6 +35,8 @@ pub enum Made {
 
 /// Most rows that are kept: past it the oldest goes, whatever its time. About 300 bytes each.
 pub const MOST: u64 = 1_000_000;
+/// Rows of keys are numbered from here on, far above those of attempts.
+const KEYS: u64 = 1 << 60;
 /// How many rows whose time is over a new one takes with it: more than one, so that they get fewer.
 const SWEPT: u32 = 8;
 
@@ -119,12 +121,18 @@ pub(crate) fn once_claim(tx: &mut dyn Tx, claim: &Claim) -> Result<(), Error> {
 
 /// Writes down that the claim was made good, and makes room for it.
 pub(crate) fn once_insert(tx: &mut dyn Tx, claim: &Claim, made: &[Made]) -> Result<(), Error> {
-    let number = counters::advance(tx, "once", 1, 0)?;
+    // Keys and attempts are counted apart: however many attempts there are, a key's row stays its time.
+    let (sequence, floor) = match claim.mark {
+        Claimed::Key { .. } => ("once_key", KEYS),
+        Claimed::Attempt(_) => ("once", 0),
+    };
+    let number = counters::advance(tx, sequence, 1, floor)?;
     let sql = format!(
         "DELETE FROM once WHERE number IN (SELECT number FROM once WHERE expires_at <= $1 ORDER BY expires_at LIMIT {SWEPT})"
     );
     tx.execute(&sql, &[claim.now.into()])?;
-    tx.execute("DELETE FROM once WHERE number <= $1", &[number.saturating_sub(MOST).into()])?;
+    let sql = "DELETE FROM once WHERE number > $1 AND number <= $2";
+    tx.execute(sql, &[floor.into(), number.saturating_sub(MOST).into()])?;
     let (slot, fingerprint, joined) = match &claim.mark {
         Claimed::Key { fingerprint } => {
             // The key's last use may be over and not swept yet.

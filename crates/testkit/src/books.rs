@@ -179,7 +179,7 @@ impl TestApp {
 
     /// Whether the engine has the images of the rows that say so, and no others of Droplets or from outside.
     async fn images_are_theirs(&self) {
-        let sql = "SELECT id FROM images WHERE status = 'available' AND deleted_at IS NULL ORDER BY id";
+        let sql = "SELECT id FROM images WHERE status IN ('available', 'retired') AND deleted_at IS NULL ORDER BY id";
         let rows = self.store().read(move |tx: &mut dyn Tx| tx.query_all(sql, &[], |row| row.next::<u64>())).await;
         let mut rows: Vec<String> =
             rows.expect("the store can be read").iter().map(|id| format!("own-image-{id}")).collect();

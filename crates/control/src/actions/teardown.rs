@@ -4,11 +4,11 @@
 //! Of each part the engine's side goes first and the row after it, so what could not be destroyed is still there to be seen
 //! and to be tried again.
 
-use dewpoint_api::{DropletId, ImageId, VolumeId, VolumeSnapshotId};
+use dewpoint_api::{DropletId, ImageId, ImageStatus, VolumeId, VolumeSnapshotId};
 use dewpoint_engine as engine;
 use dewpoint_store::{
     ActionRecord, PartKind, TeardownPart, TeardownRecord, Tx, VolumeRecord, actions, addresses, droplets, images,
-    teardowns, volume_snapshots, volumes,
+    images::ImageChange, teardowns, volume_snapshots, volumes,
 };
 
 use super::{
@@ -142,8 +142,18 @@ async fn destroy_volume(cx: &Context, part: &TeardownPart, id: VolumeId) -> Resu
 }
 
 async fn destroy_snapshot(cx: &Context, part: &TeardownPart, id: ImageId) -> Result<(), Error> {
+    // Nothing is made from it from here on: what could not be removed stays to be seen, as retired, and to be tried again.
+    let retired = ImageChange { status: Some(ImageStatus::Retired), ..ImageChange::default() };
     let store = &cx.control.inner.store;
-    let in_use: bool = store.read(move |tx: &mut dyn Tx| images::image_is_in_use(tx, id).map_err(Error::from)).await?;
+    let in_use: bool = store
+        .write(move |tx: &mut dyn Tx| {
+            let in_use = images::image_is_in_use(tx, id)?;
+            if !in_use {
+                images::image_change(tx, id, &retired)?;
+            }
+            Ok::<_, Error>(in_use)
+        })
+        .await?;
     if in_use {
         return Err(Error::invalid("A Droplet is being made from this snapshot."));
     }

@@ -9,6 +9,7 @@
 //! one was not delivered (`delivery.rs`, `wire.rs`): then that effect is the one asked for (`lost.rs`).
 
 mod delivery;
+mod fruitless;
 mod lost;
 mod mark;
 mod replay;
@@ -41,12 +42,14 @@ const ASK_AGAIN: u32 = 5;
 pub(crate) struct Once {
     running: running::Running,
     lost: lost::Lost,
+    fruitless: fruitless::Fruitless,
 }
 
 impl Once {
     /// Forgets what is lost: the state it was about is no more.
     pub(crate) fn forget(&self) {
         self.lost.forget();
+        self.fruitless.forget();
     }
 }
 
@@ -109,19 +112,24 @@ impl Asked<'_> {
         }
     }
 
-    /// With the number of its retry: from 1 on it joins what an earlier attempt has done.
+    /// With the number of its retry: from 1 on it joins what an earlier attempt has done. A retry of an attempt that is known to
+    /// have done nothing is a first attempt.
     async fn by_attempt(&self, attempt: u32) -> Result<Response, ApiError> {
         let name = format!("retry:{}", self.fingerprint(&self.grant.token.to_string()));
-        let claim = self.claim(name, Claimed::Attempt(attempt), self.app.config.retry_horizon);
+        let fruitless = &self.app.once.fruitless;
+        let is_first = attempt == 0 || fruitless.take_before(&name, attempt);
+        let mark = Claimed::Attempt(if is_first { 0 } else { attempt });
+        let claim = self.claim(name, mark, self.app.config.retry_horizon);
         let deed = Deed::new(Some(claim.clone()));
         self.turn(&claim, attempt, attempt, &deed).await?;
-        if attempt > 0
-            && let Some(record) = self.join(&claim, attempt).await?
-        {
+        if !is_first && let Some(record) = self.join(&claim, attempt).await? {
             return self.replay(&record.made).await;
         }
         let response = deed.scope(self.operation.run(self.request(), self.app.clone())).await;
         if !deed.is_repeated() {
+            if deed.made().is_none() && !response.status().is_success() {
+                fruitless.add(&claim.name, attempt);
+            }
             return Ok(response);
         }
         match self.join(&claim, attempt).await? {

@@ -29,6 +29,8 @@ enum Shown {
     Droplets,
     /// One thing, under this member.
     One(&'static str),
+    /// An action at the root and under its name (ACT-10).
+    FlatAction,
     /// Several actions.
     Actions,
     /// What of the resources it names is in a project.
@@ -45,6 +47,7 @@ fn shown_by(operation: &Operation) -> Option<Shown> {
     match (operation.path, operation.path.rsplit('/').next()?) {
         ("/dew/v1/tokens" | "/dew/v1/accounts", _) => Some(Shown::Secret),
         ("/v2/droplets/actions", _) => Some(Shown::Actions),
+        ("/v2/images/{image_id}/actions", _) => Some(Shown::FlatAction),
         (_, "droplets") => Some(Shown::Droplets),
         (_, "actions") => Some(Shown::One("action")),
         (_, "images") => Some(Shown::One("image")),
@@ -88,6 +91,12 @@ impl Asked<'_> {
                 // The last is the one asked for: what it needed, such as a default project, was made before it.
                 let one = self.all(made, member).await?.pop();
                 Some(json!({ member: one.ok_or_else(gone)? }))
+            }
+            Some(Shown::FlatAction) => {
+                let action = self.all(made, "action").await?.pop().ok_or_else(gone)?;
+                let mut body = action.clone();
+                body["action"] = action;
+                Some(body)
             }
             Some(Shown::Secret) => return Err(secret(made)),
             None => return Err(not_shown_again()),

@@ -185,10 +185,16 @@ async fn rows_whose_time_is_over_go_with_the_next(database: &Database) {
         add_key(&database.store, Some(claim), number).await.1.expect("a request");
     }
     assert_eq!(rows(database).await, 4);
-    // Where the table is full the oldest goes, whatever its time.
+    // Where there are too many attempts the oldest go, whatever their time; a key's row stays.
+    add_key(&database.store, Some(by_key("kept")), 25).await.1.expect("a request");
     database.write(|tx| tx.execute("UPDATE counters SET value = value + $1 WHERE name = 'once'", &[MOST.into()])).await;
-    add_key(&database.store, Some(by_key("last")), 25).await.1.expect("a request");
-    assert_eq!(rows(database).await, 1);
+    let last = claim(ALICE, "last", Claimed::Attempt(0), NOW);
+    add_key(&database.store, Some(last), 26).await.1.expect("a request");
+    assert_eq!(rows(database).await, 2);
+    let more = "UPDATE counters SET value = value + $1 WHERE name = 'once_key'";
+    database.write(|tx| tx.execute(more, &[MOST.into()])).await;
+    add_key(&database.store, Some(by_key("another")), 27).await.1.expect("a request");
+    assert_eq!(rows(database).await, 2, "and where there are too many keys, the oldest of them");
 }
 
 async fn without_a_claim_nothing_is_written_down_but_what_was_made_is_known(database: &Database) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use dewpoint_testkit::{TestApp, droplet_body};
 use futures_util::future::join_all;
+use serde_json::json;
 
 use crate::{ids, poll_once};
 
@@ -119,4 +120,35 @@ async fn a_late_first_retry_after_the_second_has_no_effect() {
     }
     told.dedup();
     assert_eq!((told.len(), count(&app).await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_retry_of_an_attempt_that_did_nothing_is_carried_out() {
+    let app = TestApp::start().await;
+    let (admin, off) = (app.admin(), json!({ "type": "power_off" }));
+    let droplet = admin.active_droplet("web-1").await;
+    let path = format!("{DROPLETS}/{droplet}/actions");
+    let done = admin.post_with(&path, &ATTEMPT[0], &off).await.expect(201)["action"]["id"].clone();
+    app.run_actions_to_end().await;
+    // The Droplet is off, so this attempt is refused; then it is on, and the retry of the refused one means it.
+    admin.post_with(&path, &ATTEMPT[0], &off).await.invalid();
+    admin.act(droplet, "power_on").await.expect(201);
+    app.run_actions_to_end().await;
+    let retried = admin.post_with(&path, &ATTEMPT[1], &off).await;
+    assert_ne!(retried.expect(201)["action"]["id"], done);
+    assert_eq!(retried.header("idempotent-replayed"), "");
+    app.run_actions_to_end().await;
+    assert_eq!(admin.droplet(droplet).await["status"], "off");
+}
+
+#[tokio::test]
+async fn an_image_action_is_told_again_in_both_its_forms_act_10() {
+    let app = TestApp::start().await;
+    let image = json!({ "name": "own", "url": "http://example.com/i.raw", "region": "nyc3" });
+    let image = app.admin().post("/v2/images", image).await.expect(202)["image"]["id"].clone();
+    app.run_actions_to_end().await;
+    let (path, body) = (format!("/v2/images/{image}/actions"), json!({ "type": "transfer", "region": "lon1" }));
+    let first = app.admin().post_with(&path, &ATTEMPT[0], &body).await.expect(201);
+    let again = app.admin().post_with(&path, &ATTEMPT[1], &body).await;
+    assert_eq!((again.expect(201), again.header("idempotent-replayed")), (first, "true"));
 }
