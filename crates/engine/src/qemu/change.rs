@@ -71,7 +71,8 @@ impl Inner {
         self.settle_root_disk(id, &dir, &machine).await?;
         self.write_seed(&dir, &machine)?;
         // The old disk may have been the last that led to a layer.
-        self.layers.collect().await
+        self.layers.collect_behind().await;
+        Ok(())
     }
 
     async fn with_new_disk(&self, dir: &MachineDir, spec: &MachineSpec) -> Result<MachineRecord, Error> {

@@ -80,7 +80,8 @@ impl Inner {
         tokio::task::spawn_blocking(move || dir.remove_all())
             .await
             .map_err(|error| Error::host("remove a machine's files", error))??;
-        self.layers.collect().await
+        self.layers.collect_behind().await;
+        Ok(())
     }
 
     pub(super) fn write_seed(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<(), Error> {

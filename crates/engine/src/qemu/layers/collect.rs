@@ -1,13 +1,13 @@
 //! Removing layers that nothing needs any more.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::PoisonError,
 };
 
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{ImageRecord, Layers, qcow2, sync};
@@ -33,8 +33,15 @@ impl Nameless {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    fn replace(&self, layers: BTreeSet<Uuid>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = layers;
+    fn now(&self) -> BTreeSet<Uuid> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts `found` in the place of what was known `before`; what came in meanwhile stays.
+    fn replace(&self, before: &BTreeSet<Uuid>, found: BTreeSet<Uuid>) {
+        let mut layers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        layers.retain(|layer| !before.contains(layer));
+        layers.extend(found);
     }
 }
 
@@ -46,17 +53,26 @@ impl Layers {
         if self.nameless.is_empty() { Ok(()) } else { self.search().await }
     }
 
+    /// The same after work that is done and stays done: a failure goes to the log alone, and the next collection finds the rest.
+    pub(in crate::qemu) async fn collect_behind(&self) {
+        if let Err(error) = self.collect().await {
+            warn!(error = %error, "Layers that nothing needs were not all removed; the next removal tries again");
+        }
+    }
+
     /// The same without relying on what this server has done itself: for the start.
     pub(in crate::qemu) async fn search(&self) -> Result<(), Error> {
-        let _gate = self.gate.write().await;
-        let (directory, holders) = (self.directory.clone(), self.holders.clone());
+        let gate = self.gate.clone().write_owned().await;
+        let (directory, holders, nameless) = (self.directory.clone(), self.holders.clone(), self.nameless.clone());
         let failed = |error: io::Error| io_error("remove layers that nothing needs", &self.directory, &error);
-        let nameless = tokio::task::spawn_blocking(move || collect(&directory, &holders))
-            .await
-            .map_err(|error| failed(io::Error::other(error)))?
-            .map_err(failed)?;
-        self.nameless.replace(nameless);
-        Ok(())
+        let collected = tokio::task::spawn_blocking(move || {
+            // The thread goes on when its caller is gone, and until its end nobody may build on what it removes.
+            let _gate = gate;
+            let before = nameless.now();
+            nameless.replace(&before, collect(&directory, &holders)?);
+            Ok(())
+        });
+        collected.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }
 }
 
@@ -74,7 +90,12 @@ fn collect(directory: &Path, holders: &[PathBuf]) -> io::Result<BTreeSet<Uuid>> 
     }
     let mut nameless = idle.clone();
     for image in images {
-        let record: ImageRecord = serde_json::from_slice(&fs::read(image)?).map_err(io::Error::other)?;
+        let record = match fs::read(image) {
+            // Its name was taken away since the list: it is no image.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            record => record?,
+        };
+        let record: ImageRecord = serde_json::from_slice(&record).map_err(io::Error::other)?;
         let layer = directory.join(format!("{}.qcow2", record.layer));
         nameless.remove(&layer);
         keep(&layer, directory, &mut idle)?;
@@ -100,8 +121,10 @@ fn collect(directory: &Path, holders: &[PathBuf]) -> io::Result<BTreeSet<Uuid>> 
 ///
 /// A layer is known by its file's name alone: in a data directory that was moved, heads still say where it was.
 fn keep(path: &Path, directory: &Path, idle: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    let mut seen = HashSet::new();
     let mut next = Some(path.to_path_buf());
-    while let Some(file) = next {
+    // Heads are written by QEMU: one may lead in a circle.
+    while let Some(file) = next.filter(|file| seen.insert(file.clone())) {
         idle.remove(&file);
         next = match qcow2::head(&file) {
             Ok(head) => head.backing.map(|beneath| {

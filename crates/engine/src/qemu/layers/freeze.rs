@@ -141,7 +141,7 @@ impl Layers {
         if made.is_err() && !committed {
             // The disk is as it was. What cannot be tidied now is so by the next call.
             let _ = self.settle(&mut disk).await;
-            self.collect().await?;
+            self.collect_behind().await;
         }
         made
     }

@@ -26,6 +26,7 @@ mod stop;
 pub(super) use freeze::{Disk, Frozen, Live, Point, fresh_disk, node_of};
 
 use std::{
+    collections::HashSet,
     fs::{self, DirBuilder, File},
     io,
     ops::Deref,
@@ -60,7 +61,7 @@ pub(super) struct Layers {
     flush_limit: Duration,
     /// Read by who is about to lead to a layer, written by the collection.
     gate: Arc<RwLock<()>>,
-    nameless: Nameless,
+    nameless: Arc<Nameless>,
     /// One name is given at a time.
     naming: Mutex<()>,
     #[cfg(test)]
@@ -116,7 +117,7 @@ impl Layers {
             user,
             flush_limit: config.flush_limit,
             gate: Arc::default(),
-            nameless: Nameless::default(),
+            nameless: Arc::default(),
             naming: Mutex::default(),
             #[cfg(test)]
             stop: stop::Stop::default(),
@@ -290,21 +291,21 @@ fn stored(path: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
-/// The file and every one beneath it, from the top down; the last is an error where it cannot be read as qcow2.
+/// The file and every one beneath it, each once, from the top down; the last is an error where it cannot be read as qcow2.
 fn chain(path: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
-    /// No chain is this long: what seems to be leads in a circle.
-    const LONGEST: usize = 1000;
+    let mut seen = HashSet::new();
     let mut next = vec![path.to_path_buf()];
     let mut problem = None;
     std::iter::from_fn(move || {
         let Some(file) = next.pop() else { return problem.take().map(Err) };
+        seen.insert(file.clone());
         match qcow2::head(&file) {
-            Ok(head) => next.extend(head.backing),
+            // Heads are written by QEMU: one may lead in a circle.
+            Ok(head) => next.extend(head.backing.filter(|beneath| !seen.contains(beneath))),
             Err(error) => problem = Some(error),
         }
         Some(Ok(file))
     })
-    .take(LONGEST)
 }
 
 /// Makes the names in a directory durable.

@@ -5,11 +5,16 @@
 
 use std::{
     ffi::OsString,
-    fs::File,
+    fs::{File, OpenOptions},
     io,
-    os::unix::{ffi::OsStringExt, fs::FileExt},
+    os::unix::{
+        ffi::OsStringExt,
+        fs::{FileExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
+
+use nix::{errno::Errno, fcntl::OFlag};
 
 const MAGIC: [u8; 4] = *b"QFI\xfb";
 
@@ -25,10 +30,10 @@ pub(in crate::qemu) struct Head {
     pub(in crate::qemu) disk_bytes: u64,
 }
 
-/// Reads a file's head. Fails with [`io::ErrorKind::InvalidData`] when it is not qcow2.
+/// Reads a file's head. Fails with [`io::ErrorKind::InvalidData`] when it is not qcow2, a device or a link included.
 pub(in crate::qemu) fn head(path: &Path) -> io::Result<Head> {
     let strange = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {problem}", path.display()));
-    let file = File::open(path)?;
+    let file = open(path)?.ok_or_else(|| strange("it is no plain file"))?;
     let mut bytes = [0; 32];
     file.read_exact_at(&mut bytes, 0).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => strange("it is too short for a qcow2 file"),
@@ -42,12 +47,28 @@ pub(in crate::qemu) fn head(path: &Path) -> io::Result<Head> {
         _ if offset == 0 => None,
         Ok(length) if length > 0 && length <= LONGEST_NAME => {
             let mut name = vec![0; length as usize];
-            file.read_exact_at(&mut name, offset)?;
+            file.read_exact_at(&mut name, offset).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => strange("its backing file's name lies behind its end"),
+                _ => error,
+            })?;
             Some(PathBuf::from(OsString::from_vec(name)))
         }
         _ => return Err(strange("its backing file's name is too long")),
     };
     Ok(Head { backing, disk_bytes: u64_at(&bytes, 24) })
+}
+
+/// Opens a plain file; `None` when it is something else. Another file's head may have led here, so nothing is waited for.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW;
+    match OpenOptions::new().read(true).custom_flags(flags.bits()).open(path) {
+        Ok(file) => Ok(file.metadata()?.is_file().then_some(file)),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw) {
+            // A symbolic link; a socket or a device that is not there.
+            Some(Errno::ELOOP | Errno::ENXIO | Errno::ENODEV) => Ok(None),
+            _ => Err(error),
+        },
+    }
 }
 
 fn u64_at(bytes: &[u8; 32], at: usize) -> u64 {
@@ -73,6 +94,19 @@ mod tests {
         let beneath = base.to_str().expect("UTF-8");
         run(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", beneath], &overlay, "3G");
         assert_eq!(head(&overlay).expect("a head"), Head { backing: Some(base), disk_bytes: 3 << 30 });
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_waited_for() {
+        let top = tempfile::tempdir().expect("a directory");
+        let (pipe, link) = (top.path().join("pipe"), top.path().join("link"));
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        std::os::unix::fs::symlink(&pipe, &link).expect("a link");
+        let socket = top.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+        for path in [pipe.as_path(), &link, &socket, top.path()] {
+            assert_eq!(head(path).expect_err("no qcow2").kind(), io::ErrorKind::InvalidData, "{}", path.display());
+        }
     }
 
     #[test]

@@ -162,6 +162,57 @@ async fn what_a_crash_left_half_made_is_removed_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn an_image_whose_name_goes_during_a_collection_is_no_image() {
+    let mut bench = Bench::open().await;
+    bench.freeze(&image("1")).await;
+    bench.freeze(&image("2")).await;
+    // In the list of the directory, and not there when it is read.
+    std::os::unix::fs::symlink("nowhere", bench.top.path().join("layers/own-3.json")).expect("a link");
+    bench.layers.remove(&image("2")).await.expect("it is removed");
+    assert_eq!(bench.stored(), 2);
+    fs::remove_dir_all(bench.directory()).expect("removed");
+    bench.layers.collect().await.expect("a collection");
+    assert_eq!(bench.stored(), 1);
+}
+
+#[tokio::test]
+async fn heads_that_lead_in_a_circle_hold_nobody_up() {
+    let mut bench = Bench::open().await;
+    bench.freeze(&image("1")).await;
+    let (a, b) = (bench.directory().join("a.qcow2"), bench.directory().join("b.qcow2"));
+    for (file, beneath) in [(&a, &b), (&b, &a)] {
+        let words = ["create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b"];
+        let made = Command::new("qemu-img").args(words).arg(beneath).arg(file).arg("1M").status();
+        assert!(made.expect("qemu-img runs").success());
+    }
+    assert_eq!(chain(&a).count(), 2);
+    fs::remove_file(bench.directory().join(&bench.file)).expect("removed");
+    bench.layers.remove(&image("1")).await.expect("it is removed");
+    assert_eq!(bench.stored(), 0);
+}
+
+#[tokio::test]
+async fn nobody_builds_on_an_image_while_a_collection_without_a_caller_goes_on() {
+    let mut bench = Bench::open().await;
+    bench.freeze(&image("1")).await;
+    bench.freeze(&image("2")).await;
+    fs::remove_file(bench.directory().join(&bench.file)).expect("removed");
+    // A pipe among the records keeps the collection busy until it is written to.
+    let pipe = bench.top.path().join("layers/own-9.json");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+    let removed = image("2");
+    let mut removal = Box::pin(bench.layers.remove(&removed));
+    assert!(at_once(&mut removal).await.is_none());
+    drop(removal);
+    let open = bench.layers.gate.clone().try_read_owned().is_ok();
+    let record = fs::read(bench.top.path().join("layers/own-1.json")).expect("a record");
+    fs::write(&pipe, record).expect("written");
+    assert!(!open, "the gate opened under the collection");
+    let _pinned = bench.layers.base_files(&image("1")).await.expect("files");
+    assert_eq!(bench.stored(), 1);
+}
+
+#[tokio::test]
 async fn a_removal_waits_for_who_builds_on_the_image() {
     let bench = Bench::open().await;
     let file = bench.top.path().join("fetched");

@@ -77,7 +77,8 @@ impl Inner {
         tokio::task::spawn_blocking(move || remove_directory(&directory))
             .await
             .map_err(|error| Error::host("remove a volume's files", error))??;
-        self.layers.collect().await
+        self.layers.collect_behind().await;
+        Ok(())
     }
 
     /// Makes the volume larger; its guest, if any, sees it at once. The caller has its slot, and that of the machine it is at.
