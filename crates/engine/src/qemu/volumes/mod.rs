@@ -23,7 +23,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use tracing::info;
+use tracing::{info, warn};
 use uuid::Uuid;
 
 pub(super) use plug::device_words;
@@ -144,9 +144,18 @@ impl Inner {
         let volumes = self.volumes_directory();
         for id in self.volumes()? {
             let directory = volumes.join(id.to_string());
-            if !directory.join(RECORD).exists() {
-                remove_directory(&directory)?;
-                info!("Removed {}: a volume that was never wholly made, or not wholly removed", directory.display());
+            match directory.join(RECORD).try_exists() {
+                Ok(true) => {}
+                Ok(false) => {
+                    remove_directory(&directory)?;
+                    info!(
+                        "Removed {}: a volume that was never wholly made, or not wholly removed",
+                        directory.display()
+                    );
+                }
+                Err(error) => {
+                    warn!(error = %error, "Nobody can say whether {} is a whole volume; it stays", directory.display());
+                }
             }
         }
         Ok(())
