@@ -41,7 +41,7 @@ pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
 pub use import::ImportLimits;
 
-use std::{fmt, fs, path::Path, sync::Arc, time::Duration};
+use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
 use tokio::sync::{OnceCell, broadcast};
 use tracing::{info, warn};
@@ -184,17 +184,23 @@ impl Inner {
         Ok((dir, record))
     }
 
-    /// The machine's live process with what was written down at its start.
+    /// The machine's live process with what was written down at its start; `None` only when it is sure that there is none.
     fn running(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<Option<(RunRecord, Process)>, Error> {
         let Some(mut run) = dir.read::<RunRecord>(names::RUN)? else { return Ok(None) };
+        let failed = |error: io::Error| Error::Host {
+            operation: "find out whether a machine runs",
+            problem: error.to_string(),
+            transient: true,
+        };
         if run.process.is_none() {
             // The server died between the start and its record, or before the start.
-            run.process = process::search(Path::new("/proc"), machine.uuid);
+            run.process = process::search(Path::new("/proc"), machine.uuid).map_err(failed)?;
             if run.process.is_some() {
                 dir.write(names::RUN, &run)?;
             }
         }
-        Ok(run.process.and_then(|identity| Process::find(identity, machine.uuid)).map(|process| (run, process)))
+        let Some(identity) = run.process else { return Ok(None) };
+        Ok(Process::find(identity, machine.uuid).map_err(failed)?.map(|process| (run, process)))
     }
 
     fn subject(&self, id: MachineId, dir: &MachineDir, run: &RunRecord) -> Subject {

@@ -88,13 +88,18 @@ impl Inner {
         words.extend(command::line(&line));
         let mut run = RunRecord { process: None, forwards, started_at: self.config.clock.now(), accelerator };
         dir.write(names::RUN, &run)?;
-        let failed = |error: std::io::Error| Error::host("start QEMU", error);
+        let failed = |error: std::io::Error| Error::Host {
+            operation: "start QEMU",
+            problem: error.to_string(),
+            transient: is_shortage(&error),
+        };
         // No await from here to the written pid: a caller that goes away cannot come between.
         let child = process::spawn(&words, dir.path(), &dir.file(names::WORDS)).map_err(failed)?;
         let identity = process::identity_of(&child).map_err(failed)?;
         run.process = Some(identity);
         dir.write(names::RUN, &run)?;
-        let process = Process::of_child(identity).ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
+        let process = Process::of_child(identity).map_err(failed)?;
+        let process = process.ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
         Ok((run, process, child))
     }
 
@@ -136,6 +141,12 @@ impl Inner {
             () = sleep(self.config.shutdown_limit) => Err(Error::GuestIgnored(id)),
         }
     }
+}
+
+/// Whether the host has too little of something that others give back.
+fn is_shortage(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN))
 }
 
 /// Waits until QEMU listens, makes sure it is this machine's, and lets the guest run.

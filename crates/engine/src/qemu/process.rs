@@ -1,6 +1,7 @@
 //! QEMU as a process of its own: it outlives the server, and is found again without ever taking a stranger for it.
 //!
 //! A process is this machine's when its number, its start time and the uuid on its command line are all as written down.
+//! What cannot be found out is an error, never "it does not run": files would be taken from under a live machine.
 //! Signals and waiting go through a pidfd, which stays with the process it was opened for.
 
 use std::{
@@ -11,7 +12,10 @@ use std::{
     process::Stdio,
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     process::{Child, Command},
@@ -29,24 +33,24 @@ pub(super) struct Process {
 
 impl Process {
     /// The process of `identity` if it lives and has `uuid` on its command line.
-    pub(super) fn find(identity: ProcessIdentity, uuid: Uuid) -> Option<Self> {
-        let pid = Pid::from_raw(identity.pid)?;
+    pub(super) fn find(identity: ProcessIdentity, uuid: Uuid) -> io::Result<Option<Self>> {
         // First the handle, then the look: a process that took the number in between is seen by the look.
-        let fd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        is_alive(Path::new("/proc"), identity, uuid).then_some(())?;
-        Self::watched(identity, fd)
+        let Some(fd) = handle(identity.pid)? else { return Ok(None) };
+        if !is_alive(Path::new("/proc"), identity, uuid)? {
+            return Ok(None);
+        }
+        Self::watched(identity, fd).map(Some)
     }
 
     /// A child of ours that nobody has waited for yet: its number cannot be another's, so nothing has to be looked at.
-    pub(super) fn of_child(identity: ProcessIdentity) -> Option<Self> {
-        let fd = pidfd_open(Pid::from_raw(identity.pid)?, PidfdFlags::empty()).ok()?;
-        Self::watched(identity, fd)
+    pub(super) fn of_child(identity: ProcessIdentity) -> io::Result<Option<Self>> {
+        handle(identity.pid)?.map(|fd| Self::watched(identity, fd)).transpose()
     }
 
-    fn watched(identity: ProcessIdentity, fd: OwnedFd) -> Option<Self> {
+    fn watched(identity: ProcessIdentity, fd: OwnedFd) -> io::Result<Self> {
         #[expect(deprecated, reason = "sound for an OwnedFd; what replaces it is an unsafe function, which we deny")]
-        let fd = AsyncFd::with_interest(fd, Interest::READABLE).ok()?;
-        Some(Self { identity, fd })
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
+        Ok(Self { identity, fd })
     }
 
     /// Pulls the plug. A process that is gone already is fine.
@@ -62,25 +66,45 @@ impl Process {
     }
 }
 
+/// A handle on the process of that number; `None` when there is none.
+fn handle(pid: i32) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = Pid::from_raw(pid) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        // No process; or, as newer and older kernels say it, a thread of one.
+        Err(Errno::SRCH | Errno::NOENT | Errno::INVAL) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether the process of `identity` runs and is the one that has `uuid`.
 ///
 /// For a moment a process has no command line, while it becomes another program: setsid, setpriv, QEMU. Its number and start
 /// time then have to do.
-pub(super) fn is_alive(proc: &Path, identity: ProcessIdentity, uuid: Uuid) -> bool {
-    stat(proc, identity.pid).is_some_and(|stat| !stat.dead && stat.start_ticks == identity.start_ticks)
-        && command_line(proc, identity.pid).is_some_and(|line| line.is_empty() || has_uuid(&line, uuid))
+pub(super) fn is_alive(proc: &Path, identity: ProcessIdentity, uuid: Uuid) -> io::Result<bool> {
+    let as_written = |stat: Stat| !stat.dead && stat.start_ticks == identity.start_ticks;
+    if !stat(proc, identity.pid)?.is_some_and(as_written) {
+        return Ok(false);
+    }
+    Ok(command_line(proc, identity.pid)?.is_some_and(|line| line.is_empty() || has_uuid(&line, uuid)))
 }
 
 /// Looks through all processes for the one with `uuid`: the way back when the server died between a start and its record.
-pub(super) fn search(proc: &Path, uuid: Uuid) -> Option<ProcessIdentity> {
-    fs::read_dir(proc)
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|&pid| command_line(proc, pid).is_some_and(|line| has_uuid(&line, uuid)))
-        .find_map(|pid| {
-            let stat = stat(proc, pid)?;
-            (!stat.dead).then_some(ProcessIdentity { pid, start_ticks: stat.start_ticks })
-        })
+pub(super) fn search(proc: &Path, uuid: Uuid) -> io::Result<Option<ProcessIdentity>> {
+    for entry in fs::read_dir(proc)? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let line = match command_line(proc, pid) {
+            // Another user's, where the host hides those.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+            line => line?,
+        };
+        if line.is_some_and(|line| has_uuid(&line, uuid))
+            && let Some(stat) = stat(proc, pid)?.filter(|stat| !stat.dead)
+        {
+            return Ok(Some(ProcessIdentity { pid, start_ticks: stat.start_ticks }));
+        }
+    }
+    Ok(None)
 }
 
 /// What `/proc/PID/stat` says about a process.
@@ -91,15 +115,30 @@ struct Stat {
 }
 
 /// Source: proc(5), fields 3 (state) and 22 (starttime); field 2 is in parentheses and may contain anything.
-fn stat(proc: &Path, pid: i32) -> Option<Stat> {
-    let text = fs::read_to_string(proc.join(pid.to_string()).join("stat")).ok()?;
-    let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
-    let dead = matches!(fields.next()?, "Z" | "X");
-    Some(Stat { dead, start_ticks: fields.nth(18)?.parse().ok()? })
+fn stat(proc: &Path, pid: i32) -> io::Result<Option<Stat>> {
+    let Some(text) = of_process(proc, pid, "stat")? else { return Ok(None) };
+    let parsed = || {
+        let text = String::from_utf8_lossy(&text);
+        let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
+        let dead = matches!(fields.next()?, "Z" | "X");
+        Some(Stat { dead, start_ticks: fields.nth(18)?.parse().ok()? })
+    };
+    let strange = || io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat cannot be understood"));
+    parsed().map(Some).ok_or_else(strange)
 }
 
-fn command_line(proc: &Path, pid: i32) -> Option<Vec<u8>> {
-    fs::read(proc.join(pid.to_string()).join("cmdline")).ok()
+fn command_line(proc: &Path, pid: i32) -> io::Result<Option<Vec<u8>>> {
+    of_process(proc, pid, "cmdline")
+}
+
+/// A file of `/proc/PID`; `None` when the process is gone.
+fn of_process(proc: &Path, pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> {
+    match fs::read(proc.join(pid.to_string()).join(name)) {
+        Ok(content) => Ok(Some(content)),
+        // The second is what reading says when the process ends behind the opening.
+        Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::SRCH)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether `-uuid UUID` is on a command line; also true in the moment when it is still setsid's or setpriv's.
@@ -113,7 +152,7 @@ fn has_uuid(line: &[u8], uuid: Uuid) -> bool {
 pub(super) fn identity_of(child: &Child) -> io::Result<ProcessIdentity> {
     let ended = || io::Error::other("it ended at once");
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).ok_or_else(ended)?;
-    let stat = stat(Path::new("/proc"), pid).ok_or_else(ended)?;
+    let stat = stat(Path::new("/proc"), pid)?.ok_or_else(ended)?;
     Ok(ProcessIdentity { pid, start_ticks: stat.start_ticks })
 }
 
@@ -167,30 +206,44 @@ mod tests {
     fn a_process_is_known_by_number_start_time_and_uuid() {
         let proc = proc_with("S", 500, &line(UUID));
         let identity = ProcessIdentity { pid: 41, start_ticks: 500 };
-        assert!(is_alive(proc.path(), identity, UUID));
-        assert_eq!(search(proc.path(), UUID), Some(identity));
+        assert!(is_alive(proc.path(), identity, UUID).expect("a look"));
+        assert_eq!(search(proc.path(), UUID).expect("a look"), Some(identity));
     }
 
     #[test]
     fn a_reused_number_is_not_taken_for_the_machine() {
         let proc = proc_with("S", 501, &line(UUID));
-        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID).expect("a look"));
         let proc = proc_with("S", 500, &line(Uuid::from_u128(9)));
-        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
-        assert_eq!(search(proc.path(), UUID), None);
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID).expect("a look"));
+        assert_eq!(search(proc.path(), UUID).expect("a look"), None);
     }
 
     #[test]
     fn a_process_that_just_becomes_another_program_is_still_the_machine() {
         let proc = proc_with("R", 500, b"");
-        assert!(is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
-        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 501 }, UUID));
+        assert!(is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID).expect("a look"));
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 501 }, UUID).expect("a look"));
+    }
+
+    #[test]
+    fn what_cannot_be_found_out_is_no_answer() {
+        let proc = proc_with("S", 500, &line(UUID));
+        let identity = ProcessIdentity { pid: 41, start_ticks: 500 };
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 42, start_ticks: 500 }, UUID).expect("a look"));
+        // A directory in the place of the file cannot be read, by nobody.
+        let file = proc.path().join("41/cmdline");
+        fs::remove_file(&file).expect("removed");
+        fs::create_dir(&file).expect("a directory");
+        assert!(is_alive(proc.path(), identity, UUID).is_err());
+        assert!(search(proc.path(), UUID).is_err());
+        assert!(search(&proc.path().join("nowhere"), UUID).is_err());
     }
 
     #[test]
     fn a_process_nobody_waited_for_is_dead() {
         let proc = proc_with("Z", 500, &line(UUID));
-        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID));
-        assert_eq!(search(proc.path(), UUID), None);
+        assert!(!is_alive(proc.path(), ProcessIdentity { pid: 41, start_ticks: 500 }, UUID).expect("a look"));
+        assert_eq!(search(proc.path(), UUID).expect("a look"), None);
     }
 }

@@ -117,7 +117,7 @@ impl Drop for Bench {
                 .read::<MachineRecord>(names::MACHINE)
                 .ok()
                 .flatten()
-                .and_then(|machine| Process::find(identity, machine.uuid))
+                .and_then(|machine| Process::find(identity, machine.uuid).ok().flatten())
         {
             process.kill();
         }
