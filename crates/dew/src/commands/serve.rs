@@ -41,6 +41,7 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// Runs the server until SIGTERM or SIGINT.
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     start_logging()?;
+    raise_file_limit();
     let settings = settings(args)?;
     let data_dir = DataDir::open(&settings.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
@@ -52,6 +53,18 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     }
     tracing::info!("Stopped");
     Ok(())
+}
+
+/// Lets the server have as many files open as the host allows: each machine and each client takes a few.
+fn raise_file_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| match soft < hard {
+        true => setrlimit(Resource::RLIMIT_NOFILE, hard, hard),
+        false => Ok(()),
+    });
+    if let Err(error) = raised {
+        tracing::warn!(error = %error, "The limit of open files stays as it is");
+    }
 }
 
 fn start_logging() -> Result<()> {
