@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::UnixStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -35,6 +35,10 @@ const SYNC_LIMIT: Duration = Duration::from_secs(3);
 const PASSWORD_LIMIT: Duration = Duration::from_secs(15);
 /// How long it may take to let them go on: behind a freeze that was given up, the agent comes to it late.
 const THAW_LIMIT: Duration = Duration::from_secs(30);
+/// The pause behind an answer that is not the protocol, so that a hostile agent does not keep the server busy.
+const THAW_PAUSE: Duration = Duration::from_millis(200);
+/// How many such answers are too many.
+const THAW_ATTEMPTS: u32 = 5;
 /// The longest line an agent may send.
 const LONGEST_LINE: u64 = 64 * 1024;
 /// What stands before the answer to a synchronisation, and in no JSON text.
@@ -170,6 +174,7 @@ impl Drop for Frozen {
 
 async fn thaw(id: MachineId, socket: &Path) {
     let thawed = timeout(THAW_LIMIT, async {
+        let mut strange = 0;
         loop {
             let result = match Agent::connect(socket).await {
                 Ok(mut agent) => agent.ask("guest-fsfreeze-thaw", json!({}), THAW_LIMIT).await,
@@ -178,7 +183,15 @@ async fn thaw(id: MachineId, socket: &Path) {
             match result {
                 Ok(_) => return Ok(()),
                 Err(error @ (AgentError::Io(_) | AgentError::Refused { .. })) => return Err(error),
-                Err(AgentError::Silent(_) | AgentError::Protocol) => {}
+                // The wait for it was the pause.
+                Err(AgentError::Silent(_)) => {}
+                Err(AgentError::Protocol) => {
+                    strange += 1;
+                    if strange == THAW_ATTEMPTS {
+                        return Err(AgentError::Protocol);
+                    }
+                    sleep(THAW_PAUSE).await;
+                }
             }
         }
     });
@@ -300,6 +313,34 @@ mod tests {
     async fn a_guest_without_an_agent_is_given_up() {
         let (_top, socket, _listener) = listener();
         assert!(matches!(Agent::connect(&socket).await, Err(AgentError::Silent(_))));
+    }
+
+    #[tokio::test]
+    async fn a_guest_that_talks_nonsense_is_asked_a_few_times_to_go_on() {
+        let (_top, socket, listener) = listener();
+        let calls = tokio::spawn(async move {
+            for _ in 0..THAW_ATTEMPTS {
+                let (stream, _) = listener.accept().await.expect("a caller");
+                let mut stream = BufReader::new(stream);
+                let mut line = Vec::new();
+                while stream.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+                    let asked = line.strip_prefix(&[DELIMITER]).unwrap_or(&line);
+                    let asked: Value = serde_json::from_slice(asked).expect("JSON");
+                    line.clear();
+                    let said = match asked["execute"] == "guest-fsfreeze-thaw" {
+                        true => "nonsense\n".to_owned(),
+                        false => format!("\u{1}{}\n", json!({ "return": asked["arguments"]["id"] })),
+                    };
+                    let said: Vec<u8> = said.bytes().map(|byte| if byte == 1 { DELIMITER } else { byte }).collect();
+                    stream.write_all(&said).await.expect("written");
+                }
+            }
+            listener
+        });
+        thaw(MachineId(7), &socket).await;
+        let listener = calls.await.expect("all calls came");
+        let another = timeout(Duration::ZERO, listener.accept()).await;
+        assert!(another.is_err(), "it was asked once more");
     }
 
     #[tokio::test]
