@@ -92,8 +92,8 @@ pub(super) struct Download {
 }
 
 impl Download {
-    /// Asks for `uri` and returns once the answer begins.
-    pub(super) fn start(line: Arc<Line>, uri: Uri) -> Result<Self, Problem> {
+    /// Asks for `uri` and returns once the answer begins. The whole of it has to be there by `deadline`.
+    pub(super) fn start(line: Arc<Line>, uri: Uri, deadline: Timestamp) -> Result<Self, Problem> {
         let answer = ask(&line, &uri, None)?;
         let headers = answer.headers();
         let validator = validator(headers);
@@ -101,7 +101,6 @@ impl Download {
         if total.is_some_and(|total| total > line.limits.max_bytes) {
             return Err(Problem::Refused(super::too_large(line.limits.max_bytes)));
         }
-        let deadline = line.clock.now() + line.limits.download;
         let body = answer.into_body().into_reader();
         Ok(Self { line, uri, body, validator, total, at: 0, deadline, failures: 0, failed_at: 0 })
     }

@@ -31,9 +31,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use dewpoint_clock::Timestamp;
 use tokio::{
     runtime::Handle,
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard, watch},
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch},
 };
 use tracing::info;
 
@@ -48,12 +49,16 @@ use self::{
 use super::{QemuConfig, layout::io_error, user::QemuUser};
 use crate::{Error, ImageName};
 
+/// How many images are brought in at once, so that they leave room for everything else; further ones wait.
+const AT_ONCE: usize = 4;
+
 /// Brings images in.
 pub(super) struct Importer {
     directory: PathBuf,
     config: QemuConfig,
     sandbox: Sandbox,
     rows: Mutex<HashMap<ImageName, Arc<Row>>>,
+    places: Arc<Semaphore>,
 }
 
 /// Where the calls for one image wait for each other.
@@ -65,8 +70,13 @@ struct Row {
 
 /// The right to work on one image. Others wait until this, and every thread that still works for it, is gone.
 pub(super) struct Turn {
-    held: Arc<OwnedMutexGuard<()>>,
+    held: Arc<Held>,
     removals: watch::Receiver<()>,
+}
+
+/// What a turn has, shared with the threads that work for it.
+struct Held {
+    _turn: OwnedMutexGuard<()>,
     /// Keeps the row known to those who come.
     _row: Arc<Row>,
 }
@@ -84,7 +94,13 @@ impl Importer {
             remove(&path)?;
         }
         let sandbox = Sandbox::new(user, config.import_limits.clone(), config.clock.clone());
-        Ok(Self { directory, config: config.clone(), sandbox, rows: Mutex::default() })
+        Ok(Self {
+            directory,
+            config: config.clone(),
+            sandbox,
+            rows: Mutex::default(),
+            places: Arc::new(Semaphore::new(AT_ONCE)),
+        })
     }
 
     /// Every image that something is being brought in for, in no order.
@@ -107,8 +123,8 @@ impl Importer {
         };
         // From before the wait: a removal that is asked for meanwhile is meant for this call as well.
         let removals = row.removals.subscribe();
-        let held = Arc::new(row.turn.clone().lock_owned().await);
-        Turn { held, removals, _row: row }
+        let turn = row.turn.clone().lock_owned().await;
+        Turn { held: Arc::new(Held { _turn: turn, _row: row }), removals }
     }
 
     /// Fetches `url` and returns a qcow2 file that stands alone, durable and the server's own, for the caller to move away.
@@ -154,19 +170,23 @@ impl Importer {
         Ok(turn)
     }
 
-    async fn fetch_into(&self, directory: &Path, held: Arc<OwnedMutexGuard<()>>, url: &str) -> Result<(), Problem> {
+    async fn fetch_into(&self, directory: &Path, held: Arc<Held>, url: &str) -> Result<(), Problem> {
         let limits = self.config.import_limits.clone();
         let uri = download::parse(url)?;
         let host = uri.host().unwrap_or_default().to_owned();
+        // The thread has it as well: one that nobody waits for any more still takes its place until it ends.
+        let place: OwnedSemaphorePermit =
+            self.places.clone().acquire_owned().await.map_err(|error| Error::host("fetch an image", error))?;
+        let place = Arc::new(place);
         let agent = Line::agent(&limits, Policy { allow_from: self.config.import_allow_from.clone() });
         let _hang_up = HangUp(Some(agent.clone()));
         let (_waiting, waiting) = watch::channel(());
         let space = Space::new(directory, limits.keep_free);
         let line =
             Arc::new(Line { agent, limits, clock: self.config.clock.clone(), runtime: Handle::current(), waiting });
-        let (to, room) = (directory.to_path_buf(), space.clone());
+        let (to, room, places) = (directory.to_path_buf(), space.clone(), place.clone());
         let receiving = tokio::task::spawn_blocking(move || {
-            let _held = held;
+            let _held = (held, places);
             receive(&line, &uri, &to, &room)
         });
         let format = receiving.await.map_err(|error| Error::host("fetch an image", error))??;
@@ -187,8 +207,9 @@ impl Row {
 /// Downloads until it is whole, from the start where it must be.
 fn receive(line: &Arc<Line>, uri: &ureq::http::Uri, directory: &Path, space: &Space) -> Result<Format, Problem> {
     let mut failures = 0;
+    let deadline = line.clock.now() + line.limits.download;
     loop {
-        match receive_once(line, uri, directory, space) {
+        match receive_once(line, uri, directory, space, deadline) {
             Err(Problem::Restart(why)) => {
                 failures += 1;
                 if failures > line.limits.retries {
@@ -202,9 +223,15 @@ fn receive(line: &Arc<Line>, uri: &ureq::http::Uri, directory: &Path, space: &Sp
     }
 }
 
-fn receive_once(line: &Arc<Line>, uri: &ureq::http::Uri, directory: &Path, space: &Space) -> Result<Format, Problem> {
+fn receive_once(
+    line: &Arc<Line>,
+    uri: &ureq::http::Uri,
+    directory: &Path,
+    space: &Space,
+    deadline: Timestamp,
+) -> Result<Format, Problem> {
     let most = line.limits.max_bytes;
-    let download = Download::start(line.clone(), uri.clone())?;
+    let download = Download::start(line.clone(), uri.clone(), deadline)?;
     space.check(download.total().unwrap_or(0))?;
     let (format, mut source) = unpack::open(download)?;
     match format {
