@@ -1,9 +1,13 @@
-//! Where an import may connect to: the open Internet, and what the operator opened.
+//! Where an import may connect to: the open Internet, and what the operator opened. This host is not of the open Internet, also
+//! at an address that is: what listens here may trust those who come from here.
 //!
 //! The check sits in the name resolver, whose answer is what is connected to: a name that points elsewhere a moment later is
 //! of no use to anyone.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use ureq::{
@@ -61,19 +65,21 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    pub(super) fn permits(&self, address: IpAddr) -> bool {
+    /// Whether `address` may be connected to from a host whose own addresses are `own`.
+    fn permits(&self, address: IpAddr, own: &[IpAddr]) -> bool {
         let address = address.to_canonical();
-        self.allow_from.iter().any(|net| net.contains(&address)) || is_global(address)
+        self.allow_from.iter().any(|net| net.contains(&address)) || is_global(address) && !own.contains(&address)
     }
 }
 
 impl Resolver for Policy {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        let own = own_addresses()?;
         let mut permitted = self.empty();
         let mut closed = None;
         for address in found.iter() {
-            match self.permits(address.ip()) {
+            match self.permits(address.ip(), &own) {
                 true => permitted.push(*address),
                 false => closed = Some(address.ip()),
             }
@@ -89,6 +95,17 @@ impl Resolver for Policy {
             _ => Ok(permitted),
         }
     }
+}
+
+/// The addresses of this host's interfaces.
+fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    let interfaces = nix::ifaddrs::getifaddrs()?;
+    let address = |interface: nix::ifaddrs::InterfaceAddress| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|address| IpAddr::from(address.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::from(address.ip())))
+    };
+    Ok(interfaces.filter_map(address).collect())
 }
 
 fn is_global(address: IpAddr) -> bool {
@@ -123,7 +140,17 @@ mod tests {
 
     fn permits(allow_from: &[&str], address: &str) -> bool {
         let allow_from = allow_from.iter().map(|net| net.parse().expect("a network")).collect();
-        Policy { allow_from }.permits(address.parse().expect("an address"))
+        let own = ["8.8.8.8".parse().expect("an address"), "2606:4700::8".parse().expect("an address")];
+        Policy { allow_from }.permits(address.parse().expect("an address"), &own)
+    }
+
+    #[test]
+    fn the_host_itself_is_not_reached_at_an_open_address_either() {
+        for address in ["8.8.8.8", "::ffff:8.8.8.8", "2606:4700::8"] {
+            assert!(!permits(&[], address), "{address}");
+        }
+        assert!(permits(&["8.8.8.8/32"], "8.8.8.8"));
+        assert!(own_addresses().expect("a list").contains(&Ipv4Addr::LOCALHOST.into()));
     }
 
     #[test]
