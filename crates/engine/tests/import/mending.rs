@@ -10,9 +10,13 @@ use std::{
     time::Duration,
 };
 
-use dewpoint_engine::{Error, Storage};
+use dewpoint_engine::{Error, ImageName, Storage};
 
-use tokio::sync::Notify;
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+    time::timeout,
+};
 
 use crate::{
     lab::{Lab, disk, gzip, image},
@@ -181,4 +185,33 @@ async fn removing_an_image_ends_its_import() {
     assert!(matches!(imported, Err(Error::Host { transient: false, .. })), "{imported:?}");
     lab.nothing_is_left().await;
     go_on.open();
+}
+
+#[tokio::test]
+async fn four_images_are_fetched_at_once_and_the_others_wait() {
+    let Some(lab) = Lab::open("four_images_are_fetched_at_once_and_the_others_wait").await else { return };
+    let (asked, mut asking) = mpsc::unbounded_channel();
+    let go_on = Gate::default();
+    let wait = go_on.clone();
+    let server = Server::start(move |request, connection| {
+        asked.send(()).expect("the test listens");
+        wait.wait();
+        whole(request, connection, &disk(), disk().len());
+    });
+    let url = server.url("disk");
+    let mut imports = JoinSet::new();
+    for number in 0..6 {
+        let (engine, url) = (lab.engine.clone(), url.clone());
+        let name = ImageName::own(number.to_string()).expect("a name");
+        imports.spawn(async move { engine.import(&name, &url).await });
+    }
+    for _ in 0..4 {
+        timeout(LIMIT, asking.recv()).await.expect("four ask").expect("the server runs");
+    }
+    let fifth = timeout(Duration::from_millis(300), asking.recv()).await;
+    go_on.open();
+    assert!(fifth.is_err(), "a fifth image is fetched beside them");
+    for imported in imports.join_all().await {
+        imported.expect("an image");
+    }
 }
