@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
-    sync::PoisonError,
+    sync::{
+        PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tracing::{info, warn};
@@ -18,30 +21,35 @@ const DEPTH: usize = 2;
 
 /// Layers that are no image, as far as this server knows. A hint that saves the search where there are none.
 #[derive(Debug, Default)]
-pub(super) struct Nameless(std::sync::Mutex<BTreeSet<Uuid>>);
+pub(super) struct Nameless {
+    known: std::sync::Mutex<BTreeSet<Uuid>>,
+    /// The last search was not finished: there may be others.
+    in_doubt: AtomicBool,
+}
 
 impl Nameless {
     pub(super) fn add(&self, layer: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(layer);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(layer);
     }
 
     pub(super) fn named(&self, layer: Uuid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&layer);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&layer);
     }
 
     fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.in_doubt.load(Ordering::Relaxed) && self.known.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     fn now(&self) -> BTreeSet<Uuid> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts `found` in the place of what was known `before`; what came in meanwhile stays.
     fn replace(&self, before: &BTreeSet<Uuid>, found: BTreeSet<Uuid>) {
-        let mut layers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut layers = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         layers.retain(|layer| !before.contains(layer));
         layers.extend(found);
+        self.in_doubt.store(false, Ordering::Relaxed);
     }
 }
 
@@ -69,6 +77,7 @@ impl Layers {
             // The thread goes on when its caller is gone, and until its end nobody may build on what it removes.
             let _gate = gate;
             let before = nameless.now();
+            nameless.in_doubt.store(true, Ordering::Relaxed);
             nameless.replace(&before, collect(&directory, &holders)?);
             Ok(())
         });

@@ -213,6 +213,20 @@ async fn nobody_builds_on_an_image_while_a_collection_without_a_caller_goes_on()
 }
 
 #[tokio::test]
+async fn what_a_search_could_not_reach_is_found_by_the_next_collection() {
+    let bench = Bench::open().await;
+    let directory = bench.top.path().join("layers");
+    let (orphan, strange) = (directory.join(format!("{}.qcow2", Uuid::new_v4())), directory.join("own-2.json"));
+    fs::write(&orphan, "half").expect("written");
+    fs::write(&strange, "no record").expect("written");
+    assert!(bench.layers.search().await.is_err());
+    assert!(orphan.exists());
+    fs::remove_file(&strange).expect("removed");
+    bench.layers.collect().await.expect("a collection");
+    assert!(!orphan.exists());
+}
+
+#[tokio::test]
 async fn a_removal_waits_for_who_builds_on_the_image() {
     let bench = Bench::open().await;
     let file = bench.top.path().join("fetched");
