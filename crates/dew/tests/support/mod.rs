@@ -81,14 +81,17 @@ impl Server {
         let kept = Arc::clone(&log);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                {
+                    // Kept before anybody is told of it: who waited for the address may look for it here.
+                    let mut kept = kept.lock().expect("nobody panics with it");
+                    kept.push_str(&line);
+                    kept.push('\n');
+                }
                 if let Some((_, rest)) = line.split_once("Serving on http://") {
                     let word = rest.split_whitespace().next().unwrap_or_default();
                     // Nobody listens for a second one.
                     let _ = found.send(word.parse());
                 }
-                let mut kept = kept.lock().expect("nobody panics with it");
-                kept.push_str(&line);
-                kept.push('\n');
             }
         });
         let told = address.recv_timeout(DEADLINE);
