@@ -194,8 +194,9 @@ def bench_snapshots(binary, directory, seconds):
     taken = time.perf_counter() - began
     row("10,000 snapshots taken, 200 Droplets at a time", f"{10_000 / taken:,.0f}/s")
     fill(server, 10_000)
-    droplets = server.wrk("get.lua", seconds, 32, "/v2/droplets?page=1&per_page=20")
-    row("GET /v2/droplets, first page of 20 out of 10,000", figures(droplets), "the yardstick")
+    # Not the first page: its Droplets have fifty snapshots each to name.
+    droplets = server.wrk("get.lua", seconds, 32, "/v2/droplets?page=300&per_page=20")
+    row("GET /v2/droplets, a page of 20 out of 10,000", figures(droplets), "the yardstick")
     total = server.get("/v2/snapshots?per_page=1")["meta"]["total"]
     for name, page in (("first", 1), ("deep", total // 20 - 3)):
         result = server.wrk("get.lua", seconds, 32, f"/v2/snapshots?page={page}&per_page=20")
