@@ -9,14 +9,7 @@ cd "$(dirname "$0")/.."
 
 venv=$(scripts/venv.sh)
 target=${CARGO_TARGET_DIR:-target}
-if [ -z "${DEW_BINARY:-}" ]; then
-    # The newer one: an old release build must not be judged in place of today's work.
-    DEW_BINARY=$(ls -t "$target/release/dew" "$target/debug/dew" 2>/dev/null | head -n 1)
-    if [ -z "$DEW_BINARY" ]; then
-        cargo build -q -p dew >&2
-        DEW_BINARY=$target/debug/dew
-    fi
-fi
+DEW_BINARY=$(scripts/dew-binary.sh)
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/dew-guests.XXXXXX")
 chmod 711 "$work"
