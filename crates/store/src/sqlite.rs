@@ -10,10 +10,12 @@ mod file;
 mod transaction;
 
 use std::{
+    convert::Infallible,
     path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
+        mpsc,
     },
 };
 
@@ -46,11 +48,20 @@ pub fn open(path: &Path) -> Result<Store, Error> {
 
     let (queues, to_write, to_read) = Queues::new(Dialect::Sqlite);
     let commits = queues.commits();
-    queues.spawn("store-writer", move || write_until_closed(&writer, &to_write, &commits))?;
+    let (reading, readers_ended) = mpsc::channel::<Infallible>();
+    queues.spawn("store-writer", move || {
+        write_until_closed(&writer, &to_write, &commits);
+        // The last connection to be closed takes the log away; two that close at once would leave it to each other.
+        let _ = readers_ended.recv();
+    })?;
     for _ in 0..READERS {
         let connection = file::open_reader(path)?;
-        let jobs = Arc::clone(&to_read);
-        queues.spawn("store-reader", move || read_until_closed(&connection, &jobs))?;
+        let (jobs, reading) = (Arc::clone(&to_read), reading.clone());
+        queues.spawn("store-reader", move || {
+            read_until_closed(&connection, &jobs);
+            drop(connection);
+            drop(reading);
+        })?;
     }
     Ok(Store::new(Arc::new(queues)))
 }

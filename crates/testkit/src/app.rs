@@ -76,10 +76,16 @@ impl Running {
                 dewpoint_control::catalogue::CatalogueFile::parse(text).expect("the test's catalogue is well-formed");
             catalogue = catalogue.extend(more).expect("the test's catalogue fits");
         }
-        let parts =
-            Parts { store, engine: sim.clone(), clock: clock.clone(), catalogue, config: setup.control.clone() };
+        let parts = Parts {
+            store: store.clone(),
+            engine: sim.clone(),
+            clock: clock.clone(),
+            catalogue,
+            config: setup.control.clone(),
+        };
         let control = Control::new(parts).await.expect("the parts fit together");
-        let files = Files::open(&file("dewpoint.db"), &file("sim.db")).expect("both files are there");
+        let (of_store, of_sim) = (file("dewpoint.db"), file("sim.db"));
+        let files = Files::open((&of_store, store), (&of_sim, sim.clone())).expect("both files are there");
         let simulator = Simulator::new(control.clone(), clock, sim.clone(), Some(files));
         let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator.clone());
         let edge = dewpoint_server::app(app);

@@ -105,7 +105,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     let simulator = match opened {
         Opened::Sim(sim) => {
             let files = match settings.database_url {
-                None => Some(Files::open(&data_dir.join(STORE), &data_dir.join(SIMULATOR))?),
+                None => {
+                    let (of_store, of_sim) = (data_dir.join(STORE), data_dir.join(SIMULATOR));
+                    Some(Files::open((&of_store, store.clone()), (&of_sim, sim.clone()))?)
+                }
                 Some(_) => None,
             };
             let simulator = Simulator::new(control.clone(), clock, sim, files);

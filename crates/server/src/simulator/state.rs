@@ -9,8 +9,9 @@ use std::{
 
 use dewpoint_clock::{Reading, Timestamp};
 use dewpoint_control::Error;
+use dewpoint_engine::sim::SimEngine;
 use dewpoint_store::{
-    Error as StoreError,
+    Error as StoreError, Store,
     sqlite::{Copier, Copy},
 };
 use schemars::JsonSchema;
@@ -31,9 +32,9 @@ pub struct Files {
 }
 
 impl Files {
-    /// The store's file and the simulator's, which are both open already.
-    pub fn open(store: &Path, engine: &Path) -> Result<Self, StoreError> {
-        Ok(Self { store: Copier::open(store)?, engine: Copier::open(engine)? })
+    /// The store's file and the simulator's, each with who has it open.
+    pub fn open(store: (&Path, Store), engine: (&Path, Arc<SimEngine>)) -> Result<Self, StoreError> {
+        Ok(Self { store: Copier::open(store.0, store.1)?, engine: Copier::open(engine.0, engine.1)? })
     }
 
     fn bytes(&self) -> Result<u64, StoreError> {

@@ -1,9 +1,10 @@
 //! Copies of a SQLite file in memory, and the file made as a copy again: the simulator's snapshots.
 
 use std::{
+    any::Any,
     fmt,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -19,9 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Copies one SQLite file, which others may have open. Nobody should write to it meanwhile: what they write is in the copy or
 /// it is not, and is lost when a copy is put back.
-#[derive(Clone, Debug)]
-pub struct Copier {
-    file: Arc<Mutex<Connection>>,
+#[derive(Clone)]
+pub struct Copier(Arc<Inner>);
+
+/// Dropped in this order: whose the file is closes it last, and leaves no log beside it.
+struct Inner {
+    file: Mutex<Connection>,
+    _owner: Box<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Copier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Copier").finish_non_exhaustive()
+    }
 }
 
 /// A whole database in memory.
@@ -36,27 +47,31 @@ impl fmt::Debug for Copy {
 }
 
 impl Copier {
-    /// A copier of the database in `path`, which is there.
-    pub fn open(path: &Path) -> Result<Self, Error> {
+    /// A copier of the database in `path`, which is there and which `owner` has open: it stays open as long as the copier.
+    pub fn open(path: &Path, owner: impl Any + Send + Sync) -> Result<Self, Error> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = Connection::open_with_flags(path, flags)?;
         file.busy_timeout(PATIENCE)?;
         // A copy that is put back need not outlive a power cut, and is to be there within milliseconds.
         file.pragma_update(None, "synchronous", "OFF")?;
         file.pragma_update(None, "wal_autocheckpoint", 16_000)?;
-        Ok(Self { file: Arc::new(Mutex::new(file)) })
+        Ok(Self(Arc::new(Inner { file: Mutex::new(file), _owner: Box::new(owner) })))
+    }
+
+    fn file(&self) -> MutexGuard<'_, Connection> {
+        self.0.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes a copy takes.
     pub fn bytes(&self) -> Result<u64, Error> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file();
         let number = |sql: &str| file.query_row(sql, [], |row| row.get::<_, i64>(0));
         Ok(number("PRAGMA page_count")?.unsigned_abs() * number("PRAGMA page_size")?.unsigned_abs())
     }
 
     /// Copies the database. Blocks.
     pub fn take(&self) -> Result<Copy, Error> {
-        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file();
         let mut memory = Connection::open_in_memory()?;
         copy(&file, &mut memory)?;
         Ok(Copy { memory: Mutex::new(memory) })
@@ -64,7 +79,7 @@ impl Copier {
 
     /// Makes the database what it was when it was copied. Blocks.
     pub fn put_back(&self, copied: &Copy) -> Result<(), Error> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file();
         let memory = copied.memory.lock().unwrap_or_else(PoisonError::into_inner);
         copy(&memory, &mut file)
     }

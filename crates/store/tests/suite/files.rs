@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use dewpoint_store::{Error, sqlite, ssh_keys::*};
@@ -29,16 +29,9 @@ async fn closed_store() -> (TempDir, PathBuf) {
     for id in 1..=500 {
         add(id).await.expect("is kept");
     }
+    let closing = store.closing();
     drop(store);
-    // Its threads close their connections on their own; the last connection to be closed alone takes the log away.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while path.with_file_name("dew.db-wal").exists() {
-        assert!(Instant::now() < deadline, "the store was not closed");
-        let connection = rusqlite::Connection::open(&path).expect("opens");
-        connection.query_row("SELECT COUNT(*) FROM migrations", [], |row| row.get::<_, i64>(0)).expect("is readable");
-        drop(connection);
-        tokio::task::yield_now().await;
-    }
+    assert!(closing.wait(Duration::from_secs(20)), "the store was not closed");
     (directory, path)
 }
 
@@ -175,4 +168,24 @@ fn a_store_whose_making_was_cut_off_is_made_again() {
     connection.execute_batch("PRAGMA journal_mode = WAL").expect("is set");
     connection.close().expect("closes");
     drop(sqlite::open(&path).expect("a store without tables is a new one"));
+}
+
+#[test]
+fn a_store_that_was_closed_is_one_file_however_its_threads_ended() {
+    for round in 0..100 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("dewpoint.db");
+        let store = sqlite::open(&path).expect("the store opens");
+        let copier = sqlite::Copier::open(&path, store.clone()).expect("its copier opens");
+        let closing = store.closing();
+        let dropped = std::thread::spawn(move || drop(copier));
+        drop(store);
+        dropped.join().expect("the copier is closed");
+        assert!(closing.wait(Duration::from_secs(10)), "round {round}: it closes");
+        let files: Vec<_> = fs::read_dir(dir.path())
+            .expect("the directory")
+            .map(|file| file.expect("is readable").file_name())
+            .collect();
+        assert_eq!(files, ["dewpoint.db"], "round {round}");
+    }
 }
