@@ -4,6 +4,7 @@ mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::Write as _,
     sync::{Arc, Mutex, mpsc},
 };
 
@@ -76,6 +77,10 @@ fn every_create_that_was_answered_is_carried_out_wherever_the_server_is_killed()
     let left = check(server.client(), &told);
     assert!(server.terminate().success(), "SIGTERM is an end in order");
     assert_eq!(machines(&data_dir), left, "a machine for each Droplet, and none without");
+    let answered = told.created.len() + told.deleted.len();
+    // Past the capture of the test's output, for docs/sure.md.
+    let _ =
+        writeln!(std::io::stderr(), "kills survived: {rounds}; creates and deletes answered, none lost: {answered}");
 }
 
 /// Creates Droplets, one or three at a time, and deletes some, until the server does not answer any more.
