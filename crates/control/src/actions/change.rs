@@ -6,7 +6,7 @@ use dewpoint_store::{DropletRecord, Sizing, droplets::DropletChange};
 
 use super::{
     effect::Effect,
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
 };
 use crate::{Error, network};
 
@@ -20,33 +20,15 @@ fn put_sizing(sizing: &Sizing, record: &mut DropletRecord) {
 
 /// The one step of a resize; its request is the [`Sizing`] that was settled when it was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResizeStep {
-    Resize,
-}
+pub(crate) struct ResizeStep;
 
 impl Flow for ResizeStep {
-    const STEPS: &'static [Self] = &[Self::Resize];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Resize => "resize",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Resize => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "resize")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Resize => {
-                let sizing: Sizing = cx.request()?;
-                cx.engine().change(cx.machine(), &cx.spec_with(|record| put_sizing(&sizing, record)).await?).await?;
-                Ok(DropletChange { sizing: Some(sizing), ..DropletChange::default() }.into())
-            }
-        }
+        let sizing: Sizing = cx.request()?;
+        cx.engine().change(cx.machine(), &cx.spec_with(|record| put_sizing(&sizing, record)).await?).await?;
+        Ok(DropletChange { sizing: Some(sizing), ..DropletChange::default() }.into())
     }
 
     /// The machine is brought back to what the Droplet's row says. One whose disk has grown already cannot go back: it then
@@ -65,34 +47,16 @@ impl Flow for ResizeStep {
 
 /// The one step of `enable_ipv6`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ipv6Step {
-    Address,
-}
+pub(crate) struct Ipv6Step;
 
 impl Flow for Ipv6Step {
-    const STEPS: &'static [Self] = &[Self::Address];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Address => "address",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Address => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "address")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Address => {
-                let address = network::v6_address(cx.control.config().public_v6_pool, cx.droplet);
-                let spec = cx.spec_with(|record| record.public_v6 = Some(address)).await?;
-                cx.engine().change(cx.machine(), &spec).await?;
-                Ok(DropletChange { public_v6: Some(address), ..DropletChange::default() }.into())
-            }
-        }
+        let address = network::v6_address(cx.control.config().public_v6_pool, cx.droplet);
+        let spec = cx.spec_with(|record| record.public_v6 = Some(address)).await?;
+        cx.engine().change(cx.machine(), &spec).await?;
+        Ok(DropletChange { public_v6: Some(address), ..DropletChange::default() }.into())
     }
 
     async fn aftermath(self, cx: &Context) -> Effect {

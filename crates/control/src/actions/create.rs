@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Also, Effect},
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
     volume,
 };
 use crate::{Error, PUBLIC_POOL, passwords, readiness};
@@ -42,37 +42,14 @@ pub(crate) enum CreateStep {
 const ADDRESSES_TRIED: usize = 64;
 
 impl Flow for CreateStep {
-    const STEPS: &'static [Self] = &[Self::Ensure, Self::Attach, Self::Boot, Self::Remove];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ensure => "ensure",
-            Self::Attach => "attach",
-            Self::Boot => "boot",
-            Self::Remove => "remove",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Ensure => Some(Self::Attach),
-            Self::Attach => Some(Self::Boot),
-            Self::Boot | Self::Remove => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Ensure, "ensure"), (Self::Attach, "attach"), (Self::Boot, "boot")];
+    const BACK: Option<Named<Self>> = Some((Self::Remove, "remove"));
 
     fn can_wait(self) -> bool {
         match self {
             // Making a machine again from the same spec changes nothing, nor does attaching to it what it has.
             Self::Ensure | Self::Attach => true,
             Self::Boot | Self::Remove => false,
-        }
-    }
-
-    fn compensation(self) -> Option<Self> {
-        match self {
-            Self::Ensure | Self::Attach | Self::Boot => Some(Self::Remove),
-            Self::Remove => None,
         }
     }
 

@@ -7,7 +7,7 @@ use dewpoint_store::droplets::DropletChange;
 
 use super::{
     effect::{Also, Effect},
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
     teardown,
 };
 use crate::Error;
@@ -25,19 +25,11 @@ pub(crate) enum DestroyStep {
 }
 
 impl Flow for DestroyStep {
-    const STEPS: &'static [Self] = &[Self::Remove, Self::Parts];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Remove => "remove",
-            Self::Parts => TEARDOWN,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Remove, "remove"), (Self::Parts, TEARDOWN)];
 
     fn next(self) -> Option<Self> {
-        match self {
-            Self::Remove | Self::Parts => None,
-        }
+        // Each is the whole of a destroy.
+        None
     }
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {

@@ -15,26 +15,46 @@ use crate::{Control, Error, network};
 /// The step of an action that has none.
 pub(crate) const NOTHING: &str = "nothing";
 
+/// A step and its name in the store and in timelines.
+pub(crate) type Named<S> = (S, &'static str);
+
 /// The steps of one kind of action. A step may run twice: it must then find its work done.
 pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
-    /// All steps, in order; compensations come last.
-    const STEPS: &'static [Self];
+    /// The steps, in the order they are done.
+    const STEPS: &'static [Named<Self>];
 
-    /// Its name in the store and in timelines.
-    fn name(self) -> &'static str;
+    /// Compensation: what takes everything back when one of them fails for good. None when the resource is whole as it is.
+    const BACK: Option<Named<Self>> = None;
 
-    /// The step after this one; `None` after the last.
-    fn next(self) -> Option<Self>;
+    /// All steps there are, the compensation last.
+    fn all() -> impl Iterator<Item = Named<Self>> {
+        Self::STEPS.iter().copied().chain(Self::BACK)
+    }
+
+    /// The step of a name.
+    fn named(name: &str) -> Option<Self> {
+        Self::all().find(|(_, known)| *known == name).map(|(step, _)| step)
+    }
+
+    /// Its name.
+    fn name(self) -> &'static str {
+        Self::all().find(|(step, _)| *step == self).map_or(NOTHING, |(_, name)| name)
+    }
+
+    /// The step after this one; `None` after the last, and after the compensation.
+    fn next(self) -> Option<Self> {
+        Self::STEPS.iter().skip_while(|(step, _)| *step != self).nth(1).map(|(step, _)| *step)
+    }
+
+    /// What to do when this step fails for good; `None` when nothing more can be done.
+    fn compensation(self) -> Option<Self> {
+        Self::BACK.map(|(back, _)| back).filter(|back| *back != self)
+    }
 
     /// Whether its result may wait to be stored with the next step's, when that comes at once: then it leaves nothing that
     /// doing it again would not find. A crash in between repeats it.
     fn can_wait(self) -> bool {
         false
-    }
-
-    /// What to do when this step fails for good; `None` when the resource is whole as it is.
-    fn compensation(self) -> Option<Self> {
-        None
     }
 
     /// Does the work and returns what to write about it.

@@ -6,7 +6,7 @@ use dewpoint_store::{ImageRecord, Tx, images, images::ImageChange};
 
 use super::{
     effect::{Also, Effect},
-    flow::{Context, Flow, own_image},
+    flow::{Context, Flow, Named, own_image},
 };
 use crate::Error;
 
@@ -47,29 +47,8 @@ pub(crate) enum ImportStep {
 }
 
 impl Flow for ImportStep {
-    const STEPS: &'static [Self] = &[Self::Begin, Self::Fetch, Self::Discard];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Begin => "begin",
-            Self::Fetch => "fetch",
-            Self::Discard => "discard",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Begin => Some(Self::Fetch),
-            Self::Fetch | Self::Discard => None,
-        }
-    }
-
-    fn compensation(self) -> Option<Self> {
-        match self {
-            Self::Begin | Self::Fetch => Some(Self::Discard),
-            Self::Discard => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Begin, "begin"), (Self::Fetch, "fetch")];
+    const BACK: Option<Named<Self>> = Some((Self::Discard, "discard"));
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {
@@ -112,57 +91,41 @@ async fn fetch(cx: &Context) -> Result<Effect, Error> {
     Ok(Effect::default())
 }
 
-/// Declares a flow of one step.
-macro_rules! one_step {
-    ($(#[$meta:meta])* $name:ident, $step:ident = $word:literal, $run:expr) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum $name {
-            $step,
-        }
+/// `destroy`: removes what the engine has of an image whose row is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DestroyStep;
 
-        impl Flow for $name {
-            const STEPS: &'static [Self] = &[Self::$step];
+impl Flow for DestroyStep {
+    const STEPS: &'static [Named<Self>] = &[(Self, "remove")];
 
-            fn name(self) -> &'static str {
-                match self {
-                    Self::$step => $word,
-                }
-            }
-
-            fn next(self) -> Option<Self> {
-                match self {
-                    Self::$step => None,
-                }
-            }
-
-            async fn run(self, cx: &Context) -> Result<Effect, Error> {
-                match self {
-                    Self::$step => $run(cx).await,
-                }
-            }
-        }
-    };
-}
-
-one_step! {
-    /// `destroy`: removes what the engine has of an image whose row is deleted.
-    DestroyStep, Remove = "remove", async |cx: &Context| {
+    async fn run(self, cx: &Context) -> Result<Effect, Error> {
         cx.engine().remove_image(&name_of(cx)?).await?;
         Ok(Effect::default())
     }
 }
 
-one_step! {
-    /// `transfer`: the image can be used in another region. All regions are on this host: nothing is copied.
-    TransferStep, Transfer = "transfer", async |cx: &Context| {
+/// `transfer`: the image can be used in another region. All regions are on this host: nothing is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TransferStep;
+
+impl Flow for TransferStep {
+    const STEPS: &'static [Named<Self>] = &[(Self, "transfer")];
+
+    async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let request: ImageActionRequest = cx.request()?;
         let region = request.region.ok_or_else(|| Error::invalid("the stored request names no region"))?;
         Ok(Also::ImageRegion(image_of(cx), region).into())
     }
 }
 
-one_step! {
-    /// `convert`: a backup becomes a snapshot.
-    ConvertStep, Convert = "convert", async |cx: &Context| Ok(Also::ConvertImage(image_of(cx)).into())
+/// `convert`: a backup becomes a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConvertStep;
+
+impl Flow for ConvertStep {
+    const STEPS: &'static [Named<Self>] = &[(Self, "convert")];
+
+    async fn run(self, cx: &Context) -> Result<Effect, Error> {
+        Ok(Also::ConvertImage(image_of(cx)).into())
+    }
 }

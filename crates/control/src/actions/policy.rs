@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::Effect,
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
 };
 use crate::{Error, backups};
 
@@ -19,34 +19,16 @@ pub(crate) struct Wanted {
 
 /// The one step of a change of policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PolicyStep {
-    Write,
-}
+pub(crate) struct PolicyStep;
 
 impl Flow for PolicyStep {
-    const STEPS: &'static [Self] = &[Self::Write];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Write => "write",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Write => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "write")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Write => {
-                let Wanted { policy } = cx.request()?;
-                let kept = policy.map(|policy| {
-                    Ok::<_, Error>((backups::text(&policy)?, backups::next_due(&policy, cx.droplet, cx.control.now())))
-                });
-                Ok(DropletChange { backups: Some(kept.transpose()?), ..DropletChange::default() }.into())
-            }
-        }
+        let Wanted { policy } = cx.request()?;
+        let kept = policy.map(|policy| {
+            Ok::<_, Error>((backups::text(&policy)?, backups::next_due(&policy, cx.droplet, cx.control.now())))
+        });
+        Ok(DropletChange { backups: Some(kept.transpose()?), ..DropletChange::default() }.into())
     }
 }

@@ -8,7 +8,7 @@ use dewpoint_store::droplets::DropletChange;
 
 use super::{
     effect::Effect,
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
 };
 use crate::Error;
 
@@ -36,7 +36,7 @@ async fn as_observed(cx: &Context) -> Effect {
 }
 
 macro_rules! power_flow {
-    ($(#[$meta:meta])* $name:ident { $($step:ident = $word:literal => $power:expr, then $next:expr;)+ }) => {
+    ($(#[$meta:meta])* $name:ident { $($step:ident = $word:literal => $power:expr;)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum $name {
@@ -44,19 +44,7 @@ macro_rules! power_flow {
         }
 
         impl Flow for $name {
-            const STEPS: &'static [Self] = &[$(Self::$step,)+];
-
-            fn name(self) -> &'static str {
-                match self {
-                    $(Self::$step => $word,)+
-                }
-            }
-
-            fn next(self) -> Option<Self> {
-                match self {
-                    $(Self::$step => $next,)+
-                }
-            }
+            const STEPS: &'static [Named<Self>] = &[$((Self::$step, $word)),+];
 
             async fn run(self, cx: &Context) -> Result<Effect, Error> {
                 match self {
@@ -93,27 +81,27 @@ async fn shutdown_or_off(cx: &Context) -> Result<Effect, Error> {
 
 power_flow! {
     /// `power_on`
-    PowerOnStep { On = "on" => on, then None; }
+    PowerOnStep { On = "on" => on; }
 }
 power_flow! {
     /// `power_off`
-    PowerOffStep { Off = "off" => off, then None; }
+    PowerOffStep { Off = "off" => off; }
 }
 power_flow! {
     /// `shutdown`
-    ShutdownStep { Shutdown = "shutdown" => shutdown, then None; }
+    ShutdownStep { Shutdown = "shutdown" => shutdown; }
 }
 power_flow! {
     /// `reboot`: the guest is asked first.
     RebootStep {
-        Shutdown = "shutdown" => shutdown_or_off, then Some(Self::On);
-        On = "on" => on, then None;
+        Shutdown = "shutdown" => shutdown_or_off;
+        On = "on" => on;
     }
 }
 power_flow! {
     /// `power_cycle`: the guest is not asked.
     PowerCycleStep {
-        Off = "off" => off, then Some(Self::On);
-        On = "on" => on, then None;
+        Off = "off" => off;
+        On = "on" => on;
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::Effect,
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
 };
 use crate::{Error, readiness};
 
@@ -37,23 +37,7 @@ pub(crate) enum RebuildStep {
 }
 
 impl Flow for RebuildStep {
-    const STEPS: &'static [Self] = &[Self::Off, Self::Rebuild, Self::On];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Rebuild => "rebuild",
-            Self::On => "on",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Off => Some(Self::Rebuild),
-            Self::Rebuild => Some(Self::On),
-            Self::On => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Off, "off"), (Self::Rebuild, "rebuild"), (Self::On, "on")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {

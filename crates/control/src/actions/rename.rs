@@ -5,65 +5,31 @@ use dewpoint_store::droplets::DropletChange;
 
 use super::{
     effect::Effect,
-    flow::{Context, Flow},
+    flow::{Context, Flow, Named},
 };
 use crate::Error;
 
 /// The one step of a rename.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum RenameStep {
-    Rename,
-}
+pub(crate) struct RenameStep;
 
 impl Flow for RenameStep {
-    const STEPS: &'static [Self] = &[Self::Rename];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Rename => "rename",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Rename => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "rename")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Rename => {
-                let request: DropletActionRequest = cx.request()?;
-                Ok(DropletChange { name: request.name, ..DropletChange::default() }.into())
-            }
-        }
+        let request: DropletActionRequest = cx.request()?;
+        Ok(DropletChange { name: request.name, ..DropletChange::default() }.into())
     }
 }
 
 /// The one step of an action that has nothing to do: every Droplet has private networking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NothingStep {
-    Nothing,
-}
+pub(crate) struct NothingStep;
 
 impl Flow for NothingStep {
-    const STEPS: &'static [Self] = &[Self::Nothing];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nothing => super::flow::NOTHING,
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Nothing => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, super::flow::NOTHING)];
 
     async fn run(self, _: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Nothing => Ok(Effect::default()),
-        }
+        Ok(Effect::default())
     }
 }

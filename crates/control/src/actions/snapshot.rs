@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Also, Effect},
-    flow::{Context, Flow, own_image},
+    flow::{Context, Flow, Named, own_image},
 };
 use crate::Error;
 
@@ -41,27 +41,8 @@ pub(crate) enum SnapshotStep {
 }
 
 impl Flow for SnapshotStep {
-    const STEPS: &'static [Self] = &[Self::Take, Self::Discard];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Take => "take",
-            Self::Discard => "discard",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Take | Self::Discard => None,
-        }
-    }
-
-    fn compensation(self) -> Option<Self> {
-        match self {
-            Self::Take => Some(Self::Discard),
-            Self::Discard => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Take, "take")];
+    const BACK: Option<Named<Self>> = Some((Self::Discard, "discard"));
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let taking: Taking = cx.request()?;

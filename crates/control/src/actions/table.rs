@@ -11,7 +11,7 @@ use super::{
 use crate::Error;
 
 fn names<F: Flow>() -> Vec<&'static str> {
-    F::STEPS.iter().map(|step| step.name()).collect()
+    F::all().map(|(_, name)| name).collect()
 }
 
 macro_rules! flows {

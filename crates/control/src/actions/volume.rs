@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Also, Effect},
-    flow::{Context, Flow, own_volume_image},
+    flow::{Context, Flow, Named, own_volume_image},
 };
 use crate::Error;
 
@@ -141,65 +141,31 @@ pub(super) async fn remove(cx: &Context, id: VolumeId) -> Result<(), Error> {
 
 /// `create`: make it. When that fails for good the row stays, since it was acknowledged; an attach tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CreateStep {
-    Make,
-}
+pub(crate) struct CreateStep;
 
 impl Flow for CreateStep {
-    const STEPS: &'static [Self] = &[Self::Make];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Make => "make",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Make => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "make")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Make => {
-                let id = volume_of(cx);
-                make(cx, id).await?;
-                // Nothing locks a volume that is being made: one that was deleted meanwhile is taken back.
-                if row_of(cx, id).await?.is_none() {
-                    remove(cx, id).await?;
-                }
-                Ok(Effect::default())
-            }
+        let id = volume_of(cx);
+        make(cx, id).await?;
+        // Nothing locks a volume that is being made: one that was deleted meanwhile is taken back.
+        if row_of(cx, id).await?.is_none() {
+            remove(cx, id).await?;
         }
+        Ok(Effect::default())
     }
 }
 
 /// `destroy`: remove the volume of a row that is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DestroyStep {
-    Remove,
-}
+pub(crate) struct DestroyStep;
 
 impl Flow for DestroyStep {
-    const STEPS: &'static [Self] = &[Self::Remove];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Remove => "remove",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Remove => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "remove")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Remove => remove(cx, volume_of(cx)).await?,
-        }
+        remove(cx, volume_of(cx)).await?;
         Ok(Effect::default())
     }
 }
@@ -213,27 +179,8 @@ pub(crate) enum AttachStep {
 }
 
 impl Flow for AttachStep {
-    const STEPS: &'static [Self] = &[Self::Attach, Self::TakeBack];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Attach => "attach",
-            Self::TakeBack => "take-back",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Attach | Self::TakeBack => None,
-        }
-    }
-
-    fn compensation(self) -> Option<Self> {
-        match self {
-            Self::Attach => Some(Self::TakeBack),
-            Self::TakeBack => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Attach, "attach")];
+    const BACK: Option<Named<Self>> = Some((Self::TakeBack, "take-back"));
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let id = volume_of(cx);
@@ -257,30 +204,14 @@ impl Flow for AttachStep {
 
 /// `detach_volume`: Droplet and volume are locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DetachStep {
-    Detach,
-}
+pub(crate) struct DetachStep;
 
 impl Flow for DetachStep {
-    const STEPS: &'static [Self] = &[Self::Detach];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Detach => "detach",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Detach => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "detach")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let id = volume_of(cx);
-        match self {
-            Self::Detach => cx.engine().detach(named(id), cx.machine()).await?,
-        }
+        cx.engine().detach(named(id), cx.machine()).await?;
         Ok(Also::VolumeIsAt(id, None).into())
     }
 
@@ -302,36 +233,18 @@ async fn as_observed(cx: &Context) -> Effect {
 
 /// `resize`: the volume is locked, and only ever grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ResizeStep {
-    Resize,
-}
+pub(crate) struct ResizeStep;
 
 impl Flow for ResizeStep {
-    const STEPS: &'static [Self] = &[Self::Resize];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Resize => "resize",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Resize => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "resize")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let id = volume_of(cx);
-        match self {
-            Self::Resize => {
-                let wish: VolumeWish = cx.request()?;
-                let size = wish.size_gib.ok_or_else(|| Error::invalid("size_gigabytes is required."))?;
-                make(cx, id).await?.ok_or(Error::NotFound)?;
-                cx.engine().resize_volume(named(id), size).await?;
-                Ok(Also::VolumeGrew(id, size).into())
-            }
-        }
+        let wish: VolumeWish = cx.request()?;
+        let size = wish.size_gib.ok_or_else(|| Error::invalid("size_gigabytes is required."))?;
+        make(cx, id).await?.ok_or(Error::NotFound)?;
+        cx.engine().resize_volume(named(id), size).await?;
+        Ok(Also::VolumeGrew(id, size).into())
     }
 
     async fn aftermath(self, cx: &Context) -> Effect {

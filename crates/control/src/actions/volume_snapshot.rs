@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{Also, Effect},
-    flow::{Context, Flow, own_volume_image},
+    flow::{Context, Flow, Named, own_volume_image},
     volume,
 };
 use crate::Error;
@@ -35,27 +35,8 @@ pub(crate) enum TakeStep {
 }
 
 impl Flow for TakeStep {
-    const STEPS: &'static [Self] = &[Self::Take, Self::Discard];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Take => "take",
-            Self::Discard => "discard",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Take | Self::Discard => None,
-        }
-    }
-
-    fn compensation(self) -> Option<Self> {
-        match self {
-            Self::Take => Some(Self::Discard),
-            Self::Discard => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self::Take, "take")];
+    const BACK: Option<Named<Self>> = Some((Self::Discard, "discard"));
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let SnapshotWish { snapshot } = cx.request()?;
@@ -91,29 +72,13 @@ async fn take(cx: &Context, id: VolumeSnapshotId) -> Result<Effect, Error> {
 
 /// `destroy`: remove the image of a snapshot whose row is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DestroyStep {
-    Remove,
-}
+pub(crate) struct DestroyStep;
 
 impl Flow for DestroyStep {
-    const STEPS: &'static [Self] = &[Self::Remove];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Remove => "remove",
-        }
-    }
-
-    fn next(self) -> Option<Self> {
-        match self {
-            Self::Remove => None,
-        }
-    }
+    const STEPS: &'static [Named<Self>] = &[(Self, "remove")];
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
-        match self {
-            Self::Remove => remove_image(cx, VolumeSnapshotId(cx.action.resource_uuid.unwrap_or_default())).await?,
-        }
+        remove_image(cx, VolumeSnapshotId(cx.action.resource_uuid.unwrap_or_default())).await?;
         Ok(Effect::default())
     }
 }

@@ -220,7 +220,7 @@ impl Worker {
     /// Does step after step of a flow, storing each result.
     pub(super) async fn steps<F: Flow>(&self, mut cx: Context) -> Result<Ended, Error> {
         loop {
-            let Some(step) = F::STEPS.iter().copied().find(|step| step.name() == cx.action.step) else {
+            let Some(step) = F::named(&cx.action.step) else {
                 return self.end(&mut cx, Some("the stored step is unknown".to_owned()), Effect::default()).await;
             };
             if !self.goes_on(&cx, Point::Before) {
