@@ -152,6 +152,7 @@ def tour(http):
     http.get(f"/v2/images/{DOCUMENTED_IMAGE}")
     tour_of_images(http, tag)
     http.get(f"/v2/vpcs/{DOCUMENTED_VPC}")
+    tour_of_vpcs(http)
 
     name = fresh_name("volume")
     volume = {"name": name, "region": "nyc3", "size_gigabytes": 1, "filesystem_type": "ext4", "tags": [tag]}
@@ -303,6 +304,24 @@ def tour_of_images(http, tag):
     http.get("/v2/images?private=true")
     http.delete(path)
     http.delete(path)
+
+
+def tour_of_vpcs(http):
+    # The first of a region may become its default, which cannot be deleted.
+    http.post("/v2/vpcs", json={"name": fresh_name("vpc"), "region": "nyc3"})
+    vpc = {"name": fresh_name("vpc"), "region": "nyc3", "description": "d"}
+    path = f"/v2/vpcs/{http.post('/v2/vpcs', json=vpc).json()['vpc']['id']}"
+    http.put(path, json={"name": fresh_name("vpc")})
+    http.patch(path, json={"description": "other"})
+    droplet = {"name": fresh_name("tour"), "region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}
+    made = http.post("/v2/droplets", json=droplet | {"vpc_uuid": path.rpartition("/")[2]}).json()
+    finish(http, made["links"]["actions"][0]["id"])
+    http.get(f"{path}/members")
+    http.get(f"{path}/members?resource_type=droplet&per_page=1")
+    http.delete(path)
+    http.delete(f"/v2/droplets/{made['droplet']['id']}")
+    http.delete(path)
+    http.get(path)
 
 
 def refusals(http, droplet, volume, body):

@@ -173,6 +173,25 @@ def test_account_catalogue_and_vpcs(client):
     assert DOCUMENTED_VPC in [vpc["id"] for vpc in client.vpcs.list(per_page=200)["vpcs"]]
 
 
+def test_a_vpc_from_first_to_last(client):
+    # The first of a region may become its default, which cannot be deleted.
+    client.vpcs.create(body={"name": fresh_name("vpc"), "region": "nyc3"})
+    name = fresh_name("vpc")
+    vpc = client.vpcs.create(body={"name": name, "region": "nyc3", "ip_range": "192.168.77.0/24"})["vpc"]
+    assert (vpc["name"], vpc["ip_range"], vpc["region"]) == (name, "192.168.77.0/24", "nyc3")
+    changed = client.vpcs.update(vpc["id"], body={"name": f"{name}-2", "description": "d"})["vpc"]
+    assert (changed["name"], changed["description"]) == (f"{name}-2", "d")
+    assert client.vpcs.patch(vpc["id"], body={"name": name})["vpc"]["description"] == "d"
+    droplet = create(client, vpc_uuid=vpc["id"])["id"]
+    members = client.vpcs.list_members(vpc["id"])["members"]
+    assert [member["urn"] for member in members] == [f"do:droplet:{droplet}"]
+    refused(409, lambda: client.vpcs.delete(vpc["id"]))
+    client.droplets.destroy(droplet)
+    assert client.vpcs.list_members(vpc["id"])["members"] == []
+    client.vpcs.delete(vpc["id"])
+    assert client.vpcs.get(vpc["id"])["id"] == "not_found"
+
+
 def test_refusals_have_their_exceptions(client, url):
     with pytest.raises(ClientAuthenticationError):
         connect(url, "dop_v1_nobody").account.get()

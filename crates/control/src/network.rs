@@ -72,10 +72,44 @@ pub fn mac(droplet: DropletId, kind: NicKind) -> MacAddress {
 pub fn free_range(taken: &[Ipv4Net], prefix: u8) -> Option<Ipv4Net> {
     let all = Ipv4Net::new(Ipv4Addr::new(10, 0, 0, 0), 8).ok()?;
     let start = Ipv4Addr::new(10, 100, 0, 0);
-    let free = |range: &Ipv4Net| !taken.iter().any(|other| other.contains(range) || range.contains(other));
+    let free = |range: &Ipv4Net| !taken.iter().any(|other| overlap(other, range));
     let high = all.subnets(prefix).ok()?.filter(|range| range.network() >= start);
     let low = all.subnets(prefix).ok()?.filter(|range| range.network() < start);
     high.chain(low).find(free)
+}
+
+/// The private ranges of RFC 1918.
+const PRIVATE: [(Ipv4Addr, u8); 3] =
+    [(Ipv4Addr::new(10, 0, 0, 0), 8), (Ipv4Addr::new(172, 16, 0, 0), 12), (Ipv4Addr::new(192, 168, 0, 0), 16)];
+
+/// Reads the range somebody wants for a VPC: private, from /16 to /28, written by its first address (VPC-1).
+///
+/// Fails with a sentence that says what is wrong with it.
+pub fn vpc_range(text: &str) -> Result<Ipv4Net, String> {
+    let range: Ipv4Net = text
+        .parse()
+        .map_err(|_| format!("ip_range {text:?} is no range of IPv4 addresses in CIDR form, such as 10.10.10.0/24."))?;
+    if !(16..=28).contains(&range.prefix_len()) {
+        return Err(format!(
+            "ip_range {range} is a /{}: a VPC is no larger than /16 and no smaller than /28.",
+            range.prefix_len()
+        ));
+    }
+    if range.trunc() != range {
+        return Err(format!("ip_range {range} does not begin with its first address: write {}.", range.trunc()));
+    }
+    let private = |(base, bits): (Ipv4Addr, u8)| Ipv4Net::new(base, bits).is_ok_and(|all| all.contains(&range));
+    if !PRIVATE.into_iter().any(private) {
+        return Err(format!(
+            "ip_range {range} is not private: take one of 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16."
+        ));
+    }
+    Ok(range)
+}
+
+/// Whether two ranges have an address in common.
+pub fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+    one.contains(other) || other.contains(one)
 }
 
 #[cfg(test)]
@@ -100,6 +134,31 @@ mod tests {
         let taken = [net("10.100.0.0/16"), net("10.101.128.0/20"), net("10.96.0.0/14")];
         assert_eq!(free_range(&taken, 16), Some(net("10.102.0.0/16")));
         assert_eq!(free_range(&[net("10.0.0.0/8")], 20), None);
+    }
+
+    #[test]
+    fn a_vpcs_range_is_private_and_from_16_to_28_vpc_1() {
+        for good in ["10.0.0.0/16", "10.10.10.0/24", "172.31.255.240/28", "192.168.0.0/16"] {
+            assert_eq!(vpc_range(good), Ok(net(good)));
+        }
+        let bad = [
+            ("", "CIDR"),
+            ("10.0.0.0", "CIDR"),
+            ("10.0.0.0/33", "CIDR"),
+            ("fd00::/64", "CIDR"),
+            ("10.0.0.0/8", "larger"),
+            ("10.0.0.0/0", "larger"),
+            ("10.0.0.0/15", "larger"),
+            ("10.0.0.0/29", "smaller"),
+            ("10.10.10.1/24", "write 10.10.10.0/24"),
+            ("8.8.8.0/24", "not private"),
+            ("172.32.0.0/16", "not private"),
+            ("192.169.0.0/16", "not private"),
+        ];
+        for (text, why) in bad {
+            let said = vpc_range(text).expect_err(text);
+            assert!(said.contains(why), "{text}: {said}");
+        }
     }
 
     #[test]

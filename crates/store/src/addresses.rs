@@ -81,3 +81,8 @@ pub fn address_holders_gone(tx: &mut dyn Tx) -> Result<Vec<DropletId>, Error> {
 pub fn address_count(tx: &mut dyn Tx, pool: &str) -> Result<u64, Error> {
     tx.query_one("SELECT COUNT(*) FROM addresses WHERE pool = $1", &[pool.into()], |row| row.next())
 }
+
+/// Forgets how far a pool was given out, once nobody will ask it again. What is still held of it goes with who holds it.
+pub fn address_pool_drop(tx: &mut dyn Tx, pool: &str) -> Result<(), Error> {
+    tx.execute("DELETE FROM counters WHERE name = $1", &[format!("pool:{pool}").as_str().into()]).map(drop)
+}

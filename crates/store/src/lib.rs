@@ -50,7 +50,7 @@ pub use tokens::TokenRecord;
 pub use value::Value;
 pub use volume_snapshots::VolumeSnapshotRecord;
 pub use volumes::VolumeRecord;
-pub use vpcs::VpcRecord;
+pub use vpcs::{VpcMemberRecord, VpcRecord};
 
 /// Which part of an ordered list to read: `skip` rows are passed over, at most `take` returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,9 @@
 //! A row is written in the transaction that has the effect ([`Deed`](crate::Deed)), so neither is there without the other.
 //! It holds no answer: an answer is made anew from what the numbers in it name today.
 
-use dewpoint_api::{AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId};
+use dewpoint_api::{
+    AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId,
+};
 use dewpoint_clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,8 @@ pub enum Made {
     Tag(String),
     /// A project.
     Project(ProjectId),
+    /// A VPC.
+    Vpc(VpcId),
     /// An access token.
     Token(TokenId),
 }

@@ -135,6 +135,11 @@ impl<'app> Client<'app> {
         self.send_bytes("PUT", path, body.to_string()).await
     }
 
+    /// `PATCH path` with a JSON body.
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send_bytes("PATCH", path, body.to_string()).await
+    }
+
     /// `DELETE path` without a body.
     pub async fn delete(&self, path: &str) -> Answer {
         self.send_bytes("DELETE", path, Body::empty()).await

@@ -26,7 +26,7 @@ use crate::{
     catalogue::{Catalogue, RegionEntry, SizeEntry},
     network::{self, Pool},
     scheduler, ssh_keys,
-    vpcs::{DefaultVpc, default_of},
+    vpcs::{DefaultVpc, default_of, vpc_pool},
 };
 
 /// What a create made.
@@ -456,9 +456,4 @@ fn droplet_row(
         readiness: ReadinessState::Pending,
         readiness_detail: None,
     })
-}
-
-/// The name of a VPC's pool in the store.
-pub(crate) fn vpc_pool(vpc: VpcId) -> String {
-    format!("vpc:{vpc}")
 }

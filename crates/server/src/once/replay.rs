@@ -57,6 +57,7 @@ fn shown_by(operation: &Operation) -> Option<Shown> {
         (_, "snapshots") => Some(Shown::One("snapshot")),
         (_, "tags") => Some(Shown::One("tag")),
         (_, "volumes") => Some(Shown::One("volume")),
+        (_, "vpcs") => Some(Shown::One("vpc")),
         _ => None,
     }
 }
@@ -72,6 +73,7 @@ fn place(made: &Made) -> Option<(&'static str, String)> {
         Made::SshKey(id) => ("ssh_key", format!("/v2/account/keys/{id}")),
         Made::Tag(name) => ("tag", format!("/v2/tags/{name}")),
         Made::Project(id) => ("project", format!("/v2/projects/{id}")),
+        Made::Vpc(id) => ("vpc", format!("/v2/vpcs/{id}")),
         Made::Token(_) => return None,
     })
 }

@@ -18,7 +18,8 @@ use dewpoint_control::{
     tags::TagView,
 };
 use dewpoint_store::{
-    AccountRecord, ActionRecord, AuditView, DropletRecord, ImageRecord, SshKeyRecord, TokenRecord, VpcRecord,
+    AccountRecord, ActionRecord, AuditView, DropletRecord, ImageRecord, SshKeyRecord, TokenRecord, VpcMemberRecord,
+    VpcRecord,
 };
 
 use crate::{BaseUrl, Caller};
@@ -233,6 +234,11 @@ pub(crate) fn vpc(record: VpcRecord) -> api::Vpc {
         default: record.is_default,
         created_at: record.created_at,
     }
+}
+
+/// A Droplet as a member of its VPC.
+pub(crate) fn vpc_member(record: VpcMemberRecord) -> api::VpcMember {
+    api::VpcMember { urn: format!("do:droplet:{}", record.droplet), name: record.name, created_at: record.created_at }
 }
 
 /// What a Droplet has of backups (DRO-8).

@@ -1,9 +1,12 @@
 //! VPCs.
 
-use dewpoint_store::{Error, VpcRecord, vpcs::*};
+use dewpoint_api::DropletId;
+use dewpoint_store::{
+    DropletRecord, DropletSeed, Error, Tx, VpcRecord, addresses::*, droplets::droplet_insert, vpcs::*,
+};
 
 use crate::{
-    fixtures::{ALICE, ALL, BOB, uuid, vpc},
+    fixtures::{ALICE, ALL, BOB, droplet, uuid, vpc},
     harness::{Database, on_each_database},
 };
 
@@ -12,6 +15,9 @@ on_each_database!(
     a_region_has_the_default_that_was_made_for_it,
     a_name_is_taken_once_in_an_account,
     a_list_is_the_accounts_own_in_order,
+    name_and_description_change_and_the_default_moves_within_its_region,
+    members_are_the_droplets_in_it,
+    a_deleted_vpc_is_gone_and_its_pool_starts_anew,
 );
 
 async fn a_vpc_is_its_accounts_own(database: &Database) {
@@ -47,4 +53,48 @@ async fn a_list_is_the_accounts_own_in_order(database: &Database) {
     }
     let page = database.read(|tx| vpc_list(tx, ALICE, ALL)).await;
     assert_eq!((page.total, page.rows), (2, vec![vpc(1, "nyc3"), vpc(3, "nyc3")]));
+}
+
+async fn name_and_description_change_and_the_default_moves_within_its_region(database: &Database) {
+    for number in [1, 2, 3] {
+        let vpc = VpcRecord { is_default: number != 2, ..vpc(number, if number == 3 { "tor1" } else { "nyc3" }) };
+        database.write(move |tx| vpc_insert(tx, ALICE, &vpc)).await;
+    }
+    assert!(database.write(|tx| vpc_describe(tx, ALICE, uuid(2), "new", "text")).await);
+    assert!(!database.write(|tx| vpc_describe(tx, BOB, uuid(2), "newer", "")).await);
+    database.write(|tx| vpc_make_default(tx, ALICE, &"nyc3".into(), uuid(2))).await;
+
+    let all = database.read(|tx| vpc_list(tx, ALICE, ALL)).await.rows;
+    let defaults: Vec<_> = all.iter().map(|vpc| (vpc.id, vpc.is_default)).collect();
+    assert_eq!(defaults, [(uuid(1), false), (uuid(2), true), (uuid(3), true)]);
+    assert_eq!((all[1].name.as_str(), all[1].description.as_str()), ("new", "text"));
+    let error = database.refused(|tx| vpc_describe(tx, ALICE, uuid(1), "new", "")).await;
+    assert!(matches!(error, Error::Duplicate), "{error:?}");
+    assert!(database.read(|tx| vpc_name_is_taken(tx, ALICE, "new")).await);
+    assert!(!database.read(|tx| vpc_name_is_taken(tx, BOB, "new")).await);
+}
+
+async fn members_are_the_droplets_in_it(database: &Database) {
+    for number in [1, 2, 3] {
+        let record = DropletRecord { vpc: uuid(if number == 2 { 8 } else { 7 }), ..droplet(number, ALICE) };
+        database.write(move |tx| droplet_insert(tx, &record, &DropletSeed::default())).await;
+    }
+    let page = database.read(|tx| vpc_members(tx, ALICE, uuid(7), ALL)).await;
+    let members: Vec<_> = page.rows.iter().map(|member| member.droplet).collect();
+    assert_eq!((page.total, members), (2, vec![DropletId(1), DropletId(3)]));
+    assert_eq!(database.read(|tx| vpc_members(tx, BOB, uuid(7), ALL)).await.total, 0);
+}
+
+async fn a_deleted_vpc_is_gone_and_its_pool_starts_anew(database: &Database) {
+    database.write(|tx| vpc_insert(tx, ALICE, &vpc(1, "nyc3"))).await;
+    assert!(!database.write(|tx| vpc_delete(tx, BOB, uuid(1))).await);
+    assert!(database.write(|tx| vpc_delete(tx, ALICE, uuid(1))).await);
+    assert_eq!(database.read(|tx| vpc_get(tx, ALICE, uuid(1))).await, None);
+    let take = |droplet| move |tx: &mut dyn Tx| address_take(tx, "vpc:1", 2, 10, DropletId(droplet));
+    assert_eq!(database.write(take(1)).await, Some(2));
+    database.write(|tx| address_release_all(tx, DropletId(1))).await;
+    assert_eq!(database.write(take(1)).await, Some(3), "an address rests");
+    database.write(|tx| address_release_all(tx, DropletId(1))).await;
+    database.write(|tx| address_pool_drop(tx, "vpc:1")).await;
+    assert_eq!(database.write(take(1)).await, Some(2));
 }
