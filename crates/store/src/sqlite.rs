@@ -20,6 +20,7 @@ use std::{
 };
 
 pub use copier::{Copier, Copy};
+use dewpoint_pages::Keeper;
 use rusqlite::Connection;
 
 use crate::{
@@ -42,7 +43,7 @@ const READERS: usize = 2;
 /// Fails with [`Error::Damaged`] or [`Error::TooNew`] and then leaves the file as it is. An empty file is damaged, not new:
 /// whatever it held is gone, and a store that forgot its Droplets would have their machines removed.
 pub fn open(path: &Path) -> Result<Store, Error> {
-    let mut writer = file::open_checked(path)?;
+    let file::Opened { mut writer, keeper } = file::open_checked(path)?;
     migrate::run(&mut writer, |writer, body| in_transaction(writer, body))?;
     writer.flush_prepared_statement_cache();
 
@@ -50,9 +51,10 @@ pub fn open(path: &Path) -> Result<Store, Error> {
     let commits = queues.commits();
     let (reading, readers_ended) = mpsc::channel::<Infallible>();
     queues.spawn("store-writer", move || {
-        write_until_closed(&writer, &to_write, &commits);
+        write_until_closed(&writer, &keeper, &to_write, &commits);
         // The last connection to be closed takes the log away; two that close at once would leave it to each other.
         let _ = readers_ended.recv();
+        keeper.close(writer);
     })?;
     for _ in 0..READERS {
         let connection = file::open_reader(path)?;
@@ -66,7 +68,7 @@ pub fn open(path: &Path) -> Result<Store, Error> {
     Ok(Store::new(Arc::new(queues)))
 }
 
-fn write_until_closed(connection: &Connection, jobs: &Jobs, commits: &AtomicU64) {
+fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, commits: &AtomicU64) {
     let mut wary = 0_u32;
     while let Some(mut batch) = queue::next_batch(jobs, BATCH) {
         let mut together = match wary {
@@ -94,6 +96,8 @@ fn write_until_closed(connection: &Connection, jobs: &Jobs, commits: &AtomicU64)
                 }
             }
         }
+        // Answered first: nobody waits for this but the next batch.
+        keeper.after_commit(connection);
     }
 }
 

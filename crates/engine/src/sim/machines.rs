@@ -3,6 +3,7 @@
 use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::mpsc, thread};
 
 use dewpoint_clock::Timestamp;
+use dewpoint_pages::{Damage, Durability, Keeper, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
@@ -11,6 +12,8 @@ use crate::{Error, MachineId, MachineSpec, Observed, PowerState};
 
 /// How many calls may share one commit.
 const BATCH: usize = 256;
+/// How many pages the log may have before it is copied into the file.
+const LOG_PAGES: u32 = 4_000;
 
 #[derive(Debug)]
 pub(super) struct Machines {
@@ -26,11 +29,20 @@ impl Machines {
             .mode(0o600)
             .open(path)
             .map_err(|error| Error::host("make the simulator's file", error))?;
-        let connection = connect(path).map_err(|error| Error::host("open the simulator's file", error))?;
+        let verdict = dewpoint_pages::verify(path, Durability::WhileTheHostRuns).map_err(|damage| damaged(&damage))?;
+        let failed = |error: rusqlite::Error| Error::host("open the simulator's file", error);
+        let connection = connect(path).map_err(failed)?;
+        let keeper = Keeper::new(path, &connection, LOG_PAGES).map_err(failed)?;
+        if let Verdict::NoSums { remark } = verdict {
+            adopt(path, (&connection, &keeper), remark)?;
+        }
         let (calls, waiting) = mpsc::channel();
         thread::Builder::new()
             .name("sim-machines".into())
-            .spawn(move || serve(&connection, &waiting))
+            .spawn(move || {
+                serve(&connection, &keeper, &waiting);
+                keeper.close(connection);
+            })
             .map_err(|error| Error::host("start the simulator's thread", error))?;
         Ok(Self { calls })
     }
@@ -305,7 +317,26 @@ fn explain(error: &rusqlite::Error) -> Error {
     }
 }
 
-fn serve(connection: &Connection, waiting: &mpsc::Receiver<Box<dyn Call>>) {
+/// What the file of a simulator that was changed by no one but the simulator never is.
+fn damaged(damage: &Damage) -> Error {
+    let hint = "nothing was changed; restore it from a backup, or move it away to begin without machines";
+    Error::host("open the simulator's file", format_args!("{damage}; {hint}"))
+}
+
+/// Takes a file that has no checksums as it is, if SQLite finds nothing wrong with it.
+fn adopt(path: &Path, (connection, keeper): (&Connection, &Keeper), remark: Option<String>) -> Result<(), Error> {
+    let failed = |error: rusqlite::Error| Error::host("check the simulator's file", error);
+    let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+    if found != "ok" {
+        return Err(Error::host("open the simulator's file", format_args!("{}: {found}", path.display())));
+    }
+    if let Some(remark) = remark {
+        tracing::warn!("The simulator's file is taken as it is, and SQLite finds nothing wrong with it: {remark}");
+    }
+    keeper.adopt(connection).map_err(|error| Error::host("write the checksums of the simulator's file", error))
+}
+
+fn serve(connection: &Connection, keeper: &Keeper, waiting: &mpsc::Receiver<Box<dyn Call>>) {
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
         batch.extend(waiting.try_iter().take(BATCH - 1));
@@ -317,6 +348,7 @@ fn serve(connection: &Connection, waiting: &mpsc::Receiver<Box<dyn Call>>) {
         for call in batch {
             call.answer(committed.as_ref().copied().map_err(explain));
         }
+        keeper.after_commit(connection);
     }
 }
 

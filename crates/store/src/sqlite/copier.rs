@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dewpoint_pages::Keeper;
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
@@ -54,7 +55,7 @@ impl Copier {
         file.busy_timeout(PATIENCE)?;
         // A copy that is put back need not outlive a power cut, and is to be there within milliseconds.
         file.pragma_update(None, "synchronous", "OFF")?;
-        file.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+        Keeper::forbid_copying(&file)?;
         Ok(Self(Arc::new(Inner { file: Mutex::new(file), _owner: Box::new(owner) })))
     }
 

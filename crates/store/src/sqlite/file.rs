@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use dewpoint_pages::{Durability, Keeper, Verdict, sums_beside};
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use crate::{Error, migrate};
@@ -15,16 +16,27 @@ use crate::{Error, migrate};
 /// Statements kept prepared per connection; more than there are texts in frequent use.
 const STATEMENTS: usize = 256;
 
+/// How many pages the log may have before it is copied into the file: what many creates touch is then copied once.
+const LOG_PAGES: u32 = 16_000;
+
+/// A store that was opened for writing, and who copies its log into its file.
+pub(super) struct Opened {
+    pub(super) writer: Connection,
+    pub(super) keeper: Keeper,
+}
+
 /// Opens the store in `path` for writing, making an empty one if there is none.
 ///
-/// Fails before it has changed anything when the file is empty, damaged, another program's, or of a newer schema.
-pub(super) fn open_checked(path: &Path) -> Result<Connection, Error> {
+/// Fails before it has changed anything when the file is empty, damaged in a single bit, another program's, or of a newer
+/// schema. Reads the whole file for that.
+pub(super) fn open_checked(path: &Path) -> Result<Opened, Error> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => make(path)?,
         Err(error) => return Err(cannot_open(path, &error)),
         Ok(file) if file.is_file() && file.len() == 0 => return Err(damaged(path, "the file is empty")),
         Ok(_) => {}
     }
+    let verdict = verify(path)?;
     let connection = connect(path)?;
     // A log left by a crash belongs to whoever can read it: while that is open, closing leaves it where it is.
     let log = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
@@ -35,8 +47,54 @@ pub(super) fn open_checked(path: &Path) -> Result<Connection, Error> {
     }
     inspect(path, &connection, log)?;
     set_up(&connection).map_err(explain)?;
-    keep_log(false).map_err(explain)?;
-    Ok(connection)
+    let keeper = Keeper::new(path, &connection, LOG_PAGES).map_err(explain)?;
+    if let Verdict::NoSums { remark } = verdict {
+        adopt(path, (&connection, &keeper), remark)?;
+    }
+    Ok(Opened { writer: connection, keeper })
+}
+
+/// Compares every page with its checksum.
+fn verify(path: &Path) -> Result<Verdict, Error> {
+    let verdict = dewpoint_pages::verify(path, Durability::EveryCommit).map_err(|damage| {
+        let hint = match damage.path == path {
+            true => {
+                let sums = sums_beside(path);
+                format!(
+                    "; if another program changed it, or put it there, remove {} to have it as it is",
+                    sums.display()
+                )
+            }
+            false => String::new(),
+        };
+        Error::Damaged { path: damage.path, problem: format!("{}{hint}", damage.problem) }
+    })?;
+    if let Verdict::Whole { remark: Some(remark), .. } = &verdict {
+        tracing::warn!("The store is read as far as it is whole: {remark}");
+    }
+    Ok(verdict)
+}
+
+/// Takes a store that has no checksums as it is, if SQLite finds nothing wrong with it.
+fn adopt(path: &Path, (writer, keeper): (&Connection, &Keeper), remark: Option<String>) -> Result<(), Error> {
+    let found = integrity(writer).map_err(|error| explain(path, &error))?;
+    if let Some(problem) = found.first() {
+        return Err(damaged(path, problem));
+    }
+    match remark {
+        Some(remark) => tracing::warn!("The store is taken as it is, and SQLite finds nothing wrong with it: {remark}"),
+        None => {
+            tracing::info!("The store has no checksums yet; SQLite finds nothing wrong with it, and they are made now")
+        }
+    }
+    keeper.adopt(writer).map_err(|error| cannot_open(&sums_beside(path), &error))
+}
+
+/// What SQLite itself finds wrong with its trees and indexes; nothing when all is well.
+pub(super) fn integrity(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
+    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
 /// Opens the store in `path` for reading; [`open_checked`] came before.
@@ -63,8 +121,7 @@ fn set_up(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "cache_size", -4096)?;
     // Where a savepoint keeps the pages it may have to restore: in memory, not in a file that each closure writes.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // A longer log is copied back less often, and pages that many creates touch are then copied once.
-    connection.pragma_update(None, "wal_autocheckpoint", 16_000)?;
+    Keeper::forbid_copying(connection)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(())
 }

@@ -87,8 +87,14 @@ async fn a_truncated_store_is_refused_and_left() {
     for length in [whole.len() - 1, whole.len() - 4096, whole.len() / 2, 4096, 1000, 100, 10, 1] {
         fs::write(&path, &whole[..length]).expect("is written");
         let problem = damaged(&directory, &path);
+        assert!(problem.contains("its end is cut off"), "{length} bytes: {problem}");
+    }
+    fs::remove_file(path.with_file_name("dew.db-sums")).expect("they are there");
+    for length in [whole.len() - 1, whole.len() - 4096, whole.len() / 2, 1000, 100, 10, 1] {
+        fs::write(&path, &whole[..length]).expect("is written");
+        let problem = damaged(&directory, &path);
         let known = ["malformed", "not a database", "ends in the middle of a page"];
-        assert!(known.iter().any(|known| problem.contains(known)), "{length} bytes: {problem}");
+        assert!(known.iter().any(|known| problem.contains(known)), "{length} bytes without checksums: {problem}");
     }
 }
 
@@ -105,6 +111,8 @@ async fn a_store_with_its_first_page_overwritten_is_refused_and_left() {
     let mut bytes = fs::read(&path).expect("is readable");
     bytes[100..4096].fill(0xA5);
     fs::write(&path, bytes).expect("is written");
+    assert!(damaged(&directory, &path).contains("page 1 of"));
+    fs::remove_file(path.with_file_name("dew.db-sums")).expect("they are there");
     assert!(damaged(&directory, &path).contains("malformed"));
 }
 
@@ -114,6 +122,8 @@ async fn a_store_of_a_newer_program_is_refused_and_left() {
     let connection = rusqlite::Connection::open(&path).expect("opens");
     connection.execute("INSERT INTO migrations (number, name) VALUES (999, 'future')", []).expect("is kept");
     connection.close().expect("closes");
+    assert!(damaged(&directory, &path).contains("another program changed it"));
+    fs::remove_file(path.with_file_name("dew.db-sums")).expect("they are there");
     let error = refused(&directory, &path);
     assert!(matches!(error, Error::TooNew { found: 999, .. }), "{error:?}");
     assert!(error.to_string().contains("use the newer dew again"), "{error}");
@@ -171,7 +181,7 @@ fn a_store_whose_making_was_cut_off_is_made_again() {
 }
 
 #[test]
-fn a_store_that_was_closed_is_one_file_however_its_threads_ended() {
+fn a_store_that_was_closed_has_no_log_however_its_threads_ended() {
     for round in 0..100 {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("dewpoint.db");
@@ -186,6 +196,8 @@ fn a_store_that_was_closed_is_one_file_however_its_threads_ended() {
             .expect("the directory")
             .map(|file| file.expect("is readable").file_name())
             .collect();
-        assert_eq!(files, ["dewpoint.db"], "round {round}");
+        let mut files: Vec<_> = files.iter().map(|name| name.to_string_lossy()).collect();
+        files.sort();
+        assert_eq!(files, ["dewpoint.db", "dewpoint.db-sums"], "round {round}");
     }
 }

@@ -11,6 +11,7 @@ mod counters;
 mod droplets;
 mod files;
 mod fixtures;
+mod flips;
 mod full_disk;
 mod harness;
 mod lists;

@@ -1,0 +1,54 @@
+//! Checksums of the pages of a SQLite file, kept beside it, so that a flipped bit or a torn page is found at the next start.
+//!
+//! SQLite itself notices damage only where it breaks a tree; a bit inside a value is read as it is, and a log that is damaged
+//! is taken to end there, which silently drops what was committed after. So:
+//!
+//! ```text
+//! NAME.db        the pages                       │ each page's CRC-32 is in NAME.db-sums
+//! NAME.db-sums   a CRC-32 for each page, and one for itself
+//! NAME.db-wal    the log: pages as later commits left them, with checksums of SQLite's own
+//! NAME.db-shm    how far the log was committed when the last program that had it open was killed
+//! ```
+//!
+//! Pages reach the file only from the log, by [`Keeper::checkpoint`]: under the write lock it takes the checksums of what is in
+//! the log, makes them durable, and then lets SQLite copy. Until that is done and the log begins anew, those pages are in the
+//! log and the file's are not looked at; so a crash anywhere leaves file, log and sums that agree. [`verify`] reads all of it
+//! before anything is opened, and changes nothing.
+
+mod keeper;
+mod sums;
+mod verify;
+mod wal;
+
+use std::path::{Path, PathBuf};
+
+pub use keeper::Keeper;
+pub use sums::{seal, sums_beside};
+pub use verify::{Durability, Verdict, verify};
+
+/// What is wrong with a file: found before it was opened, and nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {problem}")]
+pub struct Damage {
+    /// The file that is damaged.
+    pub path: PathBuf,
+    /// What is wrong, for a person.
+    pub problem: String,
+}
+
+impl Damage {
+    fn new(path: &Path, problem: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), problem: problem.into() }
+    }
+
+    fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Self::new(path, format!("it cannot be read: {error}"))
+    }
+}
+
+/// The file of the same name with `suffix` after it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

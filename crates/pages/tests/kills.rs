@@ -1,0 +1,145 @@
+//! Killed anywhere, file, log and checksums agree; and what a commit answered for is there.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use dewpoint_pages::{Durability, Keeper, Verdict, verify};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+fn files(directory: &Path) -> Files {
+    let entries = fs::read_dir(directory).expect("is there").map(|entry| entry.expect("is readable").path());
+    entries.map(|path| (path.file_name().expect("a name").into(), fs::read(&path).expect("is readable"))).collect()
+}
+
+/// A directory with these files: what a killed program leaves.
+fn left(files: &Files) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    files.iter().for_each(|(name, bytes)| fs::write(directory.path().join(name), bytes).expect("is written"));
+    let path = directory.path().join("a.db");
+    (directory, path)
+}
+
+fn open(path: &Path, most: u32) -> (Connection, Keeper) {
+    let db = Connection::open(path).expect("opens");
+    db.pragma_update(None, "journal_mode", "WAL").expect("is set");
+    db.pragma_update(None, "synchronous", "FULL").expect("is set");
+    let keeper = Keeper::new(path, &db, most).expect("a keeper");
+    db.execute_batch("CREATE TABLE IF NOT EXISTS t (id INTEGER PRIMARY KEY, text TEXT)").expect("a table");
+    (db, keeper)
+}
+
+fn count(path: &Path) -> usize {
+    let db = Connection::open(path).expect("opens");
+    db.query_row("SELECT COUNT(*) FROM t", [], |row| row.get::<_, i64>(0)).expect("is read").unsigned_abs() as usize
+}
+
+fn add(db: &Connection, number: usize) {
+    // Now and then a long one, and one that goes: pages come, are changed and become free.
+    let text = "x".repeat(if number.is_multiple_of(7) { 9000 } else { 300 });
+    db.execute("INSERT INTO t (text) VALUES (?1)", [text]).expect("is kept");
+}
+
+#[test]
+fn killed_after_any_commit_everything_is_whole_and_there() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let (db, keeper) = open(&path, 12);
+    let mut copied = 0;
+    for number in 1..=150 {
+        add(&db, number);
+        let before = files(directory.path());
+        keeper.after_commit(&db);
+        for now in [before, files(directory.path())] {
+            let (_kept, path) = left(&now);
+            let verdict = verify(&path, Durability::EveryCommit).expect("nothing is damaged");
+            copied += usize::from(matches!(verdict, Verdict::Whole { .. }));
+            assert_eq!(count(&path), number);
+        }
+    }
+    assert!(copied > 100, "the log was copied early, and sums were there: {copied}");
+    keeper.close(db);
+    assert!(matches!(verify(&path, Durability::EveryCommit), Ok(Verdict::Whole { remark: None, .. })));
+    assert!(!directory.path().join("a.db-wal").exists());
+}
+
+#[test]
+fn killed_between_the_sums_and_the_copy_or_in_its_middle_it_is_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let (db, keeper) = open(&path, 1000);
+    (1..=40).for_each(|number| add(&db, number));
+    keeper.close(db);
+    let (db, keeper) = open(&path, 30);
+    let mut tried = 0;
+    for number in 41..=200 {
+        add(&db, number);
+        db.execute("UPDATE t SET text = text || 'y' WHERE id = ?1", [i64::try_from(number / 2).expect("it fits")])
+            .expect("is kept");
+        let before = files(directory.path());
+        keeper.after_commit(&db);
+        let after = files(directory.path());
+        let (main, sums) = (PathBuf::from("a.db"), PathBuf::from("a.db-sums"));
+        if before[&main] == after[&main] {
+            continue;
+        }
+        tried += 1;
+        // The sums are new and nothing is copied; half is copied; all is copied and the log is still what it was.
+        for whole_pages in [0, after[&main].len() / 8192, after[&main].len() / 4096] {
+            let mut cut = before.clone();
+            cut.insert(sums.clone(), after[&sums].clone());
+            let mut half = after[&main][..whole_pages * 4096].to_vec();
+            half.extend(before[&main].get(half.len()..).unwrap_or_default());
+            cut.insert(main.clone(), half);
+            let (_kept, path) = left(&cut);
+            let verdict = verify(&path, Durability::EveryCommit);
+            assert!(matches!(verdict, Ok(Verdict::Whole { .. })), "{number}, {whole_pages} pages: {verdict:?}");
+            assert_eq!(count(&path), number);
+        }
+    }
+    assert!(tried > 3, "it was copied {tried} times");
+}
+
+#[test]
+fn another_who_writes_between_two_copies_does_no_harm() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let (first, its_keeper) = open(&path, 8);
+    let (second, seconds_keeper) = open(&path, 8);
+    for number in 1..=120 {
+        let (db, keeper) = if number % 3 == 0 { (&second, &seconds_keeper) } else { (&first, &its_keeper) };
+        add(db, number);
+        keeper.after_commit(db);
+    }
+    seconds_keeper.close(second);
+    add(&first, 121);
+    its_keeper.close(first);
+    assert!(matches!(verify(&path, Durability::EveryCommit), Ok(Verdict::Whole { .. })));
+    assert_eq!(count(&path), 121);
+}
+
+#[test]
+fn a_reader_of_an_old_state_holds_nothing_up_and_nothing_is_taken_for_damaged() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let (db, keeper) = open(&path, 8);
+    add(&db, 1);
+    let reader = Connection::open(&path).expect("opens");
+    Keeper::forbid_copying(&reader).expect("is told");
+    reader.execute_batch("BEGIN; SELECT COUNT(*) FROM t").expect("reads");
+    for number in 2..=100 {
+        add(&db, number);
+        keeper.after_commit(&db);
+        let (_kept, path) = left(&files(directory.path()));
+        verify(&path, Durability::EveryCommit).expect("nothing is damaged");
+    }
+    drop(reader);
+    keeper.close(db);
+    assert!(matches!(verify(&path, Durability::EveryCommit), Ok(Verdict::Whole { .. })));
+    assert_eq!(count(&path), 100);
+}
