@@ -154,7 +154,10 @@ fn a_damaged_store_is_named_and_left_as_it_is() {
     let file = dir.path().join("dewpoint.db");
     let whole = fs::read(&file).expect("the store");
 
-    assert!(!dir.path().join("dewpoint.db-wal").exists(), "a server that ended in order leaves one file, good to copy");
+    assert!(
+        !dir.path().join("dewpoint.db-wal").exists(),
+        "a server that ended in order leaves no log, and files that are good to copy"
+    );
     let mut scribbled = whole.clone();
     scribbled[..64].fill(b'x');
     let mut torn = whole.clone();
