@@ -31,6 +31,7 @@ const SERVE_EXAMPLES: &str = "Examples:
   dew serve --engine sim                      the simulator, for CI and for trying things
   dew serve --engine qemu --data-dir /srv/dew real machines on this host
   DEW_LISTEN=127.0.0.1:0 dew serve            a free port, printed once it is known
+  dew serve --tls --listen 0.0.0.0:8443       HTTPS with a certificate made here, for other hosts too
 
 The first start of an empty data directory makes an admin token: from DEW_BOOTSTRAP_TOKEN when that is set, otherwise a new
 one, printed once and written to DATA_DIR/admin-token.
@@ -71,6 +72,15 @@ pub(crate) struct ServeArgs {
     /// What links in answers begin with [default: what the client called]
     #[arg(long, env = "DEW_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
+    /// Serve HTTPS, with a certificate of the server's own making unless --tls-cert names one
+    #[arg(long, env = "DEW_TLS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) tls: bool,
+    /// Serve HTTPS with this certificate: PEM, the server's own first; read again when it changes, and at SIGHUP
+    #[arg(long, env = "DEW_TLS_CERT", value_name = "FILE")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The private key of --tls-cert: PEM, without a password
+    #[arg(long, env = "DEW_TLS_KEY", value_name = "FILE")]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// The engines one can name.

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use dewpoint_control::{Catalogue, ControlConfig, catalogue::CatalogueFile};
-use dewpoint_server::{Limits, PublicUrl, ServerConfig};
+use dewpoint_server::{ConnectionLimits, Limits, PublicUrl, ServerConfig};
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
@@ -31,6 +31,21 @@ pub(crate) struct Settings {
     pub(crate) catalogue: Catalogue,
     pub(crate) network: NetworkFile,
     pub(crate) images: ImagesFile,
+    pub(crate) tls: Option<TlsSource>,
+}
+
+/// Where the certificate of HTTPS comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TlsSource {
+    /// The server makes one for itself and keeps it in the data directory.
+    Generated,
+    /// The operator gives one.
+    Files {
+        /// The chain, PEM.
+        cert: PathBuf,
+        /// Its key, PEM.
+        key: PathBuf,
+    },
 }
 
 /// The configuration file. Unknown members are an error: a setting that is silently not obeyed helps nobody.
@@ -52,6 +67,8 @@ struct ConfigFile {
     network: NetworkFile,
     images: ImagesFile,
     catalogue: CatalogueSource,
+    tls: TlsFile,
+    connections: ConnectionsFile,
     /// Seconds after which a guest that reported nothing counts as `unknown`.
     readiness_limit_seconds: Option<u64>,
     /// Seconds for which a retry without an `Idempotency-Key` is known as one.
@@ -103,6 +120,33 @@ pub(crate) struct ImagesFile {
     pub(crate) allow_from: Vec<IpNet>,
 }
 
+/// `[tls]`: HTTPS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TlsFile {
+    /// With a certificate of the server's own making.
+    generate: bool,
+    /// The certificate; relative to the configuration file.
+    cert: Option<PathBuf>,
+    /// Its key; relative to the configuration file.
+    key: Option<PathBuf>,
+}
+
+/// `[connections]`: how many there may be, and how long their clients are waited for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ConnectionsFile {
+    most: Option<usize>,
+    most_per_address: Option<usize>,
+    handshake_seconds: Option<f64>,
+    head_seconds: Option<f64>,
+    head_bytes: Option<usize>,
+    idle_seconds: Option<f64>,
+    body_seconds: Option<f64>,
+    body_bytes_per_second: Option<u32>,
+    write_seconds: Option<f64>,
+}
+
 /// `[catalogue]`: a file of the built-in catalogue's form.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -145,7 +189,9 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     let defaults = ServerConfig::default();
     let retry_horizon = file.retry_horizon_seconds.map_or(defaults.retry_horizon, Duration::from_secs);
     let trusted_proxies = file.trusted_proxies;
-    let server = ServerConfig { public_url, limits, trusted_proxies, retry_horizon, ..defaults };
+    let connections = connections(&file.connections)?;
+    let tls = tls_source((args.tls || file.tls.generate, args.tls_cert, args.tls_key), file.tls, &beside)?;
+    let server = ServerConfig { public_url, limits, trusted_proxies, retry_horizon, connections, ..defaults };
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);
     Ok(Settings {
         listen: args.listen.or(file.listen).unwrap_or(default_listen),
@@ -159,6 +205,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         catalogue: catalogue(&file.catalogue, &beside)?,
         network: file.network,
         images: file.images,
+        tls,
     })
 }
 
@@ -216,6 +263,59 @@ fn keep_audit(config: &mut ControlConfig, audit: &AuditFile) -> Result<()> {
     Ok(())
 }
 
+/// The certificate that flags name, or else the file; the file's paths are relative to it.
+fn tls_source(
+    (asked, cert, key): (bool, Option<PathBuf>, Option<PathBuf>),
+    file: TlsFile,
+    beside: &Path,
+) -> Result<Option<TlsSource>> {
+    let cert = cert.or_else(|| file.cert.map(|path| beside.join(path)));
+    let key = key.or_else(|| file.key.map(|path| beside.join(path)));
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(TlsSource::Files { cert, key })),
+        (None, None) => Ok(asked.then_some(TlsSource::Generated)),
+        (Some(_), None) => bail!("--tls-cert (tls.cert) needs the certificate's key: give --tls-key (tls.key)"),
+        (None, Some(_)) => bail!("--tls-key (tls.key) needs its certificate: give --tls-cert (tls.cert)"),
+    }
+}
+
+/// The limits of connections, each of them more than nothing.
+fn connections(file: &ConnectionsFile) -> Result<ConnectionLimits> {
+    /// Less than hyper takes.
+    const HEAD_MIN: usize = 8192;
+    /// A week: more than a connection lives, and less than a timer holds.
+    const LONGEST: f64 = 7.0 * 24.0 * 3600.0;
+    let most = |name: &str, asked: Option<usize>, usual: usize| match asked {
+        Some(0) => bail!("connections.{name} must be at least 1"),
+        asked => Ok(asked.unwrap_or(usual)),
+    };
+    let time = |name: &str, asked: Option<f64>, usual: Duration| match asked {
+        Some(seconds) if seconds > 0.0 && seconds <= LONGEST => Ok(Duration::from_secs_f64(seconds)),
+        Some(seconds) => bail!("connections.{name} is {seconds}: it must be more than 0 and at most {LONGEST}"),
+        None => Ok(usual),
+    };
+    let usual = ConnectionLimits::default();
+    let head_bytes = file.head_bytes.unwrap_or(usual.head_bytes);
+    if !(HEAD_MIN..=1024 * 1024).contains(&head_bytes) {
+        bail!("connections.head_bytes is {head_bytes}: it must be from {HEAD_MIN} to 1048576");
+    }
+    let body_rate = file.body_bytes_per_second.unwrap_or(usual.body_rate);
+    if body_rate == 0 {
+        bail!("connections.body_bytes_per_second must be at least 1");
+    }
+    Ok(ConnectionLimits {
+        most: most("most", file.most, usual.most)?,
+        most_per_address: most("most_per_address", file.most_per_address, usual.most_per_address)?,
+        handshake_time: time("handshake_seconds", file.handshake_seconds, usual.handshake_time)?,
+        head_time: time("head_seconds", file.head_seconds, usual.head_time)?,
+        head_bytes,
+        idle_time: time("idle_seconds", file.idle_seconds, usual.idle_time)?,
+        body_time: time("body_seconds", file.body_seconds, usual.body_time)?,
+        body_rate,
+        write_time: time("write_seconds", file.write_seconds, usual.write_time)?,
+    })
+}
+
 fn catalogue(source: &CatalogueSource, beside: &Path) -> Result<Catalogue> {
     let Some(file) = &source.file else { return Ok(Catalogue::built_in()) };
     let path = beside.join(file);
@@ -244,6 +344,42 @@ mod tests {
             toml::from_str("[images]\nallow_from = [\"10.1.0.0/16\", \"::1/128\"]").expect("networks");
         assert_eq!(file.images.allow_from.len(), 2);
         assert!(toml::from_str::<ConfigFile>("[images]\nallow_from = [\"everywhere\"]").is_err());
+    }
+
+    #[test]
+    fn limits_of_connections_are_more_than_nothing() {
+        let read = |text: &str| connections(&toml::from_str(text).expect("its shape"));
+        assert_eq!(read("").expect("nothing said"), ConnectionLimits::default());
+        let said = read("most = 5\nhead_seconds = 0.5\nbody_bytes_per_second = 10").expect("good ones");
+        assert_eq!((said.most, said.head_time, said.body_rate), (5, Duration::from_millis(500), 10));
+        for bad in [
+            "most = 0",
+            "most_per_address = 0",
+            "idle_seconds = 0",
+            "write_seconds = -1",
+            "head_seconds = nan",
+            "body_seconds = 1e300",
+            "head_bytes = 100",
+            "body_bytes_per_second = 0",
+        ] {
+            let name = bad.split(' ').next().expect("a name");
+            let error = read(bad).expect_err(bad).to_string();
+            assert!(error.contains(&format!("connections.{name}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key_and_flags_outrank_the_file() {
+        let file = || TlsFile { generate: true, cert: Some("a.pem".into()), key: Some("a.key".into()) };
+        let files = |cert: &str, key: &str| Some(TlsSource::Files { cert: cert.into(), key: key.into() });
+        let source = |flags, file| tls_source(flags, file, Path::new("/etc/dew"));
+        assert_eq!(source((false, None, None), TlsFile::default()).expect("none"), None);
+        assert_eq!(source((true, None, None), TlsFile::default()).expect("its own"), Some(TlsSource::Generated));
+        assert_eq!(source((true, None, None), file()).expect("files"), files("/etc/dew/a.pem", "/etc/dew/a.key"));
+        let flags = (false, Some("b.pem".into()), Some("b.key".into()));
+        assert_eq!(source(flags, file()).expect("files"), files("b.pem", "b.key"));
+        assert!(source((false, Some("b.pem".into()), None), TlsFile::default()).is_err());
+        assert!(source((false, None, Some("b.key".into())), TlsFile::default()).is_err());
     }
 
     #[test]

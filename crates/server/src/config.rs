@@ -17,12 +17,61 @@ pub struct ServerConfig {
     pub retry_horizon: Duration,
     /// How long a request waits for the one that it repeats, before it is told to ask again.
     pub retry_patience: Duration,
+    /// What connections may take.
+    pub connections: ConnectionLimits,
 }
 
 impl Default for ServerConfig {
     fn default() -> Self {
         let (retry_horizon, retry_patience) = (Duration::from_secs(600), Duration::from_secs(30));
-        Self { public_url: None, limits: Limits::Off, trusted_proxies: Vec::new(), retry_horizon, retry_patience }
+        Self {
+            public_url: None,
+            limits: Limits::Off,
+            trusted_proxies: Vec::new(),
+            retry_horizon,
+            retry_patience,
+            connections: ConnectionLimits::default(),
+        }
+    }
+}
+
+/// How many connections there may be, and how long their clients are waited for. Who is slower is cut off, so that slow or
+/// silent clients take nothing from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Most connections at once; one more is turned away with a 503.
+    pub most: usize,
+    /// Most of them from one address (an IPv6 /64 is one); a trusted proxy's are not counted so.
+    pub most_per_address: usize,
+    /// How long a TLS handshake may take.
+    pub handshake_time: Duration,
+    /// How long a request's head may take, from its first byte on.
+    pub head_time: Duration,
+    /// Most bytes of a request's head: 431 over it. At least 8192.
+    pub head_bytes: usize,
+    /// How long a connection may lie without a request.
+    pub idle_time: Duration,
+    /// How long a request's body may take to arrive, beside what its length allows it.
+    pub body_time: Duration,
+    /// Bytes a second that a body has to come at after that: 408 when it does not.
+    pub body_rate: u32,
+    /// How long the client may take nothing of an answer.
+    pub write_time: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            most: 10_000,
+            most_per_address: 2_500,
+            handshake_time: Duration::from_secs(10),
+            head_time: Duration::from_secs(20),
+            head_bytes: 64 * 1024,
+            idle_time: Duration::from_secs(75),
+            body_time: Duration::from_secs(30),
+            body_rate: 1024,
+            write_time: Duration::from_secs(30),
+        }
     }
 }
 
@@ -59,6 +108,17 @@ impl PublicUrl {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The name or address of its host, an IPv6 address without brackets.
+    pub fn host(&self) -> String {
+        let uri = self.0.parse::<http::Uri>().unwrap_or_default();
+        uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned()
+    }
+
+    /// Whether it is one of HTTPS.
+    pub fn is_secure(&self) -> bool {
+        self.0.starts_with("https://")
+    }
 }
 
 /// The text is no address that links could begin with.
@@ -80,7 +140,11 @@ mod tests {
     #[test]
     fn a_public_url_loses_its_slash_and_must_be_absolute() {
         let url = PublicUrl::parse("https://cloud.example.com/dew/").expect("a good address");
-        assert_eq!(url.as_str(), "https://cloud.example.com/dew");
+        assert_eq!(
+            (url.as_str(), url.host().as_str(), url.is_secure()),
+            ("https://cloud.example.com/dew", "cloud.example.com", true)
+        );
+        assert_eq!(PublicUrl::parse("http://[::1]:8080").map(|url| url.host()).as_deref(), Ok("::1"));
         for bad in ["", "cloud.example.com", "ftp://a", "http://", "http://a/?b=c", "http://a/#b", "/v2"] {
             assert!(PublicUrl::parse(bad).is_err(), "{bad:?}");
         }

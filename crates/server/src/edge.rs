@@ -34,6 +34,7 @@ use crate::{
     once,
     operation::{Access, Operation},
     rate::{Allowance, RateLimiter},
+    serve::places::Places,
     simulator::{requests::Note, strike::Unanswered},
     table::Found,
 };
@@ -81,6 +82,11 @@ impl Edge {
     /// Proxies whose word about a client's address counts.
     pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
         &self.app.config.trusted_proxies
+    }
+
+    /// The places there are for connections.
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.app.places
     }
 
     async fn answer(self, request: Request) -> Response {

@@ -84,6 +84,13 @@ impl ApiError {
         error
     }
 
+    /// 408: the body did not come in time, and what was not read of it ends the connection. The `id` is one that clients know.
+    pub(crate) fn too_slow() -> Self {
+        let mut error = Self::bad_request("The request body did not arrive in time. Send it again, and faster.");
+        error.0.status = StatusCode::REQUEST_TIMEOUT;
+        error.with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// 429: one request too many (RATE-3).
     pub fn too_many_requests(refusal: Refusal) -> Self {
         let error = Self::new(ErrorId::TooManyRequests, "API rate limit exceeded.");

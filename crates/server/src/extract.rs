@@ -1,6 +1,6 @@
 //! Taking a request apart. What cannot be taken apart is refused here, with a sentence that says where (rules ERR-2, ERR-3).
 
-use std::{error::Error as StdError, str::FromStr, time::Duration};
+use std::{error::Error as StdError, str::FromStr};
 
 use axum::{
     body::{Body, Bytes},
@@ -14,14 +14,12 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned, de::IgnoredAny};
 
-use crate::{ApiError, App, context::Context};
+use crate::{ApiError, App, context::Context, serve::arriving::TooSlow};
 
 /// Most bytes of a request body.
 pub const BODY_MAX: usize = 1024 * 1024;
 /// How much more of a too large body is read and thrown away, so that its sender gets to read the refusal.
 const DISCARD_MAX: usize = 64 * BODY_MAX;
-/// How long a body may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// What every JSON answer says it is (behaviour rule PRO-1).
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -72,26 +70,22 @@ async fn body_of(request: Request) -> Result<Bytes, ApiError> {
     read_body(&parts.headers, body).await
 }
 
-/// The whole body, at most [`BODY_MAX`] bytes and [`BODY_TIME`].
+/// The whole body, at most [`BODY_MAX`] bytes. One from a socket fails when it comes too slowly ([`crate::serve::arriving`]).
 pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Bytes, ApiError> {
     let announced: Option<usize> =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let reading = async {
-        if announced.is_none_or(|length| length <= BODY_MAX) {
-            match Limited::new(&mut body, BODY_MAX).collect().await {
-                Ok(collected) => return Ok(collected.to_bytes()),
-                Err(error) if error.is::<LengthLimitError>() => {}
-                Err(error) => return Err(cut_off(error.as_ref())),
-            }
+    if announced.is_none_or(|length| length <= BODY_MAX) {
+        match Limited::new(&mut body, BODY_MAX).collect().await {
+            Ok(collected) => return Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(error) if TooSlow::is_behind(error.as_ref()) => return Err(ApiError::too_slow()),
+            Err(error) => return Err(cut_off(error.as_ref())),
         }
-        if !waits_for_consent(headers) {
-            discard(&mut body).await;
-        }
-        Err(ApiError::too_large(BODY_MAX))
-    };
-    tokio::time::timeout(BODY_TIME, reading).await.unwrap_or_else(|_| {
-        Err(ApiError::bad_request(format!("The request body did not arrive within {} seconds.", BODY_TIME.as_secs())))
-    })
+    }
+    if !waits_for_consent(headers) {
+        discard(&mut body).await;
+    }
+    Err(ApiError::too_large(BODY_MAX))
 }
 
 /// Whether the sender holds its body back until it is told to go on, and so will read a refusal at once.

@@ -1,8 +1,10 @@
 //! The frame from end to end, with operations made for the purpose: what every answer has, whatever the handler.
 
+mod limits;
 mod lost;
 mod real;
 mod socket;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

@@ -77,7 +77,9 @@ async fn readyz(State(app): State<App>) -> Result<Json<impl Serialize>, ApiError
 
 /// `GET /metrics`: Prometheus text.
 async fn metrics(State(app): State<App>) -> Response {
-    let text = app.metrics.render(&(app.probes.samples)());
+    let mut samples = (app.probes.samples)();
+    samples.extend(app.places.samples());
+    let text = app.metrics.render(&samples);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

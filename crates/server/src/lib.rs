@@ -27,6 +27,7 @@ mod rate;
 mod serve;
 mod simulator;
 mod table;
+mod tls;
 mod v2;
 mod view;
 
@@ -35,7 +36,7 @@ use std::{ops::Deref, sync::Arc};
 use dewpoint_control::Control;
 
 pub use auth::{Caller, RequestId};
-pub use config::{InvalidPublicUrl, Limits, PublicUrl, ServerConfig};
+pub use config::{ConnectionLimits, InvalidPublicUrl, Limits, PublicUrl, ServerConfig};
 pub use edge::Edge;
 pub use error::ApiError;
 pub use extract::{BODY_MAX, Done, Json, Path, Query};
@@ -46,6 +47,7 @@ pub use page::{BaseUrl, Paging};
 pub use peer::Peer;
 pub use serve::serve;
 pub use simulator::{Files, Simulator};
+pub use tls::{Certificate, CertificateError, Generated, Tls, is_host};
 
 /// What every request shares. One pointer, so a clone costs nothing.
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ pub struct AppState {
     pub(crate) rates: rate::RateLimiter,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) once: once::Once,
+    pub(crate) places: Arc<serve::places::Places>,
     /// What steers the simulator, when that is the engine.
     pub(crate) simulator: Option<Simulator>,
 }
@@ -101,7 +104,8 @@ impl AppState {
         let metrics = metrics::Metrics::new(operations.iter().map(Operation::name).collect());
         let table = table::Table::new(operations);
         let once = once::Once::default();
-        Self { control, config, probes, table, rates, metrics, once, simulator }
+        let places = Arc::new(serve::places::Places::new(config.connections));
+        Self { control, config, probes, table, rates, metrics, once, places, simulator }
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use http::StatusCode;
 
 /// The statuses told apart; any other counts as the last one of its class here.
-const STATUSES: [u16; 17] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 409, 412, 413, 422, 429, 500, 503];
+const STATUSES: [u16; 18] = [200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 412, 413, 422, 429, 500, 503];
 /// Upper bounds of the latency buckets, in microseconds.
 const BOUNDS_US: [u64; 11] = [100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 1_000_000, 10_000_000];
 

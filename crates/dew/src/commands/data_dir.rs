@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
@@ -52,10 +52,24 @@ impl DataDir {
 
     /// Writes a secret so that it is there whole or not at all, readable by this user alone.
     pub(crate) fn write_secret(&self, name: &str, secret: &str) -> Result<PathBuf> {
+        self.write(name, secret, 0o600)
+    }
+
+    /// Writes what everybody may read, whole or not at all.
+    pub(crate) fn write_public(&self, name: &str, text: &str) -> Result<PathBuf> {
+        self.write(name, text, 0o644)
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> Result<PathBuf> {
         let (path, half) = (self.join(name), self.join(&format!("{name}.new")));
         let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&half)?;
-            writeln!(file, "{secret}")?;
+            // What an earlier attempt left may have other rights.
+            match fs::remove_file(&half) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+            let mut file = OpenOptions::new().create_new(true).write(true).mode(mode).open(&half)?;
+            writeln!(file, "{}", text.trim_end())?;
             file.sync_all()?;
             fs::rename(&half, &path)
         };

@@ -4,3 +4,4 @@ pub(crate) mod data_dir;
 pub(crate) mod doctor;
 pub(crate) mod image;
 pub(crate) mod serve;
+mod tls;

@@ -19,7 +19,7 @@ use dewpoint_engine::{
     qemu::{QemuConfig, QemuEngine, images},
     sim::SimEngine,
 };
-use dewpoint_server::{App, Files, Probes, Sample, Simulator};
+use dewpoint_server::{App, ConnectionLimits, Files, Probes, PublicUrl, Sample, ServerConfig, Simulator};
 use dewpoint_store::{Closing, Dialect, Store};
 use tokio::{
     net::TcpListener,
@@ -27,7 +27,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{data_dir::DataDir, image::build_command};
+use super::{data_dir::DataDir, image::build_command, tls::Https};
 use crate::{
     args::{EngineName, Fixtures, ServeArgs},
     config::{Settings, settings},
@@ -41,8 +41,9 @@ const CLOSING: Duration = Duration::from_secs(10);
 /// Runs the server until SIGTERM or SIGINT.
 pub(crate) fn run(args: ServeArgs) -> Result<()> {
     start_logging()?;
-    raise_file_limit();
-    let settings = settings(args)?;
+    let files = raise_file_limit();
+    let mut settings = settings(args)?;
+    leave_files_for_others(&mut settings.server.connections, files);
     let data_dir = DataDir::open(&settings.data_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let closing = runtime.block_on(serve(settings, &data_dir))?;
@@ -55,8 +56,8 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     Ok(())
 }
 
-/// Lets the server have as many files open as the host allows: each machine and each client takes a few.
-fn raise_file_limit() {
+/// Lets the server have as many files open as the host allows: each machine and each client takes a few. How many that is.
+fn raise_file_limit() -> u64 {
     use nix::sys::resource::{Resource, getrlimit, setrlimit};
     let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| match soft < hard {
         true => setrlimit(Resource::RLIMIT_NOFILE, hard, hard),
@@ -64,6 +65,16 @@ fn raise_file_limit() {
     });
     if let Err(error) = raised {
         tracing::warn!(error = %error, "The limit of open files stays as it is");
+    }
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+}
+
+/// Keeps half of the files that may be open for the store and the machines, so that clients alone cannot use them up.
+fn leave_files_for_others(connections: &mut ConnectionLimits, files: u64) {
+    let room = usize::try_from(files / 2).unwrap_or(usize::MAX).max(1);
+    if connections.most > room {
+        tracing::info!("At most {room} connections at once: this process may have {files} files open");
+        connections.most = room;
     }
 }
 
@@ -86,6 +97,8 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         stop.send_replace(true);
     });
 
+    let https = Https::open(&settings, data_dir)?;
+
     // The system's time, unless somebody steers the simulator's.
     let clock = Arc::new(SimClock::real());
     let opened = open_engine(&settings, data_dir, &clock).await?;
@@ -101,6 +114,9 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         control.load_documented_fixtures().await.context("cannot load the documented fixtures")?;
     }
 
+    if https.is_none() {
+        warn_of_plain_tokens(listen, &server);
+    }
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
     let simulator = match opened {
         Opened::Sim(sim) => {
@@ -130,12 +146,23 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         // The sender lives until a signal came; if it is gone, that is an end too.
         let _ = told.wait_for(|stop| *stop).await;
     };
-    dewpoint_server::serve(listener, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
+    let tls = https.map(|https| https.keep(stopped.clone()));
+    dewpoint_server::serve(listener, tls, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
     background.drain().await;
     if let Err(error) = control.write_journal().await {
         tracing::error!(error = %anyhow::Error::from(error), "The end of the audit log could not be written");
     }
     Ok(closing)
+}
+
+/// Says so when tokens may travel where others listen: this host's loopback is its own, and a proxy may speak TLS for us.
+fn warn_of_plain_tokens(listen: SocketAddr, server: &ServerConfig) {
+    let behind_a_proxy = server.public_url.as_ref().is_some_and(PublicUrl::is_secure);
+    if !listen.ip().to_canonical().is_loopback() && !behind_a_proxy {
+        tracing::warn!(
+            "Tokens and data travel unencrypted to {listen}: --tls serves HTTPS. Behind a proxy that does, give --public-url https://…"
+        );
+    }
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> anyhow::Error {

@@ -87,7 +87,8 @@ impl Server {
                     kept.push_str(&line);
                     kept.push('\n');
                 }
-                if let Some((_, rest)) = line.split_once("Serving on http://") {
+                if let Some((_, rest)) = line.split_once("Serving on http").and_then(|(_, rest)| rest.split_once("://"))
+                {
                     let word = rest.split_whitespace().next().unwrap_or_default();
                     // Nobody listens for a second one.
                     let _ = found.send(word.parse());
@@ -106,6 +107,16 @@ impl Server {
     /// What it has logged so far.
     pub(crate) fn log(&self) -> String {
         self.log.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: Signal) {
+        signal(self.child.id(), name);
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -21,10 +21,13 @@ use super::{
     Server,
     socket::{listening, read_until},
 };
-use crate::{ApiError, App, Caller, Json, Operation, Probes, ServerConfig, serve::answer_all};
+use crate::{
+    ApiError, App, Caller, Json, Operation, Probes, ServerConfig,
+    serve::{Origin, answer_all},
+};
 
 /// Where a client is that has no address.
-const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const HERE: Origin = Origin { address: IpAddr::V4(Ipv4Addr::LOCALHOST), is_secure: false };
 /// Rung when a create has begun and will send its write before anything else.
 static BEGUN: Notify = Notify::const_new();
 

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use super::Server;
-use crate::serve;
+use crate::{Tls, serve};
 
 type Started = (SocketAddr, Server, oneshot::Sender<()>, JoinHandle<io::Result<()>>);
 
@@ -21,11 +21,16 @@ async fn started() -> Started {
 
 /// This server on a port of its own.
 pub(super) async fn listening(server: Server) -> Started {
+    listening_with(server, None).await
+}
+
+/// The same, with TLS if that is given.
+pub(super) async fn listening_with(server: Server, tls: Option<Tls>) -> Started {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
     let edge = server.edge.clone();
-    let serving = tokio::spawn(serve(listener, edge, async { drop(stopped.await) }));
+    let serving = tokio::spawn(serve(listener, tls, edge, async { drop(stopped.await) }));
     (address, server, stop, serving)
 }
 

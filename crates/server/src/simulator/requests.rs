@@ -3,18 +3,20 @@
 
 use std::{
     collections::VecDeque,
+    future::ready,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::{
-    body::{Body, HttpBody as _},
+    body::{Body, Bytes, HttpBody as _},
     extract::Request,
     response::Response,
 };
 use dewpoint_api::{AccountId, TokenId};
 use dewpoint_clock::{Clock as _, Timestamp};
 use dewpoint_control::Grant;
+use futures_util::stream;
 use http::Method;
 use http_body_util::BodyExt as _;
 use schemars::JsonSchema;
@@ -29,8 +31,6 @@ const KEPT: usize = 1000;
 pub(crate) const KEPT_MAX: usize = 100_000;
 /// Most bytes of a body that is kept.
 const BODY_KEPT_MAX: u64 = 64 * 1024;
-/// How long a body that is to be kept may take to arrive.
-const BODY_TIME: Duration = Duration::from_secs(30);
 /// Members whose values are secrets, at any depth.
 const SECRETS: [&str; 6] = ["user_data", "token", "password", "secret", "private_key", "access_token"];
 
@@ -222,21 +222,21 @@ impl Note {
     }
 }
 
-/// Reads the body of a request when it is of a known, moderate length; the request is then as it was.
+/// Reads the body of a request when it is of a known, moderate length; the request is then as it was, and a body that did not
+/// come fails again when it is read.
 pub(crate) async fn look_at_body(request: Request) -> (Request, Option<Value>) {
     match request.body().size_hint().exact() {
         Some(length) if (1..=BODY_KEPT_MAX).contains(&length) => {}
         _ => return (request, None),
     }
     let (parts, body) = request.into_parts();
-    let (body, value) = match tokio::time::timeout(BODY_TIME, body.collect()).await {
-        Ok(Ok(collected)) => {
+    let (body, value) = match body.collect().await {
+        Ok(collected) => {
             let bytes = collected.to_bytes();
             let value = serde_json::from_slice(&bytes).ok();
             (Body::from(bytes), value)
         }
-        // It ended early, or comes too slowly: the handler reads no more than it would have.
-        Ok(Err(_)) | Err(_) => (Body::empty(), None),
+        Err(error) => (Body::from_stream(stream::once(ready(Err::<Bytes, _>(error)))), None),
     };
     (Request::from_parts(parts, body), value)
 }

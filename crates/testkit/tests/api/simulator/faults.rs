@@ -115,7 +115,7 @@ async fn a_dropped_reply_closes_the_connection_after_the_effect() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = dewpoint_server::serve(listener, app.edge().clone(), async move { drop(stopped.await) });
+    let serving = dewpoint_server::serve(listener, None, app.edge().clone(), async move { drop(stopped.await) });
     order(&app, json!({ "effect": { "type": "drop" }, "method": "POST", "count": 1 })).await;
 
     let asking = async {
