@@ -22,6 +22,10 @@ pub(crate) enum Command {
     Image(crate::commands::image::ImageArgs),
     /// Say what this host can do, and what to change where it cannot.
     Doctor(crate::commands::doctor::DoctorArgs),
+    /// Make and list the accounts of a server.
+    Account(crate::commands::account::AccountArgs),
+    /// Make, list and revoke the access tokens of your account.
+    Token(crate::commands::token::TokenArgs),
     /// Everything the design has and this version does not.
     #[command(external_subcommand)]
     NotYet(Vec<String>),

@@ -225,7 +225,7 @@ fn read(path: &Path) -> Result<ConfigFile> {
     toml::from_str(&text).with_context(|| format!("the configuration {} cannot be used", path.display()))
 }
 
-fn default_data_dir() -> Result<PathBuf> {
+pub(crate) fn default_data_dir() -> Result<PathBuf> {
     if nix::unistd::geteuid().is_root() {
         return Ok(PathBuf::from("/var/lib/dewpoint"));
     }

@@ -1,8 +1,10 @@
-//! `dew`, the one binary: `dew serve` runs the server, host commands work on its data directory.
+//! `dew`, the one binary: `dew serve` runs the server, host commands work on its data directory, the others ask a server.
 
 mod args;
+mod client;
 mod commands;
 mod config;
+mod output;
 
 use std::process::ExitCode;
 
@@ -19,6 +21,8 @@ fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve::run(*serve),
         Command::Image(image) => commands::image::run(image),
         Command::Doctor(doctor) => commands::doctor::run(doctor),
+        Command::Account(account) => commands::account::run(account),
+        Command::Token(token) => commands::token::run(token),
         Command::NotYet(words) => Err(NotYet(words.first().cloned().unwrap_or_default()).into()),
     };
     match result {
@@ -47,7 +51,7 @@ impl std::fmt::Display for NotYet {
 impl std::error::Error for NotYet {}
 
 /// Commands that the design has and this version does not.
-const KNOWN_LATER: [&str; 17] = [
+const KNOWN_LATER: [&str; 15] = [
     "droplet", "action", "ssh-key", "size", "region", "tag", "volume", "snapshot", "vpc", "firewall", "model",
-    "backup", "account", "network", "check", "restore", "token",
+    "backup", "network", "check", "restore",
 ];

@@ -1,7 +1,9 @@
 //! A file a command.
 
+pub(crate) mod account;
 pub(crate) mod data_dir;
 pub(crate) mod doctor;
 pub(crate) mod image;
 pub(crate) mod serve;
-mod tls;
+pub(crate) mod tls;
+pub(crate) mod token;

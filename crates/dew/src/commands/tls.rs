@@ -20,7 +20,7 @@ use super::data_dir::DataDir;
 use crate::config::{Settings, TlsSource};
 
 /// The certificate that is made here. Everybody may read it: it is what clients are told to trust.
-const CERTIFICATE: &str = "tls-cert.pem";
+pub(crate) const CERTIFICATE: &str = "tls-cert.pem";
 /// Its key.
 const KEY: &str = "tls-key.pem";
 /// How long before its end a certificate made here is replaced, at a start.
