@@ -12,6 +12,8 @@ from gradient import Gradient
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+EVENTS = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+SHELL = re.findall(r"^```sh\n(.*?)^```$", PAGE + EVENTS, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -76,11 +78,10 @@ def test_the_sdk_waits_as_long_as_a_429_says_rate_3(dew, client):
     assert (refused["status"], answered["status"]) == (429, 200)
 
 
-@pytest.mark.parametrize("number", range(len(re.findall(r"^```sh$", PAGE, flags=re.MULTILINE))))
-def test_the_examples_of_the_page_run(dew, number):
-    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("number", range(len(SHELL)))
+def test_the_examples_of_the_pages_run(dew, number):
     variables = {"PATH": os.environ["PATH"], "DEW": str(dew.base_url).rstrip("/"), "TOKEN": os.environ["DEW_TEST_TOKEN"]}
-    ran = subprocess.run(["sh", "-euc", blocks[number]], env=variables, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(["sh", "-euc", SHELL[number]], env=variables, capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stderr
     dew.post("/dew/v1/reset").raise_for_status()
 

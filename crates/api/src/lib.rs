@@ -18,6 +18,7 @@ mod droplet_requests;
 mod droplets;
 mod embedded;
 mod error;
+mod events;
 mod id;
 mod images;
 mod lenient;
@@ -44,6 +45,7 @@ pub use droplet_requests::*;
 pub use droplets::*;
 pub use embedded::Embedded;
 pub use error::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
+pub use events::*;
 pub use id::*;
 pub use images::{
     Distribution, Image, ImageActionRequest, ImageActionResponse, ImageCreateRequest, ImageIdOrSlug, ImageKind,

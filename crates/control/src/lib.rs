@@ -123,6 +123,7 @@ impl Control {
         let grants = tokens::Cache::new(store.dialect());
         let (bell, restless, world) = (Arc::default(), reconcile::Restless::default(), world::World::default());
         let journal = audit::Journal::default();
+        store.feed().open(Arc::clone(&clock));
         let inner =
             Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, journal, bell, restless, world };
         Ok(Self { inner: Arc::new(inner) })

@@ -19,6 +19,8 @@ pub struct ServerConfig {
     pub retry_patience: Duration,
     /// What connections may take.
     pub connections: ConnectionLimits,
+    /// How often a stream of events sends something although nothing happens.
+    pub event_keep_alive: Duration,
 }
 
 impl Default for ServerConfig {
@@ -31,6 +33,7 @@ impl Default for ServerConfig {
             retry_horizon,
             retry_patience,
             connections: ConnectionLimits::default(),
+            event_keep_alive: Duration::from_secs(15),
         }
     }
 }

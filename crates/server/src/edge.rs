@@ -19,6 +19,7 @@ use axum::{
     response::Response,
 };
 use dewpoint_control::Grant;
+use dewpoint_store::feed;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use ipnet::IpNet;
 use tracing::{Instrument as _, Span, field};
@@ -79,6 +80,11 @@ impl Edge {
         Self { app }
     }
 
+    /// Ends the streams of events, so that their connections can end.
+    pub(crate) fn stop_streams(&self) {
+        self.app.events.stop();
+    }
+
     /// Proxies whose word about a client's address counts.
     pub(crate) fn trusted_proxies(&self) -> &[IpNet] {
         &self.app.config.trusted_proxies
@@ -116,7 +122,8 @@ impl Edge {
             Some(Found::OtherMethods(_) | Found::Nothing) | None => None,
         };
         let (request, note) = self.note(request, found.as_ref()).await;
-        let outcome = self.dispatch(request, found, &request_id, trail.as_mut()).instrument(span.clone()).await;
+        let dispatched = self.dispatch(request, found, &request_id, trail.as_mut());
+        let outcome = feed::asked_by(Arc::clone(&request_id), dispatched).instrument(span.clone()).await;
 
         let entered = span.enter();
         let (grant, unanswered) = (outcome.grant, outcome.unanswered);

@@ -13,6 +13,7 @@ mod dew;
 mod docs;
 mod edge;
 mod error;
+mod events;
 mod extract;
 #[cfg(test)]
 mod frame_tests;
@@ -67,6 +68,7 @@ pub struct AppState {
     pub(crate) metrics: metrics::Metrics,
     pub(crate) once: once::Once,
     pub(crate) places: Arc<serve::places::Places>,
+    pub(crate) events: events::Events,
     /// What steers the simulator, when that is the engine.
     pub(crate) simulator: Option<Simulator>,
 }
@@ -103,9 +105,9 @@ impl AppState {
         let rates = rate::RateLimiter::new(config.limits);
         let metrics = metrics::Metrics::new(operations.iter().map(Operation::name).collect());
         let table = table::Table::new(operations);
-        let once = once::Once::default();
+        let (once, events) = (once::Once::default(), events::Events::default());
         let places = Arc::new(serve::places::Places::new(config.connections));
-        Self { control, config, probes, table, rates, metrics, once, places, simulator }
+        Self { control, config, probes, table, rates, metrics, once, places, events, simulator }
     }
 }
 

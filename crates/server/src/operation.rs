@@ -62,7 +62,7 @@ pub struct Operation {
     pub(crate) body: Option<SchemaOf>,
     pub(crate) query: Option<SchemaOf>,
     pub(crate) paged: bool,
-    /// Whether it steers the simulator: it is neither counted, nor logged, nor struck by faults.
+    /// Whether it steers or watches what happens: it is neither counted, nor logged, nor struck by faults.
     pub(crate) steers: bool,
     handler: BoxedHandler,
 }
@@ -166,6 +166,12 @@ impl Operation {
     pub(crate) fn steers(mut self) -> Self {
         self.steers = true;
         self.needs_operator()
+    }
+
+    /// Only looks at what happens: needs a full token, and is itself neither counted, nor logged, nor struck by faults.
+    pub(crate) fn watches(mut self) -> Self {
+        self.steers = true;
+        self.needs_full_token()
     }
 
     /// Needs a token with every scope of the operator's account, the first one.

@@ -24,6 +24,7 @@ use self::{
 };
 use crate::{
     Edge, Peer, Tls,
+    events::Cut,
     once::Wire,
     simulator::strike::Unanswered,
     tls::{Greeting, greet},
@@ -89,6 +90,7 @@ pub async fn serve(
         }
     }
     drop((listener, stopped));
+    edge.stop_streams();
     stop.send_replace(());
     if tokio::time::timeout(DRAIN_TIME, stop.closed()).await.is_err() {
         tracing::warn!(open = stop.receiver_count(), "Some requests did not end in time and are cut off");
@@ -132,6 +134,8 @@ where
     let (wire, pace, places) = (Arc::<Wire>::default(), Arc::<Pace>::default(), Arc::clone(edge.places()));
     let limits = *places.limits();
     let stream = wire.watch(Patient::new(stream, Arc::clone(&pace), places));
+    let cut = Arc::<Cut>::default();
+    let thread = Arc::clone(&cut);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let busy = pace.busy();
         let (mut edge, mut request, wire) =
@@ -139,6 +143,7 @@ where
         let peer = Peer::behind(origin.address, origin.is_secure, request.headers(), edge.trusted_proxies());
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(Arc::clone(&wire));
+        request.extensions_mut().insert(Arc::clone(&thread));
         async move {
             match edge.call(request).await {
                 // An error of the service closes the connection, which is what the simulator was told to do.
@@ -163,13 +168,20 @@ where
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut serving = pin!(serving);
-    let ended = tokio::select! {
-        ended = &mut serving => ended,
-        _ = stopped.changed() => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
+    let served = async {
+        tokio::select! {
+            ended = &mut serving => ended,
+            _ = stopped.changed() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
         }
     };
+    let ended = tokio::select! {
+        ended = served => ended,
+        () = cut.asked() => Ok(()),
+    };
+    cut.is_done();
     if let Err(error) = ended {
         tracing::debug!(%error, "A connection ended early");
     }

@@ -127,6 +127,7 @@ pub fn action_insert(tx: &mut dyn Tx, action: &ActionRecord) -> Result<(), Error
         a.completed_at.into(),
     ];
     tx.execute(&sql, &values)?;
+    tx.made(a.account, a.id);
     counters::list_changed(tx, &list_name(a.account), a.id.0, 1)
 }
 
@@ -227,7 +228,12 @@ pub fn action_save(tx: &mut dyn Tx, action: &ActionRecord) -> Result<bool, Error
         action.id.into(),
         action.attempt.into(),
     ];
-    tx.execute(sql, &values).map(|changed| changed > 0)
+    let saved = tx.execute(sql, &values)? > 0;
+    if saved {
+        tx.changes().by_action(action.id);
+        tx.changed(action.account, action.id);
+    }
+    Ok(saved)
 }
 
 /// All actions in progress on resources of one type, whoever owns them, oldest first.

@@ -5,7 +5,14 @@ use std::{fmt, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use crate::{Deed, Error, Made, queue::Closing, row::Row, value::Value};
+use crate::{
+    Deed, Error, Made,
+    feed::{self, Changes, Feed, Happened, Thing},
+    queue::Closing,
+    row::Row,
+    value::Value,
+};
+use dewpoint_api::AccountId;
 
 /// What differs between the databases, one word each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +76,40 @@ pub trait Tx {
     /// Says that this transaction makes something a client asked for. Kept for requests that are done at most once
     /// ([`Deed`]); elsewhere nobody listens.
     fn note(&mut self, _made: Made) {}
+    /// What this transaction has changed so far, to be told once it is committed ([`Feed`]).
+    fn changes(&mut self) -> &mut Changes;
 }
 
 impl dyn Tx + '_ {
+    /// Notes for the feed that something of an account was made.
+    pub(crate) fn made(&mut self, account: AccountId, thing: impl Into<Thing>) {
+        self.changes().note(account, thing.into(), Happened::Made);
+    }
+
+    /// Notes for the feed that something of an account is not what it was.
+    pub(crate) fn changed(&mut self, account: AccountId, thing: impl Into<Thing>) {
+        self.changes().note(account, thing.into(), Happened::Changed);
+    }
+
+    /// Notes for the feed that something of an account is there no more.
+    pub(crate) fn gone(&mut self, account: AccountId, thing: impl Into<Thing>) {
+        self.changes().note(account, thing.into(), Happened::Gone);
+    }
+
+    /// Runs an UPDATE of one row, and notes for the feed that this thing changed if the row was there; whether it was.
+    pub(crate) fn change_one(
+        &mut self,
+        sql: &str,
+        values: &[Value<'_>],
+        thing: impl Into<Thing>,
+    ) -> Result<bool, Error> {
+        let account = self.query_opt(&format!("{sql} RETURNING account_id"), values, |row| row.next::<AccountId>())?;
+        if let Some(account) = account {
+            self.changed(account, thing);
+        }
+        Ok(account.is_some())
+    }
+
     /// The first row, or `None`.
     pub fn query_opt<T>(
         &mut self,
@@ -136,6 +174,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     fn read(&self, job: Box<dyn Job>);
     fn commits(&self) -> u64;
     fn closing(&self) -> Closing;
+    fn feed(&self) -> &Arc<Feed>;
 }
 
 /// The store. Cheap to clone; every clone reaches the same database.
@@ -167,6 +206,11 @@ impl Store {
         self.backend.closing()
     }
 
+    /// What tells of every change that was committed through this store.
+    pub fn feed(&self) -> &Arc<Feed> {
+        self.backend.feed()
+    }
+
     /// Runs `work` in a transaction and returns its result once that is durable. An `Err` leaves nothing behind.
     ///
     /// Inside a [`Deed`] the transaction also keeps what was made, and fails with [`Error::Repeated`] if another one has
@@ -178,7 +222,8 @@ impl Store {
         E: From<Error> + Retry + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.backend.write(Box::new(Closure { work, result: None, reply, deed: Deed::current() }));
+        let (deed, request) = (Deed::current(), feed::request());
+        self.backend.write(Box::new(Closure { work, result: None, reply, deed, request }));
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Stopped)))
     }
 
@@ -190,7 +235,7 @@ impl Store {
         E: From<Error> + Retry + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.backend.read(Box::new(Closure { work, result: None, reply, deed: None }));
+        self.backend.read(Box::new(Closure { work, result: None, reply, deed: None, request: None }));
         answer.await.unwrap_or_else(|_| Err(E::from(Error::Stopped)))
     }
 }
@@ -212,6 +257,7 @@ struct Closure<F, T, E> {
     result: Option<Result<T, E>>,
     reply: oneshot::Sender<Result<T, E>>,
     deed: Option<Deed>,
+    request: Option<Arc<str>>,
 }
 
 impl<F, T, E> Job for Closure<F, T, E>
@@ -221,6 +267,7 @@ where
     E: From<Error> + Retry + Send,
 {
     fn run(&mut self, tx: &mut dyn Tx) -> Result<(), Undo> {
+        tx.changes().asked_by(self.request.clone());
         // A panic undoes this closure's part only; the connection is still good, since the savepoint is rolled back.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &self.deed {
             Some(deed) => deed.carry_out(tx, &mut self.work),

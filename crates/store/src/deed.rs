@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{Claim, Error, Made, Tx, db::Dialect, once, row::Row, value::Value};
+use crate::{Claim, Error, Made, Tx, db::Dialect, feed::Changes, once, row::Row, value::Value};
 
 tokio::task_local! {
     static CURRENT: Deed;
@@ -156,5 +156,9 @@ impl Tx for Noting<'_> {
 
     fn note(&mut self, made: Made) {
         self.made.push(made);
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        self.tx.changes()
     }
 }

@@ -2,7 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use dewpoint_api::{AccountId, ActionId, DropletId, DropletStatus, ImageId, RegionSlug, SizeSlug, TagName, VpcId};
+use dewpoint_api::{
+    AccountId, ActionId, DropletId, DropletStatus, ImageId, RegionSlug, SizeSlug, TagName, VolumeId, VpcId,
+};
 use dewpoint_clock::Timestamp;
 
 use crate::{
@@ -245,6 +247,7 @@ pub fn droplet_insert(tx: &mut dyn Tx, droplet: &DropletRecord, seed: &DropletSe
         d.name.to_lowercase().into(),
     ];
     tx.execute(&sql, &values)?;
+    tx.made(d.account, d.id);
     if *seed != DropletSeed::default() {
         let keys = serde_json::to_string(&seed.ssh_keys).map_err(|error| Error::Database(error.to_string()))?;
         let sql = "INSERT INTO droplet_seeds (droplet_id, ssh_keys, user_data, password_hash) VALUES ($1, $2, $3, $4)";
@@ -322,7 +325,8 @@ pub fn droplet_list(
 /// Marks the Droplet as under `action`; whether it was free.
 pub fn droplet_lock(tx: &mut dyn Tx, id: DropletId, action: ActionId) -> Result<bool, Error> {
     let sql = "UPDATE droplets SET running_action = $1 WHERE id = $2 AND running_action IS NULL";
-    tx.execute(sql, &[action.into(), id.into()]).map(|changed| changed > 0)
+    tx.changes().by_action(action);
+    tx.change_one(sql, &[action.into(), id.into()], id)
 }
 
 /// A change to a Droplet; only what is `Some` is written.
@@ -450,7 +454,7 @@ pub fn droplet_change(tx: &mut dyn Tx, id: DropletId, change: &DropletChange) ->
         values.push(action.into());
         sql.push_str(&format!(" AND running_action = ${}", values.len()));
     }
-    tx.execute(&sql, &values).map(|changed| changed > 0)
+    tx.change_one(&sql, &values, id)
 }
 
 fn own<'a>(value: Value<'_>) -> Value<'a> {
@@ -518,9 +522,14 @@ pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     let sql = "DELETE FROM droplets WHERE id = $1 RETURNING account_id, gpu";
     let removed = tx.query_opt(sql, &[id.into()], |row| Ok((row.next::<AccountId>()?, row.next::<bool>()?)))?;
     let Some((account, gpu)) = removed else { return Ok(false) };
+    tx.gone(account, id);
     tx.execute("DELETE FROM droplet_seeds WHERE droplet_id = $1", &[id.into()])?;
     tx.execute("DELETE FROM passwords WHERE droplet_id = $1", &[id.into()])?;
-    tx.execute("UPDATE volumes SET droplet_id = NULL WHERE droplet_id = $1", &[id.into()])?;
+    let sql = "UPDATE volumes SET droplet_id = NULL WHERE droplet_id = $1 RETURNING account_id, id";
+    let read = |row: &mut Row<'_>| Ok((row.next::<AccountId>()?, row.next::<VolumeId>()?));
+    for (account, volume) in tx.query_all(sql, &[id.into()], read)? {
+        tx.changed(account, volume);
+    }
     crate::tags::untag_everywhere(tx, "droplet", id.0, &id.to_string())?;
     crate::projects::project_forget(tx, account, &format!("do:droplet:{id}"))?;
     counters::list_changed(tx, &list_name(account, gpu), id.0, -1)?;

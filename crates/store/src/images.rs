@@ -96,6 +96,16 @@ fn counted(tx: &mut dyn Tx, account: AccountId, kind: ImageKind, id: ImageId, ch
     counters::list_changed(tx, &kind_list(account, kind), id.0, change)
 }
 
+/// Notes for the feed that the Droplet this image was taken of lists others now, if it is still there.
+fn droplet_lists_others(tx: &mut dyn Tx, droplet: Option<DropletId>) -> Result<(), Error> {
+    let Some(id) = droplet else { return Ok(()) };
+    let sql = "SELECT account_id FROM droplets WHERE id = $1";
+    if let Some(account) = tx.query_opt(sql, &[id.into()], |row| row.next::<AccountId>())? {
+        tx.changed(account, id);
+    }
+    Ok(())
+}
+
 fn kind_list(account: AccountId, kind: ImageKind) -> String {
     format!("images:{account}:{kind}")
 }
@@ -126,6 +136,8 @@ pub fn image_insert(tx: &mut dyn Tx, image: &ImageRecord) -> Result<(), Error> {
         i.deleted_at.into(),
     ];
     tx.execute(&sql, &values)?;
+    tx.made(i.account, i.id);
+    droplet_lists_others(tx, i.droplet)?;
     counted(tx, i.account, i.kind, i.id, 1)
 }
 
@@ -249,7 +261,7 @@ pub fn image_change(tx: &mut dyn Tx, id: ImageId, change: &ImageChange) -> Resul
         image.size_bytes.into(),
         id.into(),
     ];
-    tx.execute(sql, &values).map(|changed| changed > 0)
+    tx.change_one(sql, &values, id)
 }
 
 /// Makes a backup a snapshot, kept until someone deletes it; whether it was a backup.
@@ -257,6 +269,8 @@ pub fn image_convert(tx: &mut dyn Tx, id: ImageId) -> Result<bool, Error> {
     let backup = |image: &ImageRecord| image.kind == ImageKind::Backup && image.deleted_at.is_none();
     let Some(image) = image_any(tx, id)?.filter(backup) else { return Ok(false) };
     tx.execute("UPDATE images SET kind = 'snapshot', expires_at = NULL WHERE id = $1", &[id.into()])?;
+    tx.changed(image.account, id);
+    droplet_lists_others(tx, image.droplet)?;
     counters::list_changed(tx, &kind_list(image.account, ImageKind::Backup), id.0, -1)?;
     counters::list_changed(tx, &kind_list(image.account, ImageKind::Snapshot), id.0, 1)?;
     Ok(true)
@@ -266,6 +280,8 @@ pub fn image_convert(tx: &mut dyn Tx, id: ImageId) -> Result<bool, Error> {
 pub fn image_delete(tx: &mut dyn Tx, id: ImageId, now: Timestamp) -> Result<bool, Error> {
     let Some(image) = image_any(tx, id)?.filter(|image| image.deleted_at.is_none()) else { return Ok(false) };
     tx.execute("UPDATE images SET status = 'deleted', deleted_at = $1 WHERE id = $2", &[now.into(), id.into()])?;
+    tx.gone(image.account, id);
+    droplet_lists_others(tx, image.droplet)?;
     crate::tags::untag_everywhere(tx, "image", id.0, &id.to_string())?;
     counted(tx, image.account, image.kind, id, -1)?;
     Ok(true)

@@ -36,13 +36,13 @@ pub fn open(url: &str) -> Result<Store, Error> {
     let (queues, to_write, to_read) = Queues::new(Dialect::Postgres);
 
     let (migrated, outcome) = mpsc::channel();
-    let (mut writer, commits) = (connection.another(), queues.commits());
+    let (mut writer, commits, feed) = (connection.another(), queues.commits(), queues.told());
     queues.spawn("store-writer", move || {
         let ready = writer::migrate(&mut writer);
         let failed = ready.is_err();
         // The opener waits for this; if it is gone there is nothing to write either.
         if migrated.send(ready).is_ok() && !failed {
-            writer::write_until_closed(&mut writer, &to_write, &commits);
+            writer::write_until_closed(&mut writer, &to_write, &commits, &feed);
         }
     })?;
     outcome.recv().map_err(|_| Error::Stopped)??;
@@ -71,7 +71,7 @@ fn read_once(connection: &mut Connection, job: &mut dyn Job) -> Result<(), Error
     let mut transaction = Transaction::new(session);
     // Whether the closure failed is in its own result; the snapshot ends either way.
     let _ = job.run(&mut transaction);
-    let failed = transaction.into_failed();
+    let ended = transaction.end();
     session.run("ROLLBACK")?;
-    failed.map_or(Ok(()), Err)
+    ended.map(drop)
 }

@@ -79,7 +79,9 @@ pub fn project_insert(tx: &mut dyn Tx, account: AccountId, project: &ProjectReco
         p.created_at.into(),
         p.updated_at.into(),
     ];
-    tx.execute(&sql, &values).map(drop)
+    tx.execute(&sql, &values)?;
+    tx.made(account, p.id);
+    Ok(())
 }
 
 /// Stores what a project is now; [`Error::Duplicate`] when another of the account has its name.
@@ -97,7 +99,7 @@ pub fn project_update(tx: &mut dyn Tx, account: AccountId, project: &ProjectReco
         p.id.into(),
         account.into(),
     ];
-    tx.execute(sql, &values).map(drop)
+    tx.change_one(sql, &values, p.id).map(drop)
 }
 
 /// The project, or `None`.
@@ -121,7 +123,11 @@ pub fn project_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Resu
 /// Removes a project; whether it was there.
 pub fn project_delete(tx: &mut dyn Tx, account: AccountId, id: ProjectId) -> Result<bool, Error> {
     let sql = "DELETE FROM projects WHERE account_id = $1 AND id = $2";
-    tx.execute(sql, &[account.into(), id.into()]).map(|removed| removed > 0)
+    let removed = tx.execute(sql, &[account.into(), id.into()])? > 0;
+    if removed {
+        tx.gone(account, id);
+    }
+    Ok(removed)
 }
 
 /// The project a resource was put into; `None` when it was put into none.
@@ -138,6 +144,10 @@ pub fn project_assign(
     urn: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
+    if let Some((earlier, _)) = project_of(tx, account, urn)? {
+        tx.changed(account, earlier);
+    }
+    tx.changed(account, id);
     let sql = "INSERT INTO project_resources (account_id, urn, project_id, assigned_at) VALUES ($1, $2, $3, $4)
                ON CONFLICT (account_id, urn) DO UPDATE SET project_id = $3, assigned_at = $4";
     tx.execute(sql, &[account.into(), urn.into(), id.into(), now.into()]).map(drop)
@@ -176,6 +186,9 @@ pub fn project_resources(
 
 /// Takes a resource that goes away out of its project.
 pub(crate) fn project_forget(tx: &mut dyn Tx, account: AccountId, urn: &str) -> Result<(), Error> {
-    tx.execute("DELETE FROM project_resources WHERE account_id = $1 AND urn = $2", &[account.into(), urn.into()])
-        .map(drop)
+    let sql = "DELETE FROM project_resources WHERE account_id = $1 AND urn = $2 RETURNING project_id";
+    if let Some(project) = tx.query_opt(sql, &[account.into(), urn.into()], |row| row.next::<ProjectId>())? {
+        tx.changed(account, project);
+    }
+    Ok(())
 }

@@ -15,6 +15,7 @@ use std::{
 use crate::{
     Error,
     db::{Backend, Dialect, Job},
+    feed::Feed,
 };
 
 /// Where a thread takes its jobs from.
@@ -30,6 +31,7 @@ pub(crate) struct Queues {
     /// Every thread has a clone for as long as it runs; nothing is ever sent.
     alive: mpsc::Sender<Infallible>,
     closing: Closing,
+    feed: Arc<Feed>,
 }
 
 /// Tells when a store is closed: every clone of it dropped, every thread of it ended.
@@ -53,13 +55,19 @@ impl Queues {
         let (read, to_read) = mpsc::channel();
         let (alive, ended) = mpsc::channel();
         let closing = Closing(Arc::new(Mutex::new(ended)));
-        let queues = Self { dialect, write, read, commits: Arc::default(), alive, closing };
+        let (commits, feed) = (Arc::default(), Arc::default());
+        let queues = Self { dialect, write, read, commits, alive, closing, feed };
         (queues, to_write, Arc::new(Mutex::new(to_read)))
     }
 
     /// Where the writer counts its commits.
     pub(crate) fn commits(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.commits)
+    }
+
+    /// Where the writer tells what it committed.
+    pub(crate) fn told(&self) -> Arc<Feed> {
+        Arc::clone(&self.feed)
     }
 
     /// Starts a thread of the store.
@@ -99,6 +107,10 @@ impl Backend for Queues {
 
     fn closing(&self) -> Closing {
         self.closing.clone()
+    }
+
+    fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 }
 

@@ -26,6 +26,7 @@ use rusqlite::Connection;
 use crate::{
     Error,
     db::{Dialect, Job, Store, Tx, Undo},
+    feed::{Changes, Feed},
     migrate,
     queue::{self, Jobs, Queues},
 };
@@ -44,14 +45,14 @@ const READERS: usize = 2;
 /// whatever it held is gone, and a store that forgot its Droplets would have their machines removed.
 pub fn open(path: &Path) -> Result<Store, Error> {
     let file::Opened { mut writer, keeper } = file::open_checked(path)?;
-    migrate::run(&mut writer, |writer, body| in_transaction(writer, body))?;
+    migrate::run(&mut writer, |writer, body| in_transaction(writer, body).map(drop))?;
     writer.flush_prepared_statement_cache();
 
     let (queues, to_write, to_read) = Queues::new(Dialect::Sqlite);
-    let commits = queues.commits();
+    let (commits, feed) = (queues.commits(), queues.told());
     let (reading, readers_ended) = mpsc::channel::<Infallible>();
     queues.spawn("store-writer", move || {
-        write_until_closed(&writer, &keeper, &to_write, &commits);
+        write_until_closed(&writer, &keeper, &to_write, &commits, &feed);
         // The last connection to be closed takes the log away; two that close at once would leave it to each other.
         let _ = readers_ended.recv();
         keeper.close(writer);
@@ -68,7 +69,7 @@ pub fn open(path: &Path) -> Result<Store, Error> {
     Ok(Store::new(Arc::new(queues)))
 }
 
-fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, commits: &AtomicU64) {
+fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, commits: &AtomicU64, feed: &Feed) {
     let mut wary = 0_u32;
     while let Some(mut batch) = queue::next_batch(jobs, BATCH) {
         let mut together = match wary {
@@ -81,8 +82,9 @@ fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, com
             wary = if wary == 0 { WARY_FOR } else { wary };
         }
         match together {
-            Together::Committed(outcomes) => {
+            Together::Committed(outcomes, changes) => {
                 commits.fetch_add(1, Ordering::Relaxed);
+                feed.publish(changes);
                 batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
             }
             Together::OneFailed | Together::Lost => {
@@ -92,6 +94,7 @@ fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, com
                         job.run(tx).map_err(|Undo { .. }| Error::Stopped)
                     });
                     commits.fetch_add(outcome.is_ok().into(), Ordering::Relaxed);
+                    let outcome = outcome.map(|changes| feed.publish(vec![changes]));
                     job.answer(outcome);
                 }
             }
@@ -102,8 +105,8 @@ fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, com
 }
 
 enum Together {
-    /// What was kept of each closure: all of it, or nothing and why.
-    Committed(Vec<Result<(), Error>>),
+    /// What was kept of each closure: all of it, or nothing and why; and what those that were kept changed.
+    Committed(Vec<Result<(), Error>>, Vec<Changes>),
     /// A closure failed and took the others' work with it; nothing was kept.
     OneFailed,
     /// The shared transaction is gone; every closure of the batch must run again, alone.
@@ -127,24 +130,23 @@ fn run_bare(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, jobs: &Jobs)
     if !run(connection, "BEGIN IMMEDIATE") {
         return Together::Lost;
     }
-    let mut next = 0;
+    let (mut next, mut changes) = (0, Vec::new());
     while let Some(job) = batch.get_mut(next) {
         let mut transaction = Transaction::new(connection);
         let undo = job.run(&mut transaction).is_err();
-        let failed = transaction.into_failed();
+        let ended = transaction.end();
         next += 1;
         if next == batch.len() {
             queue::top_up(jobs, batch, BATCH);
         }
-        if undo || failed.is_some() {
-            if !connection.is_autocommit() && !run(connection, "ROLLBACK") {
-                return Together::Lost;
-            }
-            return Together::OneFailed;
+        match ended {
+            Ok(changed) if !undo => changes.push(changed),
+            Ok(_) | Err(_) if !connection.is_autocommit() && !run(connection, "ROLLBACK") => return Together::Lost,
+            Ok(_) | Err(_) => return Together::OneFailed,
         }
     }
     if run(connection, "COMMIT") {
-        return Together::Committed(batch.iter().map(|_| Ok(())).collect());
+        return Together::Committed(batch.iter().map(|_| Ok(())).collect(), changes);
     }
     give_up(connection)
 }
@@ -154,7 +156,7 @@ fn run_guarded(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together 
     if !run(connection, "BEGIN IMMEDIATE") {
         return Together::Lost;
     }
-    let mut outcomes = Vec::with_capacity(batch.len());
+    let (mut outcomes, mut changes) = (Vec::with_capacity(batch.len()), Vec::new());
     for job in batch.iter_mut() {
         // A savepoint that could not be opened or closed leaves the batch half run: then COMMIT must not happen.
         if !run(connection, "SAVEPOINT one") {
@@ -162,29 +164,33 @@ fn run_guarded(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Together 
         }
         let mut transaction = Transaction::new(connection);
         let undo = job.run(&mut transaction).is_err();
-        let failed = transaction.into_failed();
+        let ended = transaction.end();
         if connection.is_autocommit() {
             return Together::Lost;
         }
-        let kept = !undo && failed.is_none();
+        let kept = !undo && ended.is_ok();
         if !(kept || run(connection, "ROLLBACK TO one")) || !run(connection, "RELEASE one") {
             return give_up(connection);
         }
-        outcomes.push(failed.map_or(Ok(()), Err));
+        outcomes.push(ended.map(|changed| {
+            if kept {
+                changes.push(changed);
+            }
+        }));
     }
-    if run(connection, "COMMIT") { Together::Committed(outcomes) } else { give_up(connection) }
+    if run(connection, "COMMIT") { Together::Committed(outcomes, changes) } else { give_up(connection) }
 }
 
-/// Runs `body` in a transaction of its own: all of it is kept, or nothing.
+/// Runs `body` in a transaction of its own: all of it is kept, or nothing. What it changed.
 fn in_transaction(
     connection: &Connection,
     body: &mut dyn FnMut(&mut dyn Tx) -> Result<(), Error>,
-) -> Result<(), Error> {
+) -> Result<Changes, Error> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
     let mut transaction = Transaction::new(connection);
     let result = body(&mut transaction);
-    let result = transaction.into_failed().map_or(result, Err);
-    let ended = result.and_then(|()| Ok(connection.execute_batch("COMMIT")?));
+    let result = transaction.end().and_then(|changes| result.map(|()| changes));
+    let ended = result.and_then(|changes| Ok(connection.execute_batch("COMMIT").map(|()| changes)?));
     if ended.is_err() && !connection.is_autocommit() {
         connection.execute_batch("ROLLBACK")?;
     }
@@ -203,9 +209,9 @@ fn read_once(connection: &Connection, job: &mut dyn Job) -> Result<(), Error> {
     let mut transaction = Transaction::new(connection);
     // Whether the closure failed is in its own result; the snapshot ends either way.
     let _ = job.run(&mut transaction);
-    let failed = transaction.into_failed();
+    let ended = transaction.end();
     if !connection.is_autocommit() {
         connection.prepare_cached("ROLLBACK")?.execute([])?;
     }
-    failed.map_or(Ok(()), Err)
+    ended.map(drop)
 }

@@ -29,7 +29,9 @@ pub fn ssh_key_insert(tx: &mut dyn Tx, account: AccountId, key: &SshKeyRecord) -
     let sql = "INSERT INTO ssh_keys (account_id, id, name, fingerprint, public_key) VALUES ($1, $2, $3, $4, $5)";
     let values =
         [account.into(), key.id.into(), (&key.name).into(), (&key.fingerprint).into(), (&key.public_key).into()];
-    tx.execute(sql, &values).map(drop)
+    tx.execute(sql, &values)?;
+    tx.made(account, key.id);
+    Ok(())
 }
 
 /// The key of this number.
@@ -61,11 +63,19 @@ pub fn ssh_key_rename(
     name: &str,
 ) -> Result<Option<SshKeyRecord>, Error> {
     let sql = format!("UPDATE ssh_keys SET name = $1 WHERE account_id = $2 AND id = $3 RETURNING {COLUMNS}");
-    tx.query_opt(&sql, &[name.into(), account.into(), id.into()], read)
+    let renamed = tx.query_opt(&sql, &[name.into(), account.into(), id.into()], read)?;
+    if renamed.is_some() {
+        tx.changed(account, id);
+    }
+    Ok(renamed)
 }
 
 /// Removes the key; whether there was one.
 pub fn ssh_key_delete(tx: &mut dyn Tx, account: AccountId, id: SshKeyId) -> Result<bool, Error> {
     let sql = "DELETE FROM ssh_keys WHERE account_id = $1 AND id = $2";
-    tx.execute(sql, &[account.into(), id.into()]).map(|removed| removed > 0)
+    let removed = tx.execute(sql, &[account.into(), id.into()])? > 0;
+    if removed {
+        tx.gone(account, id);
+    }
+    Ok(removed)
 }

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, hash::Hash};
 
-use dewpoint_api::{AccountId, DropletId, ImageId, TagName, VolumeSnapshotId};
+use dewpoint_api::{AccountId, DropletId, ImageId, TagName, VolumeId, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, FromCell, Made, Page, Tx, Value, Window, counters, placeholders};
+use crate::{Error, FromCell, Made, Page, Row, Tx, Value, Window, counters, feed::Thing, placeholders};
 
 /// Makes sure the tag exists and returns it as it was first written: another case makes no second one (TAG-1).
 pub fn tag_ensure(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<TagName, Error> {
@@ -18,6 +18,7 @@ pub fn tag_ensure(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result
     tx.note(Made::Tag(name.as_str().to_owned()));
     let sql = "INSERT INTO tags (account_id, name_folded, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     tx.execute(sql, &[account.into(), (&folded).into(), name.into()])?;
+    tx.made(account, thing_of(name));
     Ok(name.clone())
 }
 
@@ -36,9 +37,22 @@ pub fn tag_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result<P
 
 /// Removes the tag from everything and then itself; whether it was there.
 pub fn tag_delete(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<bool, Error> {
-    tx.execute("DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2", &[account.into(), name.into()])?;
+    let sql = "DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2
+               RETURNING resource_type, resource_id, resource_number";
+    let read = |row: &mut Row<'_>| Ok(Tagged { kind: row.next()?, id: row.next()?, number: row.next()? });
+    for resource in tx.query_all(sql, &[account.into(), name.into()], read)? {
+        resource.note_changed(tx, account);
+    }
     let sql = "DELETE FROM tags WHERE account_id = $1 AND name = $2";
-    tx.execute(sql, &[account.into(), name.into()]).map(|removed| removed > 0)
+    let removed = tx.execute(sql, &[account.into(), name.into()])? > 0;
+    if removed {
+        tx.gone(account, thing_of(name));
+    }
+    Ok(removed)
+}
+
+fn thing_of(tag: &TagName) -> Thing {
+    Thing::Tag(tag.as_str().into())
 }
 
 /// A resource as tags name it.
@@ -64,13 +78,27 @@ impl Tagged {
     }
 
     /// A volume.
-    pub fn volume(id: dewpoint_api::VolumeId) -> Self {
+    pub fn volume(id: VolumeId) -> Self {
         Self { kind: "volume".into(), id: id.to_string(), number: 0 }
     }
 
     /// A snapshot of a volume.
     pub fn volume_snapshot(id: VolumeSnapshotId) -> Self {
         Self { kind: "volume_snapshot".into(), id: id.to_string(), number: 0 }
+    }
+
+    /// Notes for the feed that its tags are others now.
+    fn note_changed(&self, tx: &mut dyn Tx, account: AccountId) {
+        let thing = match self.kind.as_str() {
+            "droplet" => Some(DropletId(self.number).into()),
+            "image" => Some(ImageId(self.number).into()),
+            "volume" => self.id.parse::<VolumeId>().ok().map(Thing::from),
+            "volume_snapshot" => self.id.parse::<VolumeSnapshotId>().ok().map(Thing::from),
+            _ => None,
+        };
+        if let Some(thing) = thing {
+            tx.changed(account, thing);
+        }
     }
 }
 
@@ -92,7 +120,11 @@ pub fn tag_resource(
         resource.number.into(),
         now.into(),
     ];
-    tx.execute(sql, &values).map(drop)
+    if tx.execute(sql, &values)? > 0 {
+        tx.changed(account, thing_of(tag));
+        resource.note_changed(tx, account);
+    }
+    Ok(())
 }
 
 /// Takes the tag off a resource; not there is fine.
@@ -100,13 +132,22 @@ pub fn untag_resource(tx: &mut dyn Tx, account: AccountId, tag: &TagName, resour
     let sql = "DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2 AND resource_type = $3
                AND resource_number = $4 AND resource_id = $5";
     let values = [account.into(), tag.into(), (&resource.kind).into(), resource.number.into(), (&resource.id).into()];
-    tx.execute(sql, &values).map(drop)
+    if tx.execute(sql, &values)? > 0 {
+        tx.changed(account, thing_of(tag));
+        resource.note_changed(tx, account);
+    }
+    Ok(())
 }
 
 /// Takes every tag off a resource that goes away.
 pub(crate) fn untag_everywhere(tx: &mut dyn Tx, kind: &str, number: u64, id: &str) -> Result<(), Error> {
-    let sql = "DELETE FROM tag_resources WHERE resource_type = $1 AND resource_number = $2 AND resource_id = $3";
-    tx.execute(sql, &[kind.into(), number.into(), id.into()]).map(drop)
+    let sql = "DELETE FROM tag_resources WHERE resource_type = $1 AND resource_number = $2 AND resource_id = $3
+               RETURNING account_id, tag";
+    let read = |row: &mut Row<'_>| Ok((row.next::<AccountId>()?, row.next::<TagName>()?));
+    for (account, tag) in tx.query_all(sql, &[kind.into(), number.into(), id.into()], read)? {
+        tx.changed(account, thing_of(&tag));
+    }
+    Ok(())
 }
 
 /// The tags of these Droplets, by Droplet, in alphabetical order.
@@ -141,7 +182,7 @@ where
 }
 
 /// The tags of one volume, in alphabetical order.
-pub fn tags_of_volume(tx: &mut dyn Tx, id: dewpoint_api::VolumeId) -> Result<Vec<TagName>, Error> {
+pub fn tags_of_volume(tx: &mut dyn Tx, id: VolumeId) -> Result<Vec<TagName>, Error> {
     let sql =
         "SELECT tag FROM tag_resources WHERE resource_type = 'volume' AND resource_number = 0 AND resource_id = $1
                ORDER BY tag";

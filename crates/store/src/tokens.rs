@@ -59,7 +59,9 @@ pub fn token_insert(tx: &mut dyn Tx, token: &TokenRecord) -> Result<(), Error> {
         token.revoked_at.into(),
         token.last_used_at.into(),
     ];
-    tx.execute(&sql, &values).map(drop)
+    tx.execute(&sql, &values)?;
+    tx.made(token.account, token.id);
+    Ok(())
 }
 
 /// The token of this hash, also an expired or revoked one.
@@ -77,7 +79,11 @@ pub fn token_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result
 pub fn token_revoke(tx: &mut dyn Tx, account: AccountId, id: TokenId, now: Timestamp) -> Result<Option<String>, Error> {
     let sql =
         "UPDATE tokens SET revoked_at = $1 WHERE account_id = $2 AND id = $3 AND revoked_at IS NULL RETURNING hash";
-    tx.query_opt(sql, &[now.into(), account.into(), id.into()], |row| row.next())
+    let revoked = tx.query_opt(sql, &[now.into(), account.into(), id.into()], |row| row.next())?;
+    if revoked.is_some() {
+        tx.gone(account, id);
+    }
+    Ok(revoked)
 }
 
 /// Notes that the token was in use at `at`; an older note never replaces a newer one.

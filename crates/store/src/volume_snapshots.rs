@@ -83,6 +83,7 @@ pub fn volume_snapshot_insert(tx: &mut dyn Tx, snapshot: &VolumeSnapshotRecord) 
         s.created_at.into(),
     ];
     tx.execute(&sql, &values)?;
+    tx.made(s.account, s.id);
     counters::list_changed(tx, &list_name(s.account), number, 1)?;
     Ok(VolumeSnapshotRecord { number, ..snapshot.clone() })
 }
@@ -130,7 +131,7 @@ pub fn volume_snapshot_list_of(
 /// Records that the engine has made it; whether it is still wanted.
 pub fn volume_snapshot_made(tx: &mut dyn Tx, id: VolumeSnapshotId, size_bytes: u64) -> Result<bool, Error> {
     let sql = "UPDATE volume_snapshots SET available = $1, size_bytes = $2 WHERE id = $3";
-    tx.execute(sql, &[true.into(), size_bytes.into(), id.into()]).map(|changed| changed > 0)
+    tx.change_one(sql, &[true.into(), size_bytes.into(), id.into()], id)
 }
 
 /// Removes the snapshot; whether it was there.
@@ -138,6 +139,7 @@ pub fn volume_snapshot_delete(tx: &mut dyn Tx, id: VolumeSnapshotId) -> Result<b
     let sql = "DELETE FROM volume_snapshots WHERE id = $1 RETURNING number, account_id";
     let removed = tx.query_opt(sql, &[id.into()], |row| Ok((row.next::<u64>()?, row.next::<AccountId>()?)))?;
     let Some((number, account)) = removed else { return Ok(false) };
+    tx.gone(account, id);
     crate::tags::untag_everywhere(tx, "volume_snapshot", 0, &id.to_string())?;
     counters::list_changed(tx, &list_name(account), number, -1)?;
     Ok(true)

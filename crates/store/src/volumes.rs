@@ -78,7 +78,9 @@ pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord)
         v.source_snapshot.into(),
         v.running_action.into(),
     ];
-    tx.execute(sql, &values).map(drop)
+    tx.execute(sql, &values)?;
+    tx.made(account, v.id);
+    Ok(())
 }
 
 /// The volume, or `None`.
@@ -135,6 +137,7 @@ pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Resul
     if tx.execute(sql, &[account.into(), id.into()])? == 0 {
         return Ok(false);
     }
+    tx.gone(account, id);
     crate::tags::untag_everywhere(tx, "volume", 0, &id.to_string())?;
     crate::projects::project_forget(tx, account, &format!("do:volume:{id}"))?;
     Ok(true)
@@ -144,19 +147,23 @@ pub fn volume_delete(tx: &mut dyn Tx, account: AccountId, id: VolumeId) -> Resul
 pub fn volume_attach(tx: &mut dyn Tx, account: AccountId, id: VolumeId, droplet: DropletId) -> Result<bool, Error> {
     let sql = "UPDATE volumes SET droplet_id = $1 WHERE account_id = $2 AND id = $3 AND droplet_id IS NULL \
                AND running_action IS NULL";
-    tx.execute(sql, &[droplet.into(), account.into(), id.into()]).map(|changed| changed > 0)
+    let attached = tx.change_one(sql, &[droplet.into(), account.into(), id.into()], id)?;
+    if attached {
+        tx.changed(account, droplet);
+    }
+    Ok(attached)
 }
 
 /// Records where the volume is now, if it is locked by `action`; whether it is.
 pub fn volume_move(tx: &mut dyn Tx, id: VolumeId, action: ActionId, droplet: Option<DropletId>) -> Result<bool, Error> {
     let sql = "UPDATE volumes SET droplet_id = $1 WHERE id = $2 AND running_action = $3";
-    tx.execute(sql, &[droplet.into(), id.into(), action.into()]).map(|changed| changed > 0)
+    tx.change_one(sql, &[droplet.into(), id.into(), action.into()], id)
 }
 
 /// Records that the volume is this large now; a larger one stays as it is.
 pub fn volume_grow(tx: &mut dyn Tx, id: VolumeId, size_gib: u64) -> Result<(), Error> {
     let sql = "UPDATE volumes SET size_gib = $1 WHERE id = $2 AND size_gib < $1";
-    tx.execute(sql, &[size_gib.into(), id.into()]).map(drop)
+    tx.change_one(sql, &[size_gib.into(), id.into()], id).map(drop)
 }
 
 /// Marks the volume as under `action`; whether it was free.

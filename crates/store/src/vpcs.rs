@@ -52,7 +52,9 @@ pub fn vpc_insert(tx: &mut dyn Tx, account: AccountId, vpc: &VpcRecord) -> Resul
         vpc.is_default.into(),
         vpc.created_at.into(),
     ];
-    tx.execute(&sql, &values).map(drop)
+    tx.execute(&sql, &values)?;
+    tx.made(account, vpc.id);
+    Ok(())
 }
 
 /// The VPC, or `None`.
@@ -81,21 +83,28 @@ pub fn vpc_describe(
     description: &str,
 ) -> Result<bool, Error> {
     let sql = "UPDATE vpcs SET name = $1, description = $2 WHERE account_id = $3 AND id = $4";
-    tx.execute(sql, &[name.into(), description.into(), account.into(), id.into()]).map(|changed| changed > 0)
+    tx.change_one(sql, &[name.into(), description.into(), account.into(), id.into()], id)
 }
 
 /// Makes this VPC the default of its region, and no other.
 pub fn vpc_make_default(tx: &mut dyn Tx, account: AccountId, region: &RegionSlug, id: VpcId) -> Result<(), Error> {
-    let sql = "UPDATE vpcs SET is_default = $1 WHERE account_id = $2 AND region = $3 AND is_default = $4";
-    tx.execute(sql, &[false.into(), account.into(), region.into(), true.into()])?;
+    let sql = "UPDATE vpcs SET is_default = $1 WHERE account_id = $2 AND region = $3 AND is_default = $4 RETURNING id";
+    let values = [false.into(), account.into(), region.into(), true.into()];
+    for earlier in tx.query_all(sql, &values, |row| row.next::<VpcId>())? {
+        tx.changed(account, earlier);
+    }
     let sql = "UPDATE vpcs SET is_default = $1 WHERE account_id = $2 AND id = $3";
-    tx.execute(sql, &[true.into(), account.into(), id.into()]).map(drop)
+    tx.change_one(sql, &[true.into(), account.into(), id.into()], id).map(drop)
 }
 
 /// Removes the VPC; whether there was one.
 pub fn vpc_delete(tx: &mut dyn Tx, account: AccountId, id: VpcId) -> Result<bool, Error> {
     let sql = "DELETE FROM vpcs WHERE account_id = $1 AND id = $2";
-    tx.execute(sql, &[account.into(), id.into()]).map(|removed| removed > 0)
+    let removed = tx.execute(sql, &[account.into(), id.into()])? > 0;
+    if removed {
+        tx.gone(account, id);
+    }
+    Ok(removed)
 }
 
 /// A Droplet as a member of its VPC.

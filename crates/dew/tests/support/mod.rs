@@ -109,6 +109,12 @@ impl Server {
         self.log.lock().expect("nobody panics with it").clone()
     }
 
+    /// What it will have logged, for when it has ended.
+    pub(crate) fn log_to_be(&self) -> impl Fn() -> String + use<> {
+        let log = Arc::clone(&self.log);
+        move || log.lock().expect("nobody panics with it").clone()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

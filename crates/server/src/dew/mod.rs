@@ -6,6 +6,7 @@ mod audit;
 mod clock;
 mod delays;
 mod droplets;
+mod events;
 mod faults;
 mod requests;
 mod state;
@@ -21,6 +22,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         audit::operations(),
         actions::operations(),
         droplets::operations(),
+        events::operations(),
     ];
     let of_the_simulator =
         [clock::operations(), requests::operations(), faults::operations(), delays::operations(), state::operations()];

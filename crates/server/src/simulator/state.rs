@@ -12,6 +12,7 @@ use dewpoint_control::Error;
 use dewpoint_engine::sim::SimEngine;
 use dewpoint_store::{
     Error as StoreError, Store,
+    feed::What,
     sqlite::{Copier, Copy},
 };
 use schemars::JsonSchema;
@@ -132,7 +133,8 @@ impl Simulator {
     /// Puts the state back to what it was when the snapshot was taken.
     pub(crate) async fn restore(&self, name: &str) -> Result<Snapshot, Error> {
         let saved = self.kept().named().get(name).cloned().ok_or(Error::NotFound)?;
-        self.put_back(saved).await
+        let told = What::Restored(name.into());
+        self.put_back(saved, told).await
     }
 
     /// Puts the state back to what it was at the start, and forgets every request.
@@ -140,7 +142,7 @@ impl Simulator {
         let text = "The state at the start was too large to be kept.";
         let start = self.kept().start().clone().ok_or_else(|| Error::Conflict(text.to_owned()))?;
         self.requests().reset();
-        self.put_back(start).await
+        self.put_back(start, What::Reset).await
     }
 
     fn files(&self) -> Result<&Files, Error> {
@@ -161,7 +163,8 @@ impl Simulator {
         Ok(Saved { store, engine, clock, faults, delays, about })
     }
 
-    async fn put_back(&self, saved: Arc<Saved>) -> Result<Snapshot, Error> {
+    /// Replaces everything, and says so to who follows what changes.
+    async fn put_back(&self, saved: Arc<Saved>, told: What) -> Result<Snapshot, Error> {
         let (began, files) = (Instant::now(), self.files()?.clone());
         let held = self.control().hold().await?;
         let source = Arc::clone(&saved);
@@ -177,6 +180,7 @@ impl Simulator {
             self.delays().set_anew(saved.delays.clone());
         }
         self.control().go_on(held).await?;
+        self.control().store().feed().tell_all(told);
         copied?;
         Ok(Snapshot { took_us: micros(began), ..saved.about.clone() })
     }

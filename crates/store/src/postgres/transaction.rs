@@ -10,6 +10,7 @@ use super::connection::Session;
 use crate::{
     Cell, Error,
     db::{Dialect, Tx},
+    feed::Changes,
     row::{Row, corrupt},
     value::Value,
 };
@@ -18,16 +19,17 @@ use crate::{
 pub(super) struct Transaction<'s> {
     session: &'s mut Session,
     failed: Option<Error>,
+    changes: Changes,
 }
 
 impl<'s> Transaction<'s> {
     pub(super) fn new(session: &'s mut Session) -> Self {
-        Self { session, failed: None }
+        Self { session, failed: None, changes: Changes::default() }
     }
 
-    /// Why nothing of it may be kept, if that is so.
-    pub(super) fn into_failed(self) -> Option<Error> {
-        self.failed
+    /// What it changed; or why nothing of it may be kept.
+    pub(super) fn end(self) -> Result<Changes, Error> {
+        self.failed.map_or(Ok(self.changes), Err)
     }
 
     fn attempt<T>(&mut self, work: impl FnOnce(&mut Session) -> Result<T, Error>) -> Result<T, Error> {
@@ -79,6 +81,10 @@ impl Tx for Transaction<'_> {
         })?;
         // An error of the reader's own is the closure's to judge: the transaction is still good.
         rows.iter().try_for_each(|row| each(&mut Row::postgres(row)))
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
     }
 }
 

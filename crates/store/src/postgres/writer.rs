@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Error,
     db::{Job, Undo},
+    feed::{Changes, Feed},
     migrate,
     queue::{self, Jobs},
 };
@@ -33,30 +34,31 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
         session.run(&format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))?;
         let mut transaction = Transaction::new(session);
         let result = body(&mut transaction);
-        let result = transaction.into_failed().map_or(result, Err);
+        let result = transaction.end().and(result);
         session.run(if result.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
         result
     })
 }
 
-pub(super) fn write_until_closed(connection: &mut Connection, jobs: &Jobs, commits: &AtomicU64) {
+pub(super) fn write_until_closed(connection: &mut Connection, jobs: &Jobs, commits: &AtomicU64, feed: &Feed) {
     while let Some(batch) = queue::next_batch(jobs, BATCH) {
-        write(connection, batch, commits);
+        write(connection, batch, commits, feed);
     }
 }
 
 /// Commits what can be kept of the batch and answers every job of it.
-fn write(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &AtomicU64) {
+fn write(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &AtomicU64, feed: &Feed) {
     for attempt in 1..=ATTEMPTS {
         match commit(connection, &mut batch) {
-            End::Committed(outcomes) => {
+            End::Committed(outcomes, changes) => {
                 commits.fetch_add(1, Ordering::Relaxed);
+                feed.publish(changes);
                 return batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
             }
             End::Undone(_) if attempt < ATTEMPTS => {}
             // One of them may be why: alone it fails alone.
             End::Undone(_) if batch.len() > 1 => {
-                return batch.into_iter().for_each(|job| write(connection, vec![job], commits));
+                return batch.into_iter().for_each(|job| write(connection, vec![job], commits, feed));
             }
             End::Undone(error) | End::Failed(error) => {
                 return batch.into_iter().for_each(|job| job.answer(Err(error.clone())));
@@ -65,10 +67,13 @@ fn write(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>, commits: &At
     }
 }
 
+/// What becomes of each closure of a batch, and what those that are kept changed.
+type Kept = (Vec<Result<(), Error>>, Vec<Changes>);
+
 /// How a batch ended.
 enum End {
-    /// It is kept: of each closure all, or nothing and why.
-    Committed(Vec<Result<(), Error>>),
+    /// It is kept: of each closure all, or nothing and why; and what those that were kept changed.
+    Committed(Vec<Result<(), Error>>, Vec<Changes>),
     /// Nothing of it was kept, and running it again may help: it met another transaction, or lost its connection.
     Undone(Error),
     /// Running it again would not help, or might keep it twice.
@@ -85,14 +90,14 @@ fn commit(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> End {
         Ok(number) => number.unwrap_or_default(),
         Err(error) => return undo(session, error),
     };
-    let outcomes = match run_each(session, batch) {
+    let (outcomes, changes) = match run_each(session, batch) {
         Ok(outcomes) => outcomes,
         Err(error) => return undo(session, error),
     };
     match session.run("COMMIT") {
-        Ok(()) => End::Committed(outcomes),
+        Ok(()) => End::Committed(outcomes, changes),
         Err(_) if session.is_gone() => match was_committed(connection, &transaction) {
-            Ok(true) => End::Committed(outcomes),
+            Ok(true) => End::Committed(outcomes, changes),
             Ok(false) => End::Undone(Error::Stopped),
             Err(error) => End::Failed(error),
         },
@@ -101,25 +106,29 @@ fn commit(connection: &mut Connection, batch: &mut [Box<dyn Job>]) -> End {
     }
 }
 
-/// Runs each closure in a savepoint and returns what becomes of each; an error dooms them all.
-fn run_each(session: &mut Session, batch: &mut [Box<dyn Job>]) -> Result<Vec<Result<(), Error>>, Error> {
-    let mut outcomes = Vec::with_capacity(batch.len());
+/// Runs each closure in a savepoint and returns what becomes of each, and what is changed; an error dooms them all.
+fn run_each(session: &mut Session, batch: &mut [Box<dyn Job>]) -> Result<Kept, Error> {
+    let (mut outcomes, mut changes) = (Vec::with_capacity(batch.len()), Vec::new());
     let last = batch.len() - 1;
     for (index, job) in batch.iter_mut().enumerate() {
         let mut transaction = Transaction::new(session);
         let run = job.run(&mut transaction);
-        let failed = transaction.into_failed();
-        match (&run, &failed) {
+        let ended = transaction.end();
+        match (&run, &ended) {
             // What it read has changed since: so it is for every closure of this snapshot.
-            (Err(Undo { conflict: true }), _) | (_, Some(Error::Conflict)) => return Err(Error::Conflict),
-            (_, Some(error)) if session.is_gone() => return Err(error.clone()),
-            (Ok(()), None) if index == last => {}
-            (Ok(()), None) => session.run("RELEASE one; SAVEPOINT one")?,
-            (Err(_), _) | (_, Some(_)) => session.run("ROLLBACK TO one")?,
+            (Err(Undo { conflict: true }), _) | (_, Err(Error::Conflict)) => return Err(Error::Conflict),
+            (_, Err(error)) if session.is_gone() => return Err(error.clone()),
+            (Ok(()), Ok(_)) if index == last => {}
+            (Ok(()), Ok(_)) => session.run("RELEASE one; SAVEPOINT one")?,
+            (Err(_), _) | (_, Err(_)) => session.run("ROLLBACK TO one")?,
         }
-        outcomes.push(failed.map_or(Ok(()), Err));
+        outcomes.push(ended.map(|changed| {
+            if run.is_ok() {
+                changes.push(changed);
+            }
+        }));
     }
-    Ok(outcomes)
+    Ok((outcomes, changes))
 }
 
 /// Ends a transaction that `error` broke.

@@ -5,6 +5,7 @@ use rusqlite::{Connection, Statement, types::ToSqlOutput};
 use crate::{
     Error,
     db::{Dialect, Tx},
+    feed::Changes,
     row::Row,
     value::Value,
 };
@@ -17,16 +18,17 @@ use crate::{
 pub(super) struct Transaction<'c> {
     connection: &'c Connection,
     failed: Option<Error>,
+    changes: Changes,
 }
 
 impl<'c> Transaction<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self { connection, failed: None }
+        Self { connection, failed: None, changes: Changes::default() }
     }
 
-    /// Why nothing of it may be kept, if that is so.
-    pub(super) fn into_failed(self) -> Option<Error> {
-        self.failed
+    /// What it changed; or why nothing of it may be kept.
+    pub(super) fn end(self) -> Result<Changes, Error> {
+        self.failed.map_or(Ok(self.changes), Err)
     }
 
     fn ready(&self) -> Result<(), Error> {
@@ -85,6 +87,10 @@ impl Tx for Transaction<'_> {
             // An error of the reader's own is the closure's to judge: the transaction is still good.
             each(&mut Row::sqlite(row))?;
         }
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        &mut self.changes
     }
 }
 

@@ -9,6 +9,7 @@ mod backups;
 mod binds;
 mod counters;
 mod droplets;
+mod feed;
 mod files;
 mod fixtures;
 mod flips;

@@ -160,8 +160,9 @@ async fn view(app: &TestApp, alice: &Alice) -> BTreeMap<String, String> {
         let own =
             matches!(operation.access(), Access::Full | Access::Scopes(_)) && operation.name() != "dew_audit_list";
         if own {
-            // Being refused is a use of a token.
-            let text = answer.text.split(',').filter(|part| !part.contains("last_used_at")).collect();
+            // Being refused is a use of a token; and events of all accounts are counted together.
+            let counted = |part: &str| operation.name() == "dew_events" && part.starts_with("\"next\":");
+            let text = answer.text.split(',').filter(|part| !part.contains("last_used_at") && !counted(part)).collect();
             seen.insert(path, text);
         }
     }

@@ -17,6 +17,7 @@ mod delete;
 mod droplet_actions;
 mod droplet_snapshots;
 mod droplets;
+mod events;
 mod flows;
 mod image_flows;
 mod images;
