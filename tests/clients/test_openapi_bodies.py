@@ -153,6 +153,7 @@ def tour(http):
     tour_of_images(http, tag)
     http.get(f"/v2/vpcs/{DOCUMENTED_VPC}")
     tour_of_vpcs(http)
+    tour_of_domains(http)
 
     name = fresh_name("volume")
     volume = {"name": name, "region": "nyc3", "size_gigabytes": 1, "filesystem_type": "ext4", "tags": [tag]}
@@ -322,6 +323,34 @@ def tour_of_vpcs(http):
     http.delete(f"/v2/droplets/{made['droplet']['id']}")
     http.delete(path)
     http.get(path)
+
+
+def tour_of_domains(http):
+    name = f"{fresh_name('domain')}.example"
+    http.post("/v2/domains", json={"name": name, "ip_address": "192.0.2.1"})
+    http.post("/v2/domains", json={"name": name})
+    http.get("/v2/domains?per_page=1")
+    http.get(f"/v2/domains/{name}")
+    path = f"/v2/domains/{name}/records"
+    for record in (
+        {"type": "A", "name": "www", "data": "192.0.2.2"}, {"type": "AAAA", "name": "www", "data": "2001:db8::2"},
+        {"type": "CNAME", "name": "web", "data": "www"}, {"type": "MX", "data": "@", "priority": 10},
+        {"type": "TXT", "name": "@", "data": "text"}, {"type": "NS", "name": "dev", "data": "ns.example.net."},
+        {"type": "SRV", "name": "_sip._tcp", "data": "@", "priority": 1, "port": 5060, "weight": 1},
+        {"type": "CAA", "name": "@", "data": "ca.example.net.", "flags": 0, "tag": "issue"},
+        {"type": "A", "name": "www", "data": "nowhere"},
+    ):
+        http.post(path, json=record)
+    http.get(f"{path}?per_page=200")
+    http.get(f"{path}?type=A&name=www.{name}")
+    made = http.get(f"{path}?type=TXT").json()["domain_records"][0]["id"]
+    http.get(f"{path}/{made}")
+    http.patch(f"{path}/{made}", json={"name": "blog", "type": "TXT"})
+    http.put(f"{path}/{made}", json={"name": "blog", "type": "TXT", "data": "other"})
+    http.delete(f"{path}/{made}")
+    http.get(f"{path}/{made}")
+    http.delete(f"/v2/domains/{name}")
+    http.get(f"/v2/domains/{name}")
 
 
 def refusals(http, droplet, volume, body):

@@ -192,6 +192,25 @@ def test_a_vpc_from_first_to_last(client):
     assert client.vpcs.get(vpc["id"])["id"] == "not_found"
 
 
+def test_a_domain_and_its_records_from_first_to_last(client):
+    name = f"{fresh_name('domain')}.example"
+    assert client.domains.create(body={"name": name, "ip_address": "192.0.2.1"})["domain"]["name"] == name
+    assert name in [domain["name"] for domain in client.domains.list(per_page=200)["domains"]]
+    assert f"{name}. 1800 IN A 192.0.2.1" in client.domains.get(name)["domain"]["zone_file"]
+    made = client.domains.create_record(name, body={"type": "MX", "name": "@", "data": "mx.example.net.", "priority": 10})
+    record = made["domain_record"]
+    assert (record["data"], record["priority"], record["port"], record["ttl"]) == ("mx.example.net", 10, None, 1800)
+    assert client.domains.list_records(name, type="MX")["domain_records"] == [record]
+    assert client.domains.patch_record(name, record["id"], body={"type": "MX", "priority": 20})["domain_record"]["priority"] == 20
+    updated = client.domains.update_record(name, record["id"], body={"type": "MX", "name": "mail"})["domain_record"]
+    assert (updated["name"], client.domains.get_record(name, record["id"])["domain_record"]) == ("mail", updated)
+    refused(422, lambda: client.domains.create(body={"name": name}))
+    client.domains.delete_record(name, record["id"])
+    assert client.domains.get_record(name, record["id"])["id"] == "not_found"
+    client.domains.delete(name)
+    assert client.domains.get(name)["id"] == "not_found"
+
+
 def test_refusals_have_their_exceptions(client, url):
     with pytest.raises(ClientAuthenticationError):
         connect(url, "dop_v1_nobody").account.get()

@@ -66,6 +66,11 @@ id!(
     ParseIntError
 );
 id!(
+    /// Names a record of a domain.
+    DomainRecordId(u64),
+    ParseIntError
+);
+id!(
     /// Names a VPC.
     #[schemars(with = "String", extend("format" = "uuid"))]
     VpcId(Uuid),

@@ -38,6 +38,14 @@ words! {
         BlockStorageSnapshotRead = "block_storage_snapshot:read",
         /// Change snapshots of volumes, their tags included.
         BlockStorageSnapshotUpdate = "block_storage_snapshot:update",
+        /// Make domains and their records.
+        DomainCreate = "domain:create",
+        /// Remove domains and their records.
+        DomainDelete = "domain:delete",
+        /// See domains and their records.
+        DomainRead = "domain:read",
+        /// Change records of domains.
+        DomainUpdate = "domain:update",
         /// Restore, rebuild and reset the password of Droplets.
         DropletAdmin = "droplet:admin",
         /// Make Droplets.

@@ -20,6 +20,8 @@ pub struct ControlConfig {
     pub public_v6_pool: Ipv6Addr,
     /// Prefix length of VPCs that are made by themselves.
     pub default_vpc_prefix: u8,
+    /// The name servers that new domains name, the first one in their SOA records too.
+    pub nameservers: Vec<String>,
     /// How long a worker holds an action between signs of life.
     pub lease: Duration,
     /// How long entries of the audit log are kept.
@@ -39,6 +41,7 @@ impl Default for ControlConfig {
             public_v4_pool: None,
             public_v6_pool: Ipv6Addr::new(0xfd64, 0x6577, 0x0001, 0, 0, 0, 0, 0),
             default_vpc_prefix: 16,
+            nameservers: (1..=3).map(|number| format!("ns{number}.digitalocean.com")).collect(),
             lease: Duration::from_secs(30),
             audit_keep: Duration::from_secs(90 * 24 * 3600),
             audit_most: 1_000_000,

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod backups;
 pub mod catalogue;
 mod config;
+pub mod domains;
 pub mod droplets;
 mod error;
 pub mod fixtures;

@@ -5,8 +5,8 @@ use dewpoint_api::{
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
-    Error as StoreError, Page, ProjectEntry, ProjectRecord, Tx, VisibleKinds, Window, accounts, droplets, projects,
-    volumes,
+    Error as StoreError, Page, ProjectEntry, ProjectRecord, Tx, VisibleKinds, Window, accounts, domains, droplets,
+    projects, volumes,
 };
 use uuid::Uuid;
 
@@ -149,6 +149,7 @@ fn visible_to(grant: &Grant) -> VisibleKinds {
     VisibleKinds {
         droplets: grant.scopes.allows(Scope::DropletRead),
         volumes: grant.scopes.allows(Scope::BlockStorageRead),
+        domains: grant.scopes.allows(Scope::DomainRead),
     }
 }
 
@@ -165,6 +166,9 @@ fn is_there(tx: &mut dyn Tx, account: AccountId, urn: &str, visible: VisibleKind
             Ok(id) if urn == format!("do:volume:{id}") => volumes::volume_get(tx, account, id)?.is_some(),
             Ok(_) | Err(_) => false,
         },
+        (Some("do"), Some("domain"), Some(name)) if visible.domains => {
+            domains::domain_get(tx, account, name)?.is_some()
+        }
         _ => false,
     };
     Ok(found)
@@ -319,7 +323,7 @@ impl Control {
                 if found.is_default {
                     return Err(Error::Precondition("the default project cannot be deleted".to_owned()));
                 }
-                let all = VisibleKinds { droplets: true, volumes: true };
+                let all = VisibleKinds { droplets: true, volumes: true, domains: true };
                 let held = projects::project_resources(tx, account, &found, all, Window { skip: 0, take: 1 })?.total;
                 if held > 0 {
                     return Err(Error::Precondition(format!(

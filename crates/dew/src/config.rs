@@ -65,6 +65,7 @@ struct ConfigFile {
     quota: QuotaFile,
     audit: AuditFile,
     network: NetworkFile,
+    dns: DnsFile,
     images: ImagesFile,
     catalogue: CatalogueSource,
     tls: TlsFile,
@@ -110,6 +111,14 @@ pub(crate) struct NetworkFile {
     pub(crate) guest_egress: bool,
     /// QEMU: the user it runs as when the server is root.
     pub(crate) qemu_user: Option<String>,
+}
+
+/// `[dns]`: names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct DnsFile {
+    /// The name servers that new domains name.
+    nameservers: Option<Vec<String>>,
 }
 
 /// `[images]`: custom images, which are fetched from addresses that callers give.
@@ -186,6 +195,9 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     };
     let mut control = control_config(&file.quota, &file.network, file.readiness_limit_seconds)?;
     keep_audit(&mut control, &file.audit)?;
+    if let Some(names) = &file.dns.nameservers {
+        control.nameservers = dewpoint_control::domains::nameservers(names).context("dns.nameservers")?;
+    }
     let defaults = ServerConfig::default();
     let retry_horizon = file.retry_horizon_seconds.map_or(defaults.retry_horizon, Duration::from_secs);
     let trusted_proxies = file.trusted_proxies;

@@ -8,7 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use dewpoint_api::{
-    AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId,
+    AccountId, ActionId, DomainRecordId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
+    VpcId,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -210,6 +211,7 @@ path_parameters!(
     u64,
     AccountId,
     ActionId,
+    DomainRecordId,
     DropletId,
     ImageId,
     ProjectId,

@@ -19,6 +19,8 @@ pub enum Sequence {
     VolumeSnapshot,
     /// Entries of the audit log.
     Audit,
+    /// Records of domains.
+    DomainRecord,
 }
 
 impl Sequence {
@@ -32,6 +34,7 @@ impl Sequence {
             Self::Image => ("image", 200_000_001),
             Self::VolumeSnapshot => ("volume_snapshot", 1),
             Self::Audit => ("audit", 1),
+            Self::DomainRecord => ("domain_record", 10_000_001),
         }
     }
 }

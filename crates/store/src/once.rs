@@ -4,7 +4,8 @@
 //! It holds no answer: an answer is made anew from what the numbers in it name today.
 
 use dewpoint_api::{
-    AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId,
+    AccountId, ActionId, DomainRecordId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
+    VpcId,
 };
 use dewpoint_clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ pub enum Made {
     Project(ProjectId),
     /// A VPC.
     Vpc(VpcId),
+    /// A domain.
+    Domain(String),
+    /// A record of a domain.
+    DomainRecord(String, DomainRecordId),
     /// An access token.
     Token(TokenId),
 }

@@ -42,13 +42,16 @@ pub struct VisibleKinds {
     pub droplets: bool,
     /// Volumes.
     pub volumes: bool,
+    /// Domains.
+    pub domains: bool,
 }
 
 const COLUMNS: &str = "id, name, description, purpose, environment, is_default, created_at, updated_at";
 
-/// Every Droplet and volume of an account with its name among all resources and the time it was made.
+/// Every Droplet, volume and domain of an account with its name among all resources and the time it was made.
 const ALL_RESOURCES: &str = "(SELECT account_id, 'do:droplet:' || CAST(id AS TEXT) AS urn, created_at FROM droplets
-     UNION ALL SELECT account_id, 'do:volume:' || id AS urn, created_at FROM volumes)";
+     UNION ALL SELECT account_id, 'do:volume:' || id AS urn, created_at FROM volumes
+     UNION ALL SELECT account_id, 'do:domain:' || name AS urn, created_at FROM domains)";
 
 fn read(row: &mut Row<'_>) -> Result<ProjectRecord, Error> {
     Ok(ProjectRecord {
@@ -174,10 +177,16 @@ pub fn project_resources(
     let from = format!(
         "FROM {ALL_RESOURCES} r LEFT JOIN project_resources p ON p.account_id = r.account_id AND p.urn = r.urn
          WHERE r.account_id = $1 AND (p.project_id = $2 OR (p.project_id IS NULL AND $3))
-         AND ((r.urn LIKE 'do:droplet:%' AND $4) OR (r.urn LIKE 'do:volume:%' AND $5))"
+         AND ((r.urn LIKE 'do:droplet:%' AND $4) OR (r.urn LIKE 'do:volume:%' AND $5) OR (r.urn LIKE 'do:domain:%' AND $6))"
     );
-    let values =
-        [account.into(), project.id.into(), project.is_default.into(), visible.droplets.into(), visible.volumes.into()];
+    let values = [
+        account.into(),
+        project.id.into(),
+        project.is_default.into(),
+        visible.droplets.into(),
+        visible.volumes.into(),
+        visible.domains.into(),
+    ];
     let columns = "r.urn, COALESCE(p.assigned_at, r.created_at) AS since";
     counters::page(tx, columns, &from, "since, r.urn", &values, window, |row| {
         Ok(ProjectEntry { urn: row.next()?, assigned_at: row.next()? })

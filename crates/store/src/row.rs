@@ -97,6 +97,18 @@ impl FromCell for u32 {
     }
 }
 
+impl FromCell for u16 {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, Error> {
+        i64::from_cell(cell)?.try_into().map_err(|e| corrupt("number", &e))
+    }
+}
+
+impl FromCell for u8 {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, Error> {
+        i64::from_cell(cell)?.try_into().map_err(|e| corrupt("number", &e))
+    }
+}
+
 impl FromCell for bool {
     fn from_cell(cell: Cell<'_>) -> Result<Self, Error> {
         match cell {
@@ -149,7 +161,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(DropletId, ActionId, ImageId, SshKeyId, AccountId);
+numbers!(DropletId, ActionId, ImageId, SshKeyId, AccountId, DomainRecordId);
 
 macro_rules! texts {
     ($($what:ident),*) => {$(
@@ -176,5 +188,6 @@ texts!(
     ActionStatus,
     ResourceType,
     ImageKind,
-    ImageStatus
+    ImageStatus,
+    DomainRecordType
 );

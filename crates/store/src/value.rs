@@ -98,7 +98,7 @@ macro_rules! numbers {
         }
     )*};
 }
-numbers!(api::DropletId, api::ActionId, api::ImageId, api::SshKeyId, api::AccountId);
+numbers!(api::DropletId, api::ActionId, api::ImageId, api::SshKeyId, api::AccountId, api::DomainRecordId);
 
 macro_rules! uuids {
     ($($id:ty),*) => {$(

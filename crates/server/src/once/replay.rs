@@ -48,11 +48,13 @@ fn shown_by(operation: &Operation) -> Option<Shown> {
         ("/dew/v1/tokens" | "/dew/v1/accounts", _) => Some(Shown::Secret),
         ("/v2/droplets/actions", _) => Some(Shown::Actions),
         ("/v2/images/{image_id}/actions", _) => Some(Shown::FlatAction),
+        (_, "domains") => Some(Shown::One("domain")),
         (_, "droplets") => Some(Shown::Droplets),
         (_, "actions") => Some(Shown::One("action")),
         (_, "images") => Some(Shown::One("image")),
         (_, "keys") => Some(Shown::One("ssh_key")),
         (_, "projects") => Some(Shown::One("project")),
+        (_, "records") => Some(Shown::One("domain_record")),
         (_, "resources") => Some(Shown::Resources),
         (_, "snapshots") => Some(Shown::One("snapshot")),
         (_, "tags") => Some(Shown::One("tag")),
@@ -74,6 +76,8 @@ fn place(made: &Made) -> Option<(&'static str, String)> {
         Made::Tag(name) => ("tag", format!("/v2/tags/{name}")),
         Made::Project(id) => ("project", format!("/v2/projects/{id}")),
         Made::Vpc(id) => ("vpc", format!("/v2/vpcs/{id}")),
+        Made::Domain(name) => ("domain", format!("/v2/domains/{name}")),
+        Made::DomainRecord(domain, id) => ("domain_record", format!("/v2/domains/{domain}/records/{id}")),
         Made::Token(_) => return None,
     })
 }

@@ -4,6 +4,8 @@ mod account;
 mod actions;
 mod associated;
 mod backups;
+mod domain_records;
+mod domains;
 mod droplet_actions;
 mod droplet_images;
 mod droplets;
@@ -31,6 +33,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         actions::operations(),
         droplets::operations(),
         backups::operations(),
+        domains::operations(),
+        domain_records::operations(),
         droplet_images::operations(),
         neighbors::operations(),
         droplet_actions::operations(),

@@ -8,6 +8,7 @@ mod audit;
 mod backups;
 mod binds;
 mod counters;
+mod domains;
 mod droplets;
 mod feed;
 mod files;

@@ -27,6 +27,8 @@ struct Alice {
     volume_snapshot: String,
     project: String,
     vpc: String,
+    domain: String,
+    domain_record: String,
     token: String,
 }
 
@@ -60,7 +62,12 @@ impl Alice {
         let id = text(&made["droplet"]["id"]);
         let image_actions = admin.get(&format!("/v2/images/{image}/actions")).await.expect(200);
         let token = admin.post("/dew/v1/tokens", json!({ "name": MARK })).await.expect(201);
+        let domain = format!("{MARK}.example");
+        admin.post("/v2/domains", json!({ "name": domain })).await.expect(201);
+        let records = admin.get(&format!("/v2/domains/{domain}/records?type=NS")).await.expect(200);
         Self {
+            domain,
+            domain_record: text(&records["domain_records"][0]["id"]),
             vpc: text(&admin.get(&format!("/v2/droplets/{id}")).await.expect(200)["droplet"]["vpc_uuid"]),
             droplet: id,
             droplet_action: text(&made["links"]["actions"][0]["id"]),
@@ -91,6 +98,8 @@ impl Alice {
             "name" => "none",
             "snapshot_id" => &self.volume_snapshot,
             "vpc_id" => &self.vpc,
+            "domain_name" => &self.domain,
+            "domain_record_id" => &self.domain_record,
             "token_id" => &self.token,
             // Faults belong to no account; who may not steer is refused before one is looked for.
             "fault_id" => "1",
@@ -298,7 +307,7 @@ async fn to_another_account_everything_is_as_if_it_were_not_there_err_4() {
             Access::Full | Access::Scopes(_) => assert_ne!(answer.status, 403, "{operation:?}: its own are its own"),
         }
         // What it asked for itself is in its own audit log.
-        let told = answer.text.replace(&format!("/v2/tags/{MARK}"), "");
+        let told = answer.text.replace(&format!("/v2/tags/{MARK}"), "").replace(&format!("/v2/domains/{MARK}"), "");
         assert!(!told.contains(MARK), "{operation:?} tells of another account: {told}");
     }
     for query in [format!("tag_name={MARK}"), format!("name=web-{MARK}"), format!("name={MARK}"), "private=true".into()]

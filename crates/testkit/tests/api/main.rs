@@ -14,6 +14,7 @@ mod create_options;
 mod create_places;
 mod create_refused;
 mod delete;
+mod domains;
 mod droplet_actions;
 mod droplet_snapshots;
 mod droplets;

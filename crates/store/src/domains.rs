@@ -1,0 +1,205 @@
+//! Domains and their records: what the API shows, and what the name server answers from.
+
+use dewpoint_api::{AccountId, DomainRecordId, DomainRecordType};
+use dewpoint_clock::Timestamp;
+
+use crate::{Error, Made, Page, Row, Tx, Window, counters, projects};
+
+/// A row of `domains`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainRow {
+    /// Its name: lower case, without a dot at the end. Of one account alone.
+    pub name: String,
+    /// Whose it is.
+    pub account: AccountId,
+    /// The zone's serial number (RFC 1035), which grows with each change.
+    pub serial: u32,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A row of `domain_records`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DomainRecord {
+    /// Its number.
+    pub id: DomainRecordId,
+    /// What sort it is.
+    pub kind: DomainRecordType,
+    /// Whose record it is, below the domain, in lower case; `@` is the domain itself.
+    pub name: String,
+    /// What it says: an address, a whole name without a dot at the end or `@`, a text.
+    pub data: String,
+    /// Of MX and SRV.
+    pub priority: Option<u16>,
+    /// Of SRV.
+    pub port: Option<u16>,
+    /// In seconds.
+    pub ttl: u32,
+    /// Of SRV.
+    pub weight: Option<u16>,
+    /// Of CAA.
+    pub flags: Option<u8>,
+    /// Of CAA.
+    pub tag: Option<String>,
+}
+
+/// Which records of a domain are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainFilter {
+    /// Those of this name, as [`DomainRecord::name`] has it.
+    pub name: Option<String>,
+    /// Those of this sort.
+    pub kind: Option<DomainRecordType>,
+}
+
+const COLUMNS: &str = "name, account_id, serial, created_at";
+const RECORD: &str = "id, type, name, data, priority, port, ttl, weight, flags, tag";
+
+fn read(row: &mut Row<'_>) -> Result<DomainRow, Error> {
+    Ok(DomainRow { name: row.next()?, account: row.next()?, serial: row.next()?, created_at: row.next()? })
+}
+
+fn read_record(row: &mut Row<'_>) -> Result<DomainRecord, Error> {
+    Ok(DomainRecord {
+        id: row.next()?,
+        kind: row.next()?,
+        name: row.next()?,
+        data: row.next()?,
+        priority: row.next()?,
+        port: row.next()?,
+        ttl: row.next()?,
+        weight: row.next()?,
+        flags: row.next()?,
+        tag: row.next()?,
+    })
+}
+
+/// Adds a domain; [`Error::Duplicate`] when any account has it.
+pub fn domain_insert(tx: &mut dyn Tx, domain: &DomainRow) -> Result<(), Error> {
+    tx.note(Made::Domain(domain.name.clone()));
+    let sql = format!("INSERT INTO domains ({COLUMNS}) VALUES ($1, $2, $3, $4)");
+    let values =
+        [(&domain.name).into(), domain.account.into(), u64::from(domain.serial).into(), domain.created_at.into()];
+    tx.execute(&sql, &values).map(drop)
+}
+
+/// The account's domain of this name, or `None`.
+pub fn domain_get(tx: &mut dyn Tx, account: AccountId, name: &str) -> Result<Option<DomainRow>, Error> {
+    let sql = format!("SELECT {COLUMNS} FROM domains WHERE account_id = $1 AND name = $2");
+    tx.query_opt(&sql, &[account.into(), name.into()], read)
+}
+
+/// The domain of this name, whosever it is.
+pub fn domain_of_anybody(tx: &mut dyn Tx, name: &str) -> Result<Option<DomainRow>, Error> {
+    tx.query_opt(&format!("SELECT {COLUMNS} FROM domains WHERE name = $1"), &[name.into()], read)
+}
+
+/// Whether another account has a domain below this one.
+pub fn domain_is_above_anothers(tx: &mut dyn Tx, account: AccountId, name: &str) -> Result<bool, Error> {
+    let sql = "SELECT COUNT(*) FROM domains WHERE account_id <> $1 AND name LIKE $2";
+    let below = format!("%.{name}");
+    tx.query_one(sql, &[account.into(), (&below).into()], |row| row.next::<u64>()).map(|count| count > 0)
+}
+
+/// The account's domains, oldest first.
+pub fn domain_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result<Page<DomainRow>, Error> {
+    let from = "FROM domains WHERE account_id = $1";
+    counters::page(tx, COLUMNS, from, "created_at, name", &[account.into()], window, read)
+}
+
+/// Removes a domain with all its records; whether there was one.
+pub fn domain_delete(tx: &mut dyn Tx, account: AccountId, name: &str) -> Result<bool, Error> {
+    let sql = "DELETE FROM domains WHERE account_id = $1 AND name = $2";
+    if tx.execute(sql, &[account.into(), name.into()])? == 0 {
+        return Ok(false);
+    }
+    tx.execute("DELETE FROM domain_records WHERE domain = $1", &[name.into()])?;
+    projects::project_forget(tx, account, &format!("do:domain:{name}"))?;
+    Ok(true)
+}
+
+/// Gives the zone a higher serial number: `now` in seconds, or one more than it has (RFC 1912).
+pub fn domain_touch(tx: &mut dyn Tx, name: &str, now: Timestamp) -> Result<(), Error> {
+    let sql = "UPDATE domains SET serial = CASE WHEN serial < $1 THEN $1 ELSE serial + 1 END WHERE name = $2";
+    tx.execute(sql, &[(now.as_millis() / 1000).into(), name.into()]).map(drop)
+}
+
+/// Adds a record to a domain.
+pub fn domain_record_insert(tx: &mut dyn Tx, domain: &str, record: &DomainRecord) -> Result<(), Error> {
+    let sql =
+        format!("INSERT INTO domain_records (domain, {RECORD}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
+    let r = record;
+    let values = [
+        domain.into(),
+        r.id.into(),
+        r.kind.as_str().into(),
+        (&r.name).into(),
+        (&r.data).into(),
+        r.priority.map(u64::from).into(),
+        r.port.map(u64::from).into(),
+        u64::from(r.ttl).into(),
+        r.weight.map(u64::from).into(),
+        r.flags.map(u64::from).into(),
+        r.tag.as_ref().into(),
+    ];
+    tx.execute(&sql, &values).map(drop)
+}
+
+/// Stores what a record is now.
+pub fn domain_record_update(tx: &mut dyn Tx, domain: &str, record: &DomainRecord) -> Result<(), Error> {
+    let sql =
+        "UPDATE domain_records SET type = $1, name = $2, data = $3, priority = $4, port = $5, ttl = $6, weight = $7,
+               flags = $8, tag = $9 WHERE domain = $10 AND id = $11";
+    let r = record;
+    let values = [
+        r.kind.as_str().into(),
+        (&r.name).into(),
+        (&r.data).into(),
+        r.priority.map(u64::from).into(),
+        r.port.map(u64::from).into(),
+        u64::from(r.ttl).into(),
+        r.weight.map(u64::from).into(),
+        r.flags.map(u64::from).into(),
+        r.tag.as_ref().into(),
+        domain.into(),
+        r.id.into(),
+    ];
+    tx.execute(sql, &values).map(drop)
+}
+
+/// One record of a domain, or `None`.
+pub fn domain_record_get(tx: &mut dyn Tx, domain: &str, id: DomainRecordId) -> Result<Option<DomainRecord>, Error> {
+    let sql = format!("SELECT {RECORD} FROM domain_records WHERE domain = $1 AND id = $2");
+    tx.query_opt(&sql, &[domain.into(), id.into()], read_record)
+}
+
+/// The records of a domain that `filter` lets through, in the order they were made in.
+pub fn domain_record_list(
+    tx: &mut dyn Tx,
+    domain: &str,
+    filter: &DomainFilter,
+    window: Window,
+) -> Result<Page<DomainRecord>, Error> {
+    let (mut from, mut values) = ("FROM domain_records WHERE domain = $1".to_owned(), vec![domain.into()]);
+    if let Some(name) = &filter.name {
+        values.push(name.into());
+        from = format!("{from} AND name = ${}", values.len());
+    }
+    if let Some(kind) = filter.kind {
+        values.push(kind.as_str().into());
+        from = format!("{from} AND type = ${}", values.len());
+    }
+    counters::page(tx, RECORD, &from, "id", &values, window, read_record)
+}
+
+/// Every record of one name in a domain.
+pub fn domain_records_of(tx: &mut dyn Tx, domain: &str, name: &str) -> Result<Vec<DomainRecord>, Error> {
+    let sql = format!("SELECT {RECORD} FROM domain_records WHERE domain = $1 AND name = $2 ORDER BY id");
+    tx.query_all(&sql, &[domain.into(), name.into()], read_record)
+}
+
+/// Removes a record; whether it was there.
+pub fn domain_record_delete(tx: &mut dyn Tx, domain: &str, id: DomainRecordId) -> Result<bool, Error> {
+    let sql = "DELETE FROM domain_records WHERE domain = $1 AND id = $2";
+    tx.execute(sql, &[domain.into(), id.into()]).map(|removed| removed > 0)
+}

@@ -1,0 +1,108 @@
+//! Domains and their records.
+
+use dewpoint_api::{DomainRecordId, DomainRecordType};
+use dewpoint_store::{DomainFilter, DomainRecord, DomainRow, Error, domains::*};
+
+use crate::{
+    fixtures::{ALICE, ALL, BOB, at},
+    harness::{Database, on_each_database},
+};
+
+on_each_database!(
+    a_domain_is_its_accounts_own_and_there_once,
+    a_record_comes_back_as_it_was_added_and_changed,
+    records_are_found_by_name_and_type_and_go_with_their_domain,
+    the_serial_number_only_grows,
+);
+
+fn domain(name: &str, account: dewpoint_api::AccountId) -> DomainRow {
+    DomainRow { name: name.into(), account, serial: 7, created_at: at(1) }
+}
+
+fn record(id: u64, kind: DomainRecordType, name: &str) -> DomainRecord {
+    DomainRecord {
+        id: DomainRecordId(id),
+        kind,
+        name: name.into(),
+        data: format!("data {id}"),
+        priority: None,
+        port: None,
+        ttl: 1800,
+        weight: None,
+        flags: None,
+        tag: None,
+    }
+}
+
+async fn a_domain_is_its_accounts_own_and_there_once(database: &Database) {
+    database.write(|tx| domain_insert(tx, &domain("b.example", ALICE))).await;
+    database.write(|tx| domain_insert(tx, &domain("a.example", ALICE))).await;
+    let error = database.refused(|tx| domain_insert(tx, &domain("a.example", BOB))).await;
+    assert!(matches!(error, Error::Duplicate), "{error:?}");
+
+    assert_eq!(database.read(|tx| domain_get(tx, ALICE, "a.example")).await, Some(domain("a.example", ALICE)));
+    assert_eq!(database.read(|tx| domain_get(tx, BOB, "a.example")).await, None);
+    let found = database.read(|tx| domain_of_anybody(tx, "a.example")).await;
+    assert_eq!(found.map(|domain| domain.account), Some(ALICE));
+    let list = database.read(|tx| domain_list(tx, ALICE, ALL)).await;
+    let names: Vec<_> = list.rows.iter().map(|domain| domain.name.as_str()).collect();
+    assert_eq!((list.total, names), (2, vec!["a.example", "b.example"]));
+    assert!(database.read(|tx| domain_is_above_anothers(tx, BOB, "example")).await);
+    assert!(!database.read(|tx| domain_is_above_anothers(tx, ALICE, "example")).await);
+    assert!(!database.read(|tx| domain_is_above_anothers(tx, BOB, "xample")).await);
+}
+
+async fn a_record_comes_back_as_it_was_added_and_changed(database: &Database) {
+    let full = DomainRecord {
+        priority: Some(1),
+        port: Some(65_535),
+        weight: Some(3),
+        flags: Some(255),
+        tag: Some("issue".into()),
+        ..record(1, DomainRecordType::Srv, "_sip._tcp")
+    };
+    let added = full.clone();
+    database.write(move |tx| domain_record_insert(tx, "a.example", &added)).await;
+    assert_eq!(database.read(|tx| domain_record_get(tx, "a.example", DomainRecordId(1))).await, Some(full));
+    assert_eq!(database.read(|tx| domain_record_get(tx, "b.example", DomainRecordId(1))).await, None);
+
+    let bare = DomainRecord { ttl: 60, data: "other".into(), ..record(1, DomainRecordType::Txt, "@") };
+    let changed = bare.clone();
+    database.write(move |tx| domain_record_update(tx, "a.example", &changed)).await;
+    assert_eq!(database.read(|tx| domain_record_get(tx, "a.example", DomainRecordId(1))).await, Some(bare));
+    assert!(!database.write(|tx| domain_record_delete(tx, "b.example", DomainRecordId(1))).await);
+    assert!(database.write(|tx| domain_record_delete(tx, "a.example", DomainRecordId(1))).await);
+}
+
+async fn records_are_found_by_name_and_type_and_go_with_their_domain(database: &Database) {
+    database.write(|tx| domain_insert(tx, &domain("a.example", ALICE))).await;
+    let all = [(1, DomainRecordType::A, "www"), (2, DomainRecordType::Txt, "www"), (3, DomainRecordType::A, "@")];
+    for (id, kind, name) in all {
+        database.write(move |tx| domain_record_insert(tx, "a.example", &record(id, kind, name))).await;
+    }
+    database.write(|tx| domain_record_insert(tx, "b.example", &record(4, DomainRecordType::A, "www"))).await;
+    let found = async |name: Option<&str>, kind: Option<DomainRecordType>| {
+        let filter = DomainFilter { name: name.map(str::to_owned), kind };
+        let page = database.read(move |tx| domain_record_list(tx, "a.example", &filter, ALL)).await;
+        page.rows.iter().map(|record| record.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(found(None, None).await, [1, 2, 3]);
+    assert_eq!(found(Some("www"), None).await, [1, 2]);
+    assert_eq!(found(None, Some(DomainRecordType::A)).await, [1, 3]);
+    assert_eq!(found(Some("www"), Some(DomainRecordType::A)).await, [1]);
+    assert_eq!(database.read(|tx| domain_records_of(tx, "a.example", "www")).await.len(), 2);
+
+    assert!(!database.write(|tx| domain_delete(tx, BOB, "a.example")).await);
+    assert!(database.write(|tx| domain_delete(tx, ALICE, "a.example")).await);
+    assert_eq!(found(None, None).await, [] as [u64; 0]);
+    assert_eq!(database.read(|tx| domain_records_of(tx, "b.example", "www")).await.len(), 1);
+}
+
+async fn the_serial_number_only_grows(database: &Database) {
+    database.write(|tx| domain_insert(tx, &domain("a.example", ALICE))).await;
+    for (now, serial) in [(9_000, 9), (9_500, 10), (3_000, 11), (20_000, 20)] {
+        database.write(move |tx| domain_touch(tx, "a.example", at(now))).await;
+        let found = database.read(|tx| domain_get(tx, ALICE, "a.example")).await.map(|domain| domain.serial);
+        assert_eq!(found, Some(serial));
+    }
+}
