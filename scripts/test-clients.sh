@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the released clients of the public API against `dew serve --engine sim`: tests/clients.
 #
-# Takes nothing for granted but python3 and cargo: makes .venv, builds the server when there is none, starts three of it on
+# Takes nothing for granted but python3 and cargo: makes .venv, builds the server when there is none, starts four of it on
 # free loopback ports over a temporary directory, and leaves nothing running and no file behind. Arguments go to pytest.
 #
 # DEW_BINARY names a server to test instead of the one in the target directory.
@@ -27,7 +27,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # What the caller has set for a server of its own is not for these.
-unset DEW_CONFIG DEW_DATABASE_URL DEW_IMAGE_DIR DEW_LIMITS DEW_PUBLIC_URL DEW_STOCK
+unset DEW_CONFIG DEW_DATABASE_URL DEW_IMAGE_DIR DEW_LIMITS DEW_PUBLIC_URL DEW_STOCK DEW_TLS DEW_TLS_CERT DEW_TLS_KEY
+unset SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE
 export DEW_TEST_TOKEN=dop_v1_a_token_for_tests_and_nothing_else
 
 # start NAME FLAG... : a server over $work/NAME; sets $address once it answers.
@@ -37,7 +38,7 @@ start() {
     DEW_LOG=info DEW_BOOTSTRAP_TOKEN=$DEW_TEST_TOKEN "$DEW_BINARY" serve --listen 127.0.0.1:0 \
         --data-dir "$work/$name" --engine sim --fixtures docs "$@" 2>"$work/$name.log" &
     servers="$servers $!"
-    address=$("$venv/bin/python" tests/clients/await_server.py "$work/$name.log" "$!")
+    address=$("$venv/bin/python" tests/clients/await_server.py "$work/$name.log" "$!" "$work/$name")
 }
 start open
 export DEW_TEST_URL=$address
@@ -45,5 +46,7 @@ start limited --limits digitalocean
 export DEW_TEST_LIMITED_URL=$address
 start steered
 export DEW_TEST_SIMULATOR_URL=$address
+start secure --tls
+export DEW_TEST_TLS_URL=$address DEW_TEST_TLS_CERT="$work/secure/tls-cert.pem"
 
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -c tests/clients/pytest.ini tests/clients "$@"

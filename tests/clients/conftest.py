@@ -5,7 +5,8 @@
 - DEW_TEST_URL: a server with `--engine sim --fixtures docs` and no limits;
 - DEW_TEST_LIMITED_URL: another one with `--limits digitalocean`;
 - DEW_TEST_SIMULATOR_URL: a third one, whose clock, faults and state belong to the tests of these alone;
-- DEW_TEST_TOKEN: the admin token of all three.
+- DEW_TEST_TLS_URL: a fourth one like the first, with `--tls`; DEW_TEST_TLS_CERT: the certificate that it made for itself;
+- DEW_TEST_TOKEN: the admin token of all of them.
 
 Tests share the server, so each makes what it needs under names of its own and looks at nothing else.
 """
@@ -17,7 +18,10 @@ import pytest
 
 from harness import DOCUMENTED_SIZE, DOCUMENTED_IMAGE, finish, fresh_name
 
-SETTINGS = ("DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_SIMULATOR_URL", "DEW_TEST_TOKEN")
+SETTINGS = (
+    "DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_SIMULATOR_URL", "DEW_TEST_TLS_URL", "DEW_TEST_TLS_CERT",
+    "DEW_TEST_TOKEN",
+)
 
 
 def pytest_sessionstart(session):
@@ -36,6 +40,19 @@ def url():
 def limited_url():
     """The address of the server with the real service's request limits."""
     return os.environ["DEW_TEST_LIMITED_URL"]
+
+
+@pytest.fixture(scope="session")
+def tls_url():
+    """The address of the server that speaks HTTPS."""
+    return os.environ["DEW_TEST_TLS_URL"]
+
+
+@pytest.fixture
+def trust(monkeypatch):
+    """Trusts that server's certificate as its documents say: by the variables that Python's clients read."""
+    for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
+        monkeypatch.setenv(name, os.environ["DEW_TEST_TLS_CERT"])
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import asyncio
 
-from azure.core.pipeline.policies import HeadersPolicy
 from do_gradientai import AsyncGradientAI
 from gradient import AsyncGradient
 from pydo.aio import Client as AsyncPydo
@@ -51,10 +50,9 @@ def test_do_gradientai_makes_droplets(monkeypatch, url, token):
     assert len(set(asyncio.run(run()))) == 3
 
 
-def test_pydo_makes_a_droplet(url, token):
+def test_pydo_makes_a_droplet(tls_url, token, trust):
     async def run():
-        policy = HeadersPolicy({"Authorization": f"Bearer {token}"})
-        async with AsyncPydo(token, endpoint=url, authentication_policy=policy) as client:
+        async with AsyncPydo(token, endpoint=tls_url) as client:
             made = (await client.droplets.create(body={"name": fresh_name("async")} | BODY))["droplet"]
 
             async def status():

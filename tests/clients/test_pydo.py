@@ -1,12 +1,11 @@
 """`pydo` 0.44.0 over every served operation. It checks no bodies, so the tests look at what it hands out.
 
-The client refuses to send a token over plain HTTP. Beside a TLS proxy in front of the server there are two ways, both its
-own: `enforce_https=False` on each call, or another authentication policy for all, as here.
+The client refuses to send a token over plain HTTP, so it is here as its users have it: over HTTPS, with `dew serve --tls` and
+its certificate in REQUESTS_CA_BUNDLE.
 """
 
 import pytest
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError
-from azure.core.pipeline.policies import HeadersPolicy
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ServiceRequestError
 from pydo import Client
 
 from harness import (
@@ -18,13 +17,12 @@ BODY = {"region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE}
 
 
 def connect(url, token):
-    policy = HeadersPolicy({"Authorization": f"Bearer {token}"})
-    return Client(token, endpoint=url, authentication_policy=policy, retry_total=0)
+    return Client(token, endpoint=url, retry_total=0)
 
 
 @pytest.fixture
-def client(url, token):
-    return connect(url, token)
+def client(tls_url, token, trust):
+    return connect(tls_url, token)
 
 
 def finished(client, action):
@@ -52,7 +50,14 @@ def refused(status, call):
 
 def test_a_token_over_plain_http_is_the_callers_choice(url, token):
     client = Client(token, endpoint=url)
+    with pytest.raises(ServiceRequestError, match="not permitted for non-TLS"):
+        client.account.get()
     assert client.account.get(enforce_https=False)["account"]["status"] == "active"
+
+
+def test_without_the_certificate_nothing_is_sent(tls_url, token):
+    with pytest.raises(ServiceRequestError, match="certificate verify failed"):
+        connect(tls_url, token).account.get()
 
 
 def test_droplets_from_first_to_last(client):
@@ -211,9 +216,9 @@ def test_a_domain_and_its_records_from_first_to_last(client):
     assert client.domains.get(name)["id"] == "not_found"
 
 
-def test_refusals_have_their_exceptions(client, url):
+def test_refusals_have_their_exceptions(client, tls_url):
     with pytest.raises(ClientAuthenticationError):
-        connect(url, "dop_v1_nobody").account.get()
+        connect(tls_url, "dop_v1_nobody").account.get()
     error = refused(422, lambda: client.droplets.create(body={"name": "two words"} | BODY))
     assert "Only valid hostname characters are allowed." in error.response.json()["message"]
     refused(400, lambda: client.droplets.list(page=-1))

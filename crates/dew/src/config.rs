@@ -351,6 +351,19 @@ mod tests {
     }
 
     #[test]
+    fn the_readmes_configuration_is_taken_and_shows_the_defaults() {
+        let readme = include_str!("../../../README.md");
+        let (_, rest) = readme.split_once("All of it is optional:\n\n```toml\n").expect("the configuration");
+        let (text, _) = rest.split_once("```").expect("its end");
+        let file: ConfigFile = toml::from_str(text).expect("as this version reads it");
+        assert_eq!(connections(&file.connections).expect("good limits"), ConnectionLimits::default());
+        let (usual, mut shown) = (ControlConfig::default(), ControlConfig::default());
+        keep_audit(&mut shown, &file.audit).expect("good ones");
+        assert_eq!((shown.audit_keep, shown.audit_most), (usual.audit_keep, usual.audit_most));
+        assert_eq!(file.trusted_proxies, Vec::<IpNet>::new());
+    }
+
+    #[test]
     fn networks_for_images_are_networks() {
         let file: ConfigFile =
             toml::from_str("[images]\nallow_from = [\"10.1.0.0/16\", \"::1/128\"]").expect("networks");

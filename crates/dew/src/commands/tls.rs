@@ -139,7 +139,7 @@ fn own(hosts: &[String], data_dir: &DataDir) -> Result<Certificate> {
     let (cert, key, now) = (data_dir.join(CERTIFICATE), data_dir.join(KEY), SystemClock.now());
     let kept = match (read_kept(&cert)?, read_kept(&key)?) {
         (Some(chain), Some(secret)) => Certificate::from_pem(&chain, &secret, now + RENEWED_BEFORE),
-        (None, _) | (_, None) => return make(hosts, data_dir, "It is the first"),
+        (None, _) | (_, None) => return make(hosts, data_dir, None),
     };
     let why = match kept {
         Ok(kept) => match hosts.iter().find(|host| !kept.is_for(host)) {
@@ -151,7 +151,7 @@ fn own(hosts: &[String], data_dir: &DataDir) -> Result<Certificate> {
         },
         Err(error) => format!("The one before is of no use any longer ({error})"),
     };
-    make(hosts, data_dir, &why)
+    make(hosts, data_dir, Some(&why))
 }
 
 fn read_kept(path: &Path) -> Result<Option<Vec<u8>>> {
@@ -162,7 +162,7 @@ fn read_kept(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn make(hosts: &[String], data_dir: &DataDir, why: &str) -> Result<Certificate> {
+fn make(hosts: &[String], data_dir: &DataDir, why: Option<&str>) -> Result<Certificate> {
     let now = SystemClock.now();
     let made = Generated::new(hosts, now).context("cannot make a certificate")?;
     // The key first: a certificate without its key is made anew at the next start.
@@ -171,7 +171,11 @@ fn make(hosts: &[String], data_dir: &DataDir, why: &str) -> Result<Certificate> 
     let certificate = Certificate::from_pem(made.certificate.as_bytes(), made.key.as_bytes(), now)
         .context("the certificate made here cannot be used")?;
     let path = path.display();
-    tracing::warn!("A certificate was made for {}: {}. {why}", hosts.join(", "), described(&certificate));
+    let (names, about) = (hosts.join(", "), described(&certificate));
+    match why {
+        None => tracing::info!("A certificate was made for {names}: {about}"),
+        Some(why) => tracing::warn!("A new certificate was made for {names}: {about}. {why}"),
+    }
     eprintln!(
         "Clients have to be told to trust {path}:\n\
          \x20 export SSL_CERT_FILE={path}        gradient, httpx, doctl, Terraform, dew\n\
