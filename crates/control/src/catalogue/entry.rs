@@ -20,6 +20,7 @@ pub struct RegionEntry {
     /// The sizes offered there, in the catalogue's order.
     pub sizes: Vec<SizeSlug>,
     wire: OnceLock<Embedded<Region>>,
+    without_sizes: OnceLock<Embedded<Region>>,
 }
 
 impl RegionEntry {
@@ -38,6 +39,11 @@ impl RegionEntry {
     pub fn embedded(&self) -> &Embedded<Region> {
         self.wire.get_or_init(|| raw(self.to_wire()))
     }
+
+    /// The same for those who may not see sizes (AUTH-6).
+    pub fn without_sizes(&self) -> &Embedded<Region> {
+        self.without_sizes.get_or_init(|| raw(Region { sizes: Vec::new(), ..self.to_wire() }))
+    }
 }
 
 /// A size and where it is offered.
@@ -48,6 +54,7 @@ pub struct SizeEntry {
     /// Where it is offered, in the catalogue's order of regions or as written.
     pub regions: Vec<RegionSlug>,
     wire: OnceLock<Embedded<Size>>,
+    without_regions: OnceLock<Embedded<Size>>,
 }
 
 impl SizeEntry {
@@ -111,9 +118,14 @@ impl SizeEntry {
         self.wire.get_or_init(|| raw(self.to_wire()))
     }
 
+    /// The same for those who may not see regions (AUTH-6).
+    pub fn without_regions(&self) -> &Embedded<Size> {
+        self.without_regions.get_or_init(|| raw(Size { regions: Vec::new(), ..self.to_wire() }))
+    }
+
     pub(super) fn make_unavailable(&mut self) {
         self.spec.available = false;
-        self.wire = OnceLock::new();
+        (self.wire, self.without_regions) = (OnceLock::new(), OnceLock::new());
     }
 }
 
@@ -198,7 +210,8 @@ pub(super) fn resolve(file: &CatalogueFile) -> Result<Resolved, CatalogueError> 
     let mut sizes = Vec::with_capacity(file.sizes.len());
     for spec in &file.sizes {
         let regions = regions_of("size", spec.slug.as_str(), &spec.regions)?;
-        sizes.push(SizeEntry { spec: spec.clone(), regions, wire: OnceLock::new() });
+        let (wire, without_regions) = (OnceLock::new(), OnceLock::new());
+        sizes.push(SizeEntry { spec: spec.clone(), regions, wire, without_regions });
     }
     let mut images = Vec::with_capacity(file.images.len());
     for spec in &file.images {
@@ -208,7 +221,12 @@ pub(super) fn resolve(file: &CatalogueFile) -> Result<Resolved, CatalogueError> 
     }
     let regions = file.regions.iter().map(|spec| {
         let offered = sizes.iter().filter(|size| size.offered_in(&spec.slug)).map(|size| size.spec.slug.clone());
-        RegionEntry { spec: spec.clone(), sizes: offered.collect(), wire: OnceLock::new() }
+        RegionEntry {
+            spec: spec.clone(),
+            sizes: offered.collect(),
+            wire: OnceLock::new(),
+            without_sizes: OnceLock::new(),
+        }
     });
     Ok(Resolved { regions: regions.collect(), sizes, images })
 }

@@ -59,6 +59,6 @@ async fn get(State(app): State<App>, caller: Caller, Path(id): Path<ActionId>) -
         reason: record.reason.clone(),
         step: record.step.clone(),
         attempt: record.attempt,
-        action: view::action(&app.control, record),
+        action: view::action(&app.control, &caller, record),
     }))
 }

@@ -24,7 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 /// `GET /v2/actions`
 async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<ActionsResponse>, ApiError> {
     let page = app.control.action_list(caller.account, paging.asked).await?;
-    let actions = page.rows.into_iter().map(|record| view::action(&app.control, record)).collect();
+    let actions = page.rows.into_iter().map(|record| view::action(&app.control, &caller, record)).collect();
     Ok(Json(paging.collection(actions, page.total)))
 }
 
@@ -35,5 +35,5 @@ async fn get(
     Path(id): Path<ActionId>,
 ) -> Result<Json<ActionResponse>, ApiError> {
     let record = app.control.action_get(caller.account, id).await?;
-    Ok(Json(Single(view::action(&app.control, record))))
+    Ok(Json(Single(view::action(&app.control, &caller, record))))
 }

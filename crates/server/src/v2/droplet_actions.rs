@@ -46,7 +46,7 @@ async fn list(
     paging: Paging,
 ) -> Result<Json<ActionsResponse>, ApiError> {
     let page = app.control.droplet_action_list(caller.account, droplet, paging.asked).await?;
-    let actions = page.rows.into_iter().map(|record| view::action(&app.control, record)).collect();
+    let actions = page.rows.into_iter().map(|record| view::action(&app.control, &caller, record)).collect();
     Ok(Json(paging.collection(actions, page.total)))
 }
 
@@ -58,7 +58,7 @@ async fn create(
     Json(request): Json<DropletActionRequest>,
 ) -> Result<(StatusCode, Json<ActionResponse>), ApiError> {
     let record = app.control.droplet_act(&caller, droplet, &request).await?;
-    Ok((StatusCode::CREATED, Json(Single(view::action(&app.control, record)))))
+    Ok((StatusCode::CREATED, Json(Single(view::action(&app.control, &caller, record)))))
 }
 
 /// `GET /v2/droplets/{id}/actions/{action}`
@@ -68,7 +68,7 @@ async fn get(
     Path((droplet, action)): Path<(DropletId, ActionId)>,
 ) -> Result<Json<ActionResponse>, ApiError> {
     let record = app.control.droplet_action_get(caller.account, droplet, action).await?;
-    Ok(Json(Single(view::action(&app.control, record))))
+    Ok(Json(Single(view::action(&app.control, &caller, record))))
 }
 
 /// `POST /v2/droplets/actions?tag_name=`: 201 with an action for each Droplet (ACT-12).
@@ -79,6 +79,6 @@ async fn create_by_tag(
     Json(request): Json<DropletActionRequest>,
 ) -> Result<(StatusCode, Json<ActionsResponse>), ApiError> {
     let records = app.control.droplet_act_by_tag(&caller, &query.required()?, &request).await?;
-    let actions = records.into_iter().map(|record| view::action(&app.control, record)).collect();
+    let actions = records.into_iter().map(|record| view::action(&app.control, &caller, record)).collect();
     Ok((StatusCode::CREATED, Json(Collection::whole(actions))))
 }

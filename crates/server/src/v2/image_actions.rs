@@ -34,7 +34,9 @@ async fn list(
     Path(image): Path<ImageId>,
 ) -> Result<Json<ActionsResponse>, ApiError> {
     let page = app.control.image_action_list(caller.account, image).await?;
-    Ok(Json(Collection::whole(page.rows.into_iter().map(|record| view::action(&app.control, record)).collect())))
+    Ok(Json(Collection::whole(
+        page.rows.into_iter().map(|record| view::action(&app.control, &caller, record)).collect(),
+    )))
 }
 
 /// `POST /v2/images/{id}/actions`: 201 with the action in progress.
@@ -45,7 +47,7 @@ async fn create(
     Json(request): Json<ImageActionRequest>,
 ) -> Result<(StatusCode, Json<ImageActionResponse>), ApiError> {
     let record = app.control.image_act(caller.account, image, &request).await?;
-    Ok((StatusCode::CREATED, Json(view::action(&app.control, record).into())))
+    Ok((StatusCode::CREATED, Json(view::action(&app.control, &caller, record).into())))
 }
 
 /// `GET /v2/images/{id}/actions/{action}`
@@ -55,5 +57,5 @@ async fn get(
     Path((image, action)): Path<(ImageId, ActionId)>,
 ) -> Result<Json<ImageActionResponse>, ApiError> {
     let record = app.control.image_action_get(caller.account, image, action).await?;
-    Ok(Json(view::action(&app.control, record).into()))
+    Ok(Json(view::action(&app.control, &caller, record).into()))
 }

@@ -42,7 +42,7 @@ async fn create(
     Json(request): Json<VolumeActionRequest>,
 ) -> Result<(StatusCode, Json<ActionResponse>), ApiError> {
     let record = app.control.volume_act(&caller, volume, &request).await?;
-    Ok((StatusCode::ACCEPTED, Json(Single(view::action(&app.control, record)))))
+    Ok((StatusCode::ACCEPTED, Json(Single(view::action(&app.control, &caller, record)))))
 }
 
 /// `POST /v2/volumes/actions`: the volume is `volume_name` in `region` (VOL-8); 422 without both.
@@ -52,7 +52,7 @@ async fn create_by_name(
     Json(request): Json<VolumeActionRequest>,
 ) -> Result<(StatusCode, Json<ActionResponse>), ApiError> {
     let record = app.control.volume_act_by_name(&caller, &request).await?;
-    Ok((StatusCode::ACCEPTED, Json(Single(view::action(&app.control, record)))))
+    Ok((StatusCode::ACCEPTED, Json(Single(view::action(&app.control, &caller, record)))))
 }
 
 /// `GET /v2/volumes/{id}/actions`
@@ -63,7 +63,7 @@ async fn list(
     paging: Paging,
 ) -> Result<Json<ActionsResponse>, ApiError> {
     let page = app.control.volume_action_list(caller.account, volume, paging.asked).await?;
-    let actions = page.rows.into_iter().map(|record| view::action(&app.control, record)).collect();
+    let actions = page.rows.into_iter().map(|record| view::action(&app.control, &caller, record)).collect();
     Ok(Json(paging.collection(actions, page.total)))
 }
 
@@ -74,5 +74,5 @@ async fn get(
     Path((volume, action)): Path<(VolumeId, ActionId)>,
 ) -> Result<Json<ActionResponse>, ApiError> {
     let record = app.control.volume_action_get(caller.account, volume, action).await?;
-    Ok(Json(Single(view::action(&app.control, record))))
+    Ok(Json(Single(view::action(&app.control, &caller, record))))
 }

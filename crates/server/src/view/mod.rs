@@ -50,12 +50,13 @@ pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> 
         image: if sees_images { image_of(control, &record, image) } else { None },
         volume_ids: if caller.has(Scope::BlockStorageRead) { volumes } else { Vec::new() },
         size: match size {
-            Some(size) => size.embedded().clone(),
+            Some(size) if caller.has(Scope::RegionsRead) => size.embedded().clone(),
+            Some(size) => size.without_regions().clone(),
             None => bygone_size(&record).into(),
         },
         size_slug: record.size.clone(),
         networks: networks(control, &record),
-        region: region(control, &record.region),
+        region: region(control, caller, &record.region),
         tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },
         vpc_uuid: caller.has(Scope::VpcRead).then_some(record.vpc),
         gpu_info: size.and_then(|size| size.gpu_info()),
@@ -127,9 +128,10 @@ fn networks(control: &Control, record: &DropletRecord) -> api::Networks {
 }
 
 /// A region by its slug. One that the operator has since taken out of the catalogue shows its slug alone.
-pub(crate) fn region(control: &Control, slug: &api::RegionSlug) -> Embedded<api::Region> {
+pub(crate) fn region(control: &Control, caller: &Caller, slug: &api::RegionSlug) -> Embedded<api::Region> {
     match control.catalogue().region(slug) {
-        Some(region) => region.embedded().clone(),
+        Some(region) if caller.has(Scope::SizesRead) => region.embedded().clone(),
+        Some(region) => region.without_sizes().clone(),
         None => Embedded::from(api::Region {
             name: slug.to_string(),
             slug: slug.clone(),
@@ -141,7 +143,7 @@ pub(crate) fn region(control: &Control, slug: &api::RegionSlug) -> Embedded<api:
 }
 
 /// An action (ACT-2).
-pub(crate) fn action(control: &Control, record: ActionRecord) -> api::Action {
+pub(crate) fn action(control: &Control, caller: &Caller, record: ActionRecord) -> api::Action {
     api::Action {
         id: record.id,
         status: record.status,
@@ -151,7 +153,7 @@ pub(crate) fn action(control: &Control, record: ActionRecord) -> api::Action {
         completed_at: record.completed_at,
         resource_id: record.resource_id,
         resource_type: record.resource_type,
-        region: record.region.as_ref().map(|slug| region(control, slug)),
+        region: record.region.as_ref().map(|slug| region(control, caller, slug)),
         region_slug: record.region,
     }
 }

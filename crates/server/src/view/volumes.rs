@@ -15,7 +15,7 @@ pub(crate) fn volume(control: &Control, caller: &Caller, view: VolumeView) -> ap
     let VolumeView { record, tags } = view;
     api::Volume {
         id: record.id,
-        region: region(control, &record.region),
+        region: region(control, caller, &record.region),
         droplet_ids: record.droplet.into_iter().filter(|_| caller.has(Scope::DropletRead)).collect(),
         name: record.name,
         description: record.description,

@@ -351,3 +351,113 @@ async fn what_a_body_names_of_another_account_is_not_there_err_4() {
     assert_eq!(other.get("/v2/droplets").await.expect(200)["meta"]["total"], 0);
     unchanged(&app, &alice, &before).await;
 }
+
+/// What of an answer is another resource's, and so for those who may read that: where it is, and the scope it takes.
+fn embedded(value: &Value, at: &str, is_root: bool, found: &mut Vec<(String, Scope)>) {
+    let some = |member: &Value| match member {
+        Value::Array(items) => items.iter().any(|item| !item.is_object()),
+        Value::Null => false,
+        _ => true,
+    };
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members {
+                let at = format!("{at}.{name}");
+                let counted = member["count"].as_u64().is_some_and(|count| count > 0);
+                let billed = member.as_array().is_some_and(|items| items.iter().any(|item| item["cost"].is_string()));
+                let scope = match name.as_str() {
+                    "image" if !is_root && some(member) => Some(Scope::ImageRead),
+                    "backup_ids" | "snapshot_ids" if some(member) => Some(Scope::ImageRead),
+                    "tags" if some(member) => Some(Scope::TagRead),
+                    "volume_ids" if some(member) => Some(Scope::BlockStorageRead),
+                    "droplet_ids" if some(member) => Some(Scope::DropletRead),
+                    "vpc_uuid" if some(member) => Some(Scope::VpcRead),
+                    "sizes" if some(member) => Some(Scope::SizesRead),
+                    "regions" if members.contains_key("price_monthly") && some(member) => Some(Scope::RegionsRead),
+                    "urn" if text(member).starts_with("do:droplet:") => Some(Scope::DropletRead),
+                    "urn" if text(member).starts_with("do:volume:") => Some(Scope::BlockStorageRead),
+                    "droplets" if counted => Some(Scope::DropletRead),
+                    "images" if counted => Some(Scope::ImageRead),
+                    "volumes" if counted || billed => Some(Scope::BlockStorageRead),
+                    "volume_snapshots" if counted || billed => Some(Scope::BlockStorageSnapshotRead),
+                    "snapshots" if billed => Some(Scope::ImageRead),
+                    _ => None,
+                };
+                found.extend(scope.map(|scope| (at.clone(), scope)));
+                embedded(member, &at, false, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| embedded(item, at, false, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[tokio::test]
+async fn an_answer_holds_of_other_resources_what_the_token_may_read_and_no_more_auth_6() {
+    let app = TestApp::start().await;
+    let alice = Alice::settle(&app).await;
+    let admin = app.admin();
+    let snapshot = json!({ "type": "snapshot", "name": MARK });
+    admin.post(&format!("/v2/droplets/{}/actions", alice.droplet), snapshot).await.expect(201);
+    app.run_actions_to_end().await;
+    let snapshot = admin.droplet(alice.droplet.parse().expect("a number")).await["snapshot_ids"][0].clone();
+    for (kind, id) in [
+        ("volume", &alice.volume),
+        ("volume_snapshot", &alice.volume_snapshot),
+        ("image", &alice.image),
+        ("image", &text(&snapshot)),
+    ] {
+        let tagged = json!({ "resources": [{ "resource_id": id, "resource_type": kind }] });
+        admin.post(&format!("/v2/tags/{MARK}/resources"), tagged).await.expect(204);
+    }
+    let project =
+        json!({ "resources": [format!("do:droplet:{}", alice.droplet), format!("do:volume:{}", alice.volume)] });
+    admin.post(&format!("/v2/projects/{}/resources", alice.project), project).await.expect(200);
+
+    let (mut seen, mut hidden) = (BTreeMap::<Scope, Vec<String>>::new(), 0);
+    let all = operations();
+    let (reads, changes): (Vec<&Operation>, Vec<&Operation>) =
+        all.iter().partition(|operation| operation.method() == http::Method::GET);
+    let changes = changes.into_iter().filter(|operation| operation.method() != http::Method::DELETE);
+    for operation in reads.into_iter().chain(changes) {
+        let Access::Scopes(alternatives) = operation.access() else { continue };
+        let (path, reads) = (alice.path(operation), operation.method() == http::Method::GET);
+        if reads {
+            let mut shown = Vec::new();
+            embedded(&call(&admin, operation, &path, "").await.json(), operation.name(), true, &mut shown);
+            for (at, scope) in shown {
+                seen.entry(scope).or_default().push(at);
+            }
+        }
+        for scopes in alternatives {
+            let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+            let body = if reads { String::new() } else { alice.body(operation).to_string() };
+            let answer = call(&app.token_with(&names).await, operation, &path, &body).await;
+            if answer.text.is_empty() {
+                continue;
+            }
+            let mut shown = Vec::new();
+            embedded(&answer.json(), operation.name(), true, &mut shown);
+            for (at, scope) in shown {
+                // What was named in the request itself tells nothing.
+                let named = !reads && at.ends_with(".urn");
+                assert!(scopes.contains(&scope) || named, "{at} is shown without {scope}: {}", answer.text);
+            }
+            hidden += 1;
+        }
+    }
+    // What was looked for is there for those who may see it, so that what was not found was hidden.
+    for scope in [
+        Scope::BlockStorageRead,
+        Scope::BlockStorageSnapshotRead,
+        Scope::DropletRead,
+        Scope::ImageRead,
+        Scope::RegionsRead,
+        Scope::SizesRead,
+        Scope::TagRead,
+        Scope::VpcRead,
+    ] {
+        assert!(seen.contains_key(&scope), "nothing of {scope} was there to be hidden");
+    }
+    assert!(hidden > 40, "{hidden} answers");
+}
