@@ -209,6 +209,7 @@ async fn without_a_good_token_every_operation_is_a_401_before_its_body_is_read_a
         ("a token's id", alice.token.clone()),
         ("a good one with a letter more", format!("{}x", admin.token())),
     ];
+    let mut refused = 0;
     for operation in operations() {
         let path = alice.path(&operation);
         for (what, token) in &nobodies {
@@ -219,11 +220,13 @@ async fn without_a_good_token_every_operation_is_a_401_before_its_body_is_read_a
                 let message = answer.refusal(401, "unauthorized");
                 assert_eq!(message, "Unable to authenticate you.", "{operation:?} tells {what} more than it should");
                 assert_eq!(answer.header("www-authenticate"), "Bearer");
+                refused += 1;
             }
         }
     }
     unchanged(&app, &alice, &before).await;
     assert_eq!(app.backlog().await, 0);
+    eprintln!("{refused} calls without a good token, each a 401");
 }
 
 #[tokio::test]
@@ -258,12 +261,14 @@ async fn with_every_scope_but_a_needed_one_each_operation_is_a_403_before_its_bo
         refused.push((operation, who));
     }
     let before = view(&app, &alice).await;
+    let calls: usize = refused.iter().map(|(_, who)| who.len()).sum();
     for (operation, who) in &refused {
         for client in who {
             call(client, operation, &alice.path(operation), "{").await.refusal(403, "forbidden");
         }
     }
     unchanged(&app, &alice, &before).await;
+    eprintln!("{calls} calls without a needed scope, each a 403, over {} operations", refused.len());
 }
 
 #[tokio::test]
