@@ -31,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) catalogue: Catalogue,
     pub(crate) network: NetworkFile,
     pub(crate) images: ImagesFile,
+    pub(crate) qemu: QemuFile,
     pub(crate) tls: Option<TlsSource>,
 }
 
@@ -67,6 +68,7 @@ struct ConfigFile {
     network: NetworkFile,
     dns: DnsFile,
     images: ImagesFile,
+    qemu: QemuFile,
     catalogue: CatalogueSource,
     tls: TlsFile,
     connections: ConnectionsFile,
@@ -109,7 +111,7 @@ pub(crate) struct NetworkFile {
     pub(crate) forward_ports: Vec<u16>,
     /// QEMU: whether guests reach anything outside; they then also reach this host's loopback.
     pub(crate) guest_egress: bool,
-    /// QEMU: the user it runs as when the server is root.
+    /// QEMU: the one user that all machines run as when the server is root, instead of one for each.
     pub(crate) qemu_user: Option<String>,
 }
 
@@ -119,6 +121,16 @@ pub(crate) struct NetworkFile {
 struct DnsFile {
     /// The name servers that new domains name.
     nameservers: Option<Vec<String>>,
+}
+
+/// `[qemu]`: what holds machines' processes.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QemuFile {
+    /// The cgroup (version 2) below which machines get theirs, such as `/sys/fs/cgroup/dewpoint`.
+    pub(crate) cgroup: Option<PathBuf>,
+    /// The number of the first machine's user.
+    pub(crate) first_uid: Option<u32>,
 }
 
 /// `[images]`: custom images, which are fetched from addresses that callers give.
@@ -216,6 +228,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         control,
         catalogue: catalogue(&file.catalogue, &beside)?,
         network: file.network,
+        qemu: file.qemu,
         images: file.images,
         tls,
     })

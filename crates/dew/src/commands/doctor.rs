@@ -11,7 +11,7 @@ use clap::Args;
 use dewpoint_clock::SystemClock;
 use dewpoint_engine::{
     Engine as _,
-    qemu::{QemuConfig, QemuEngine, images},
+    qemu::{Held, QemuConfig, QemuEngine, images},
 };
 
 use super::image::build_command;
@@ -39,10 +39,15 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
     let found = runtime.block_on(async {
         let engine = QemuEngine::open(QemuConfig::new(scratch.path(), &dir, Arc::new(SystemClock))).await?;
         let hosts = engine.hosts().await?;
-        Ok::<_, dewpoint_engine::Error>((engine.version().to_owned(), engine.acceleration().await, hosts))
+        Ok::<_, dewpoint_engine::Error>((
+            engine.version().to_owned(),
+            engine.acceleration().await,
+            hosts,
+            engine.held(),
+        ))
     });
     let works = match &found {
-        Ok((version, acceleration, hosts)) => {
+        Ok((version, acceleration, hosts, held)) => {
             writeln!(out, "qemu     ok      {version}")?;
             writeln!(out, "speed    {:<7} {}", acceleration.accelerator.to_string(), acceleration.reason)?;
             if acceleration.reason.contains("Permission denied") {
@@ -54,6 +59,9 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
                     "host     {:<7} {} processors, {} MiB of memory",
                     host.name, host.vcpus, host.memory_mib
                 )?;
+            }
+            for Held { subject, whole, words } in held {
+                writeln!(out, "held     {:<7} {subject}: {words}", if *whole { "ok" } else { "less" })?;
             }
             true
         }

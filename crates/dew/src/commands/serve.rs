@@ -249,6 +249,8 @@ async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClo
         config.import_allow_from.clone_from(&settings.images.allow_from);
         config.guest_egress = settings.network.guest_egress;
         config.qemu_user.clone_from(&settings.network.qemu_user);
+        config.cgroup.clone_from(&settings.qemu.cgroup);
+        config.first_uid = settings.qemu.first_uid.unwrap_or(config.first_uid);
         let engine = QemuEngine::open(config).await?;
         if images::list(&settings.image_dir).is_ok_and(|images| images.is_empty()) {
             tracing::warn!("There is no image to make Droplets from: {}", build_command(&settings.image_dir));

@@ -3,16 +3,21 @@
 //! A `/dev/kvm` that opens proves little: in some nested hosts it hangs, or fails at the first instruction it has to
 //! emulate. So a guest of 208 bytes runs under it, and only if it comes to its end in time is KVM taken.
 
-use std::{fmt, path::Path, process::Stdio, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::{process::Command, time::timeout};
 
 use super::{
     command::{PROGRAM, SANDBOX},
+    contain::{Cell, Containment, ProbeError},
     disk::QEMU_IMG,
     layout::{io_error, write_atomically},
-    user::QemuUser,
 };
 use crate::Error;
 
@@ -75,7 +80,7 @@ pub struct Acceleration {
 }
 
 /// Runs the probe guest where `wanted` leaves a choice.
-pub(super) async fn choose(wanted: Option<Accelerator>, rom: &Path, user: Option<&QemuUser>) -> Acceleration {
+pub(super) async fn choose(wanted: Option<Accelerator>, rom: &Path, containment: &Containment) -> Acceleration {
     if let Some(accelerator) = wanted {
         return Acceleration { accelerator, reason: "the configuration says so".to_owned() };
     }
@@ -83,14 +88,16 @@ pub(super) async fn choose(wanted: Option<Accelerator>, rom: &Path, user: Option
     if !Path::new("/dev/kvm").exists() {
         return tcg("this host has no /dev/kvm".to_owned());
     }
-    match run_probe(Accelerator::Kvm, rom, user).await {
+    match run_probe(Accelerator::Kvm, rom, containment).await {
         Ok(()) => Acceleration { accelerator: Accelerator::Kvm, reason: "a probe guest ran under KVM".to_owned() },
-        Err(reason) => tcg(format!("a probe guest did not run under KVM: {reason}")),
+        Err(ProbeError::Failed(reason) | ProbeError::Silent(reason)) => {
+            tcg(format!("a probe guest did not run under KVM: {reason}"))
+        }
     }
 }
 
-/// Fails, saying what to install or change, unless QEMU is here and runs a guest without KVM. Returns QEMU's version.
-pub(super) async fn check_qemu(rom: &Path, user: Option<&QemuUser>) -> Result<String, Error> {
+/// Fails, saying what to install or change, unless QEMU is here. Writes the probe guest. Returns QEMU's version.
+pub(super) async fn check_qemu(rom: &Path) -> Result<String, Error> {
     let (version, _) = tokio::try_join!(version_of(PROGRAM, "qemu-system-x86"), version_of(QEMU_IMG, "qemu-utils"))?;
     let number = parse_version(&version).ok_or_else(|| Error::host("read QEMU's version", &version))?;
     if number < OLDEST {
@@ -98,9 +105,6 @@ pub(super) async fn check_qemu(rom: &Path, user: Option<&QemuUser>) -> Result<St
         return Err(Error::host("use this QEMU", format_args!("{version} is older than {major}.{minor}")));
     }
     write_atomically(rom, &probe_rom(), 0o644).map_err(|error| io_error("write the probe guest", rom, &error))?;
-    run_probe(Accelerator::Tcg, rom, user)
-        .await
-        .map_err(|reason| Error::host("run a guest", format_args!("a probe guest did not run: {reason}")))?;
     Ok(version)
 }
 
@@ -119,26 +123,34 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((number()?, number()?))
 }
 
-async fn run_probe(accelerator: Accelerator, rom: &Path, user: Option<&QemuUser>) -> Result<(), String> {
-    let mut words = user.map(|user| user.prefix(false)).unwrap_or_default();
+/// Runs the probe guest, held as a machine is.
+pub(super) async fn run_probe(
+    accelerator: Accelerator,
+    rom: &Path,
+    containment: &Containment,
+) -> Result<(), ProbeError> {
     let machine = format!("q35,accel={}", accelerator.name());
-    words.extend(
-        [PROGRAM, "-nodefaults", "-no-user-config", "-display", "none", "-sandbox", SANDBOX, "-m", "16"]
-            .map(str::to_owned),
-    );
+    let mut words = ["-nodefaults", "-no-user-config", "-display", "none", "-sandbox", SANDBOX, "-m", "16"].to_vec();
+    words.insert(0, PROGRAM);
+    let mut words: Vec<String> = words.into_iter().map(str::to_owned).collect();
     words.extend(["-machine", &machine, "-cpu", accelerator.cpu()].map(str::to_owned));
     words.extend(["-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-bios"].map(str::to_owned));
-    let run = Command::new(&words[0]).args(&words[1..]).arg(rom).stdin(Stdio::null()).kill_on_drop(true).output();
+    words.push(rom.display().to_string());
+    let read: Vec<PathBuf> = vec![rom.to_path_buf()];
+    let cell = Cell::reading(containment.user.clone(), rom.parent().unwrap_or(Path::new("/")), read);
+    let pipes = |command: &mut Command| {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    };
+    let failed = |error: std::io::Error| ProbeError::Failed(error.to_string());
+    let child = containment.spawn(&words, &cell, pipes).map_err(failed)?;
     let limit = accelerator.probe_limit();
-    let output = timeout(limit, run)
-        .await
-        .map_err(|_| format!("it was not done after {limit:?}"))?
-        .map_err(|error| error.to_string())?;
+    let silent = |_| ProbeError::Silent(format!("a probe guest was not done after {limit:?}"));
+    let output = timeout(limit, child.wait_with_output()).await.map_err(silent)?.map_err(failed)?;
     if output.status.code() == Some(PROBE_STATUS) {
         return Ok(());
     }
     let words = String::from_utf8_lossy(&output.stderr);
-    Err(words.lines().next().map_or_else(|| output.status.to_string(), str::to_owned))
+    Err(ProbeError::Failed(words.lines().next().map_or_else(|| output.status.to_string(), str::to_owned)))
 }
 
 /// QEMU's exit status when the guest writes 0x10 to the exit device: twice that and one.

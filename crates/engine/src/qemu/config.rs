@@ -7,9 +7,10 @@ use ipnet::IpNet;
 
 use super::{
     accel::{self, Acceleration, Accelerator},
+    contain::{Containment, Held},
     import::ImportLimits,
     layout::Layout,
-    user::QemuUser,
+    user::{self, QemuUser},
 };
 use crate::Error;
 
@@ -20,8 +21,12 @@ pub struct QemuConfig {
     pub data_dir: PathBuf,
     /// Base images, as [`images`] makes them.
     pub image_dir: PathBuf,
-    /// Who QEMU runs as when the server is root; `nobody` when not given.
+    /// Who every QEMU runs as when the server is root. When not given, each machine's is a user of its own.
     pub qemu_user: Option<String>,
+    /// The number of the first machine's user; some 100 million are taken from it on.
+    pub first_uid: u32,
+    /// The cgroup (version 2) below which machines get theirs; systemd's or one of the server's own when not given.
+    pub cgroup: Option<PathBuf>,
     /// Guest ports to forward beside 22, 80 and 443.
     pub extra_forward_ports: Vec<u16>,
     /// Whether guests may reach the network; they then also reach this host's loopback.
@@ -36,6 +41,9 @@ pub struct QemuConfig {
     pub import_allow_from: Vec<IpNet>,
     /// What one import may use.
     pub import_limits: ImportLimits,
+    /// Whether machines are held as a server that is not root can hold them.
+    #[cfg(test)]
+    pub(super) rules_alone: bool,
     /// Stamps the times of starts; pauses and limits of imports go by it.
     pub clock: Arc<dyn Clock>,
 }
@@ -48,6 +56,8 @@ impl QemuConfig {
             data_dir: data_dir.into(),
             image_dir: image_dir.into(),
             qemu_user: None,
+            first_uid: user::FIRST_UID,
+            cgroup: None,
             extra_forward_ports: Vec::new(),
             guest_egress: false,
             accelerator: None,
@@ -55,6 +65,8 @@ impl QemuConfig {
             flush_limit: Duration::from_millis(700),
             import_allow_from: Vec::new(),
             import_limits: ImportLimits::default(),
+            #[cfg(test)]
+            rules_alone: false,
             clock,
         }
     }
@@ -67,26 +79,35 @@ pub struct Probe {
     pub version: String,
     /// What would run guests, and why.
     pub acceleration: Acceleration,
-    /// Who QEMU would run as; `None` for the server's own user.
-    pub user: Option<String>,
+    /// What would hold QEMU, part by part.
+    pub held: Vec<Held>,
 }
 
 /// What has to be there before any machine.
 pub(super) struct Ground {
     pub(super) layout: Layout,
-    pub(super) user: Option<QemuUser>,
+    pub(super) containment: Containment,
     pub(super) version: String,
 }
 
 impl Ground {
     pub(super) async fn check(config: &QemuConfig) -> Result<Self, Error> {
+        if config.first_uid < user::LOWEST_UID {
+            let problem =
+                format!("the first of their users is {}, and must be {} or more", config.first_uid, user::LOWEST_UID);
+            return Err(Error::host("give machines users of their own", problem));
+        }
         let layout = Layout::open(&config.data_dir)?;
         let user = QemuUser::choose(config.qemu_user.as_deref())?;
         if let Some(user) = &user {
             user.check_reach(layout.root())?;
         }
-        let version = accel::check_qemu(&rom(&layout), user.as_ref()).await?;
-        Ok(Self { layout, user, version })
+        let version = accel::check_qemu(&rom(&layout)).await?;
+        let containment = Containment::find(config, user);
+        let containment = containment
+            .settle(async |containment| accel::run_probe(Accelerator::Tcg, &rom(&layout), &containment).await)
+            .await?;
+        Ok(Self { layout, containment, version })
     }
 }
 

@@ -149,7 +149,7 @@ pub(super) async fn create(
     }
     command.arg(&fresh).arg(bytes.to_string());
     run("make a disk", target, command).await?;
-    place(&fresh, target, user)
+    place(&fresh, target, beneath.map(|(path, _)| path), user)
 }
 
 /// Makes a disk of `bytes` that begins with what the raw file holds, in one step as seen from outside. Holes stay holes.
@@ -166,14 +166,16 @@ pub(super) async fn create_from_raw(
     let mut command = Command::new(QEMU_IMG);
     command.args(["resize", "-q", "-f", "qcow2"]).arg(&fresh).arg(bytes.to_string());
     run("make a disk", target, command).await?;
-    place(&fresh, target, user)
+    place(&fresh, target, None, user)
 }
 
 /// Makes `target` a disk with the content of another that nothing has open, and with nothing beneath it.
 pub(super) async fn copy(source: &Path, bytes: u64, target: &Path, user: Option<&QemuUser>) -> Result<(), Error> {
+    check_as_made(source)?;
+    let user = user.map(|user| user.owning(source));
     // The file first, since QEMU's user could not make one here.
-    create(None, bytes, target, user).await?;
-    let mut command = as_qemu(user);
+    create(None, bytes, target, user.as_ref()).await?;
+    let mut command = as_qemu(user.as_ref());
     command.args(["convert", "-q", "-n", "--target-is-zero", "-f", "qcow2", "-O", "qcow2"]).arg(source).arg(target);
     run("copy a disk", target, command).await
 }
@@ -184,13 +186,27 @@ pub(super) async fn grow(path: &Path, bytes: u64, user: Option<&QemuUser>) -> Re
     if qcow2::head(path).map_err(failed)?.disk_bytes >= bytes {
         return Ok(());
     }
-    let mut command = as_qemu(user);
+    check_as_made(path)?;
+    let user = user.map(|user| user.owning(path));
+    let mut command = as_qemu(user.as_ref());
     command.args(["resize", "-q", "-f", "qcow2"]).arg(path).arg(bytes.to_string());
     run("make a disk larger", path, command).await?;
     fs::File::open(path).and_then(|file| file.sync_all()).map_err(failed)
 }
 
-/// `qemu-img` as QEMU's user, which reads what QEMU may read and no more.
+/// Fails when the head of a disk, or of a file beneath, was rewritten to lead elsewhere: `qemu-img` would go there.
+fn check_as_made(path: &Path) -> Result<(), Error> {
+    match qcow2::is_as_made(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let problem = format!("{}, or a file beneath it, does not lead to where it was made to", path.display());
+            Err(Error::host("read a disk", problem))
+        }
+        Err(error) => Err(io_error("read a disk's head", path, &error)),
+    }
+}
+
+/// `qemu-img` as the user of a machine's QEMU, which reads what QEMU may read and no more.
 fn as_qemu(user: Option<&QemuUser>) -> Command {
     let mut words = user.map(|user| user.prefix(false)).unwrap_or_default();
     words.push(QEMU_IMG.to_owned());
@@ -220,8 +236,9 @@ async fn run(operation: &'static str, path: &Path, mut command: Command) -> Resu
     })
 }
 
-fn place(fresh: &Path, target: &Path, user: Option<&QemuUser>) -> Result<(), Error> {
+fn place(fresh: &Path, target: &Path, beneath: Option<&Path>, user: Option<&QemuUser>) -> Result<(), Error> {
     let placed = || {
+        qcow2::mark(fresh, beneath);
         user::give_to_qemu(user, fresh)?;
         fs::File::open(fresh)?.sync_all()?;
         fs::rename(fresh, target)?;

@@ -19,7 +19,8 @@ use super::{
     network::guest_links,
     process::Process,
     record::MachineRecord,
-    seed, user,
+    seed,
+    user::{self, QemuUser},
 };
 use crate::{Error, ImageName, MachineId, MachineSpec};
 
@@ -109,6 +110,22 @@ impl Inner {
             Some(user) => chown(path, owner, Some(user.gid)).map_err(failed),
             None => Ok(()),
         }
+    }
+
+    /// Makes the files that QEMU writes to the user's it runs as this time.
+    pub(super) fn give_machine(
+        &self,
+        dir: &MachineDir,
+        machine: &MachineRecord,
+        user: Option<&QemuUser>,
+    ) -> Result<(), Error> {
+        let Some(QemuUser { uid, gid, .. }) = user else { return Ok(()) };
+        for name in [machine.disk.as_str(), names::SEED, names::SOCKETS] {
+            let path = dir.file(name);
+            chown(&path, Some(*uid), Some(*gid))
+                .map_err(|error| io_error("give a machine's files to its user", &path, &error))?;
+        }
+        Ok(())
     }
 
     fn give_to_qemu(&self, path: &Path) -> Result<(), Error> {

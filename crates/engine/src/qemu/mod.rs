@@ -17,6 +17,7 @@ mod change;
 mod command;
 mod config;
 mod console;
+mod contain;
 mod disk;
 pub mod images;
 mod import;
@@ -39,6 +40,7 @@ mod watch;
 
 pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
+pub use contain::Held;
 pub use import::ImportLimits;
 
 use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
@@ -48,6 +50,7 @@ use tracing::{info, warn};
 
 use self::{
     config::{Ground, rom},
+    contain::Containment,
     images::ImageStore,
     import::Importer,
     layers::{Layers, Pinned},
@@ -87,8 +90,10 @@ struct Inner {
     /// The engine's own.
     layers: Layers,
     imports: Importer,
-    /// `None` when the server is not root: QEMU runs as the server does.
+    /// Who has what is no running machine's; `None` when the server is not root: QEMU then runs as the server does.
     user: Option<QemuUser>,
+    /// What holds machines' processes.
+    containment: Containment,
     version: String,
     acceleration: OnceCell<Acceleration>,
     /// A running machine's has the watch over it.
@@ -110,7 +115,9 @@ impl QemuEngine {
     /// Fails, with a sentence an operator can act on, when QEMU is missing or too old, cannot run a guest, or its user cannot
     /// walk to the data dir. Returns in a fifth of a second: whether KVM works is found out behind it, before the first start.
     pub async fn open(config: QemuConfig) -> Result<Self, Error> {
-        let Ground { layout, user, version } = Ground::check(&config).await?;
+        let Ground { layout, containment, version } = Ground::check(&config).await?;
+        containment.log();
+        let user = containment.user.clone();
         let holders = vec![layout.root().to_path_buf(), layout.volumes()];
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
@@ -119,6 +126,7 @@ impl QemuEngine {
             config,
             layout,
             user,
+            containment,
             version,
             acceleration: OnceCell::new(),
             machine_slots: Slots::default(),
@@ -142,14 +150,19 @@ impl QemuEngine {
 
     /// Says what [`QemuEngine::open`] would find, without taking anything up; for an operator beside a running server.
     pub async fn probe(config: &QemuConfig) -> Result<Probe, Error> {
-        let Ground { layout, user, version } = Ground::check(config).await?;
-        let acceleration = accel::choose(config.accelerator, &rom(&layout), user.as_ref()).await;
-        Ok(Probe { version, acceleration, user: user.map(|user| user.name) })
+        let Ground { layout, containment, version } = Ground::check(config).await?;
+        let acceleration = accel::choose(config.accelerator, &rom(&layout), &containment).await;
+        Ok(Probe { version, acceleration, held: containment.held() })
     }
 
     /// Which accelerator machines run under, and why. The first call may take the two seconds a hanging KVM is given.
     pub async fn acceleration(&self) -> Acceleration {
         self.inner.acceleration().await.clone()
+    }
+
+    /// What holds machines' processes here, part by part.
+    pub fn held(&self) -> Vec<Held> {
+        self.inner.containment.held()
     }
 
     /// What QEMU calls itself.
@@ -160,7 +173,7 @@ impl QemuEngine {
 
 impl Inner {
     async fn acceleration(&self) -> &Acceleration {
-        let choose = || async { accel::choose(self.config.accelerator, &rom(&self.layout), self.user.as_ref()).await };
+        let choose = || async { accel::choose(self.config.accelerator, &rom(&self.layout), &self.containment).await };
         self.acceleration.get_or_init(choose).await
     }
 
@@ -203,9 +216,10 @@ impl Inner {
         Ok(Process::find(identity, machine.uuid).map_err(failed)?.map(|process| (run, process)))
     }
 
-    fn subject(&self, id: MachineId, dir: &MachineDir, run: &RunRecord) -> Subject {
+    fn subject(&self, id: MachineId, dir: &MachineDir, machine: &MachineRecord, run: &RunRecord) -> Subject {
         let ssh = run.forwards.iter().find(|forward| forward.guest_port == 22).map(|forward| forward.host);
-        Subject { id, dir: dir.clone(), ssh, banners: self.banners.clone(), changes: self.changes.clone() }
+        let cgroup = self.containment.cgroups.as_ref().ok().map(|cgroups| cgroups.of(machine.uuid));
+        Subject { id, dir: dir.clone(), ssh, cgroup, banners: self.banners.clone(), changes: self.changes.clone() }
     }
 
     async fn take_up_running(self: &Arc<Self>) -> Result<(), Error> {
@@ -218,7 +232,7 @@ impl Inner {
             }
             if let Some((run, process)) = self.running(&dir, &machine)? {
                 info!(machine.id = %id, pid = process.identity.pid, "Machine {id} still runs");
-                *watch = Some(Watch::start(&self.subject(id, &dir, &run), process, None));
+                *watch = Some(Watch::start(&self.subject(id, &dir, &machine, &run), process, None));
                 let inner = self.clone();
                 tokio::spawn(async move { inner.thaw_left_over(id).await });
             }
@@ -306,7 +320,7 @@ impl Engine for QemuEngine {
             return Ok(Readiness { ssh: false, user_data });
         };
         // The first banner is the watch's to see: a crowd of callers would only keep a booting guest from it.
-        let ssh = match (self.inner.banners.age(process.identity), self.inner.subject(id, &dir, &run).ssh) {
+        let ssh = match (self.inner.banners.age(process.identity), self.inner.subject(id, &dir, &machine, &run).ssh) {
             (Some(age), _) if age < BANNER_AGE => true,
             (Some(_), Some(address)) => {
                 let seen = readiness::ssh_banner(address, BANNER_LIMIT).await;

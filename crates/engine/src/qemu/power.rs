@@ -1,21 +1,27 @@
 //! Starting machines and ending them: all that is processes.
 
-use std::{convert::Infallible, fs, time::Duration};
+use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
 
 use tokio::{
     process::Child,
     time::{Instant, sleep, timeout},
 };
+use tracing::warn;
 
 use super::{
     Inner, Watch,
+    accel::Accelerator,
     command::{self, Line},
+    contain::{Cell, Share, THREADS},
+    layers::Layers,
     layout::{MachineDir, names},
     make::kill,
     network::{choose_ports, forwarded_ports, public_address, try_bind},
     process::{self, Process},
     qmp::{Qmp, QmpError},
     record::{MachineRecord, RunRecord},
+    user::QemuUser,
+    volumes::Volume,
 };
 use crate::{Error, MachineId};
 
@@ -40,7 +46,7 @@ impl Inner {
                 (run, process, Some(child))
             }
         };
-        let subject = self.subject(id, &dir, &run);
+        let subject = self.subject(id, &dir, &machine, &run);
         let identity = process.identity;
         let mut child = child;
         let started = begin(id, &dir, &machine, child.as_mut()).await;
@@ -75,17 +81,16 @@ impl Inner {
         self.settle_root_disk(id, dir, machine).await?;
         self.layers.open_to_qemu(&dir.file(&machine.disk))?;
         self.write_seed(dir, machine)?;
+        let user = self.containment.user_of(id);
+        self.give_machine(dir, machine, user.as_ref())?;
         for socket in [names::QMP_SOCKET, names::CONSOLE_SOCKET, names::REPORT_SOCKET, names::AGENT_SOCKET] {
             dir.remove(socket)?;
         }
-        let mut words = match &self.user {
-            Some(user) => user.prefix(forwards.iter().any(|forward| forward.host.port() < 1024)),
-            None => Vec::new(),
-        };
-        let volumes = self.volumes_to_start_with(id).await?;
+        let volumes = self.volumes_to_start_with(id, user.as_ref()).await?;
         let egress = self.config.guest_egress;
         let line = Line { id, machine, volumes: &volumes, forwards: &forwards, accelerator, egress };
-        words.extend(command::line(&line));
+        let words = command::line(&line);
+        let cell = self.cell(dir, &line, user);
         let mut run = RunRecord { process: None, forwards, started_at: self.config.clock.now(), accelerator };
         dir.write(names::RUN, &run)?;
         let failed = |error: std::io::Error| Error::Host {
@@ -94,13 +99,49 @@ impl Inner {
             transient: is_shortage(&error),
         };
         // No await from here to the written pid: a caller that goes away cannot come between.
-        let child = process::spawn(&words, dir.path(), &dir.file(names::WORDS)).map_err(failed)?;
+        let output = process::log_to(&dir.file(names::WORDS)).map_err(failed)?;
+        let child = self.containment.spawn(&words, &cell, output).map_err(failed)?;
         let identity = process::identity_of(&child).map_err(failed)?;
+        self.limit(id, machine, accelerator, identity.pid);
         run.process = Some(identity);
         dir.write(names::RUN, &run)?;
         let process = Process::of_child(identity).map_err(failed)?;
         let process = process.ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
         Ok((run, process, child))
+    }
+
+    /// What the machine's process may see and do.
+    pub(super) fn cell<'a>(&self, dir: &'a MachineDir, line: &Line<'_>, user: Option<QemuUser>) -> Cell<'a> {
+        let machine = line.machine;
+        let mut read = Layers::beneath(&dir.file(&machine.disk));
+        read.extend(machine.base.direct.iter().flat_map(|direct| [direct.kernel.clone(), direct.initrd.clone()]));
+        read.extend(line.volumes.iter().flat_map(Volume::beneath));
+        let mut write: Vec<PathBuf> = line.volumes.iter().map(|volume| volume.directory().to_path_buf()).collect();
+        if self.containment.cannot_show_later() {
+            read.push(self.layers.directory().to_path_buf());
+            write.push(self.layout.volumes());
+        }
+        let ports: Vec<u16> = line.forwards.iter().map(|forward| forward.host.port()).collect();
+        let threads = THREADS + u64::from(machine.spec.vcpus);
+        Cell {
+            user,
+            low_ports: ports.iter().any(|port| *port < 1024),
+            directory: dir.path(),
+            read,
+            write,
+            ports,
+            egress: line.egress,
+            threads: self.containment.has_own_users().then_some(threads),
+        }
+    }
+
+    /// Sets how much of the host a process that was just started may take, where this host can.
+    fn limit(&self, id: MachineId, machine: &MachineRecord, accelerator: Accelerator, pid: i32) {
+        let Ok(cgroups) = &self.containment.cgroups else { return };
+        let share = Share { vcpus: machine.spec.vcpus, memory_mib: machine.spec.memory_mib, accelerator };
+        if let Err(error) = cgroups.hold(machine.uuid, share, pid) {
+            warn!(machine.id = %id, error = %error, "Machine {id} runs without limits of its own");
+        }
     }
 
     pub(super) async fn power_off(&self, id: MachineId) -> Result<(), Error> {

@@ -156,22 +156,15 @@ pub(super) fn identity_of(child: &Child) -> io::Result<ProcessIdentity> {
     Ok(ProcessIdentity { pid, start_ticks: stat.start_ticks })
 }
 
-/// Starts `words` in `directory` in a session of its own, its output appended to `log`.
+/// Has a process write to `log` alone, from its beginning, and outlive us.
 ///
 /// Output goes to a file and not a pipe: a pipe would break, and QEMU with it, when the server ends.
-pub(super) fn spawn(words: &[String], directory: &Path, log: &Path) -> io::Result<Child> {
+pub(super) fn log_to(log: &Path) -> io::Result<impl FnOnce(&mut Command) + Send + use<>> {
     let output = open_log(log)?;
-    let mut command = Command::new("setsid");
-    command
-        .args(words)
-        .current_dir(directory)
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        .kill_on_drop(false);
-    command.spawn()
+    let errors = output.try_clone()?;
+    Ok(move |command: &mut Command| {
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).kill_on_drop(false);
+    })
 }
 
 fn open_log(path: &Path) -> io::Result<File> {

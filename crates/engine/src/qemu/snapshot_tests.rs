@@ -319,7 +319,8 @@ async fn a_copy_that_still_runs_when_a_server_comes_back_is_given_up() {
     bench.engine.power(ID, Power::On).await.expect("it starts");
     let (name, record) = (super::layers::fresh_disk(), bench.record());
     let target = bench.dir().file(&name);
-    disk::create(None, 1 << 30, &target, bench.engine.inner.user.as_ref()).await.expect("a file");
+    let user = bench.engine.inner.user.as_ref().map(|user| user.owning(&bench.dir().file(&record.disk)));
+    disk::create(None, 1 << 30, &target, user.as_ref()).await.expect("a file");
     let mut qmp = Qmp::connect(&bench.dir().file(names::QMP_SOCKET), QMP_LIMIT).await.expect("QEMU");
     let node = json!({
         "driver": "qcow2", "node-name": node_of(&name), "file": { "driver": "file", "filename": target },

@@ -10,10 +10,20 @@ use std::{
 
 use nix::unistd::{User, geteuid};
 
-use crate::Error;
+use crate::{Error, MachineId};
 
-/// The user that is taken when the operator names none.
+/// The user that is taken when the operator names none, for what is no machine's.
 pub(super) const DEFAULT_USER: &str = "nobody";
+
+/// The number of the first machine's user, when the operator names none: where no distribution, no login and no container has
+/// any. Source: systemd's UIDS-GIDS, which leaves 1879048192 to 2147483647 unused.
+pub(super) const FIRST_UID: u32 = 1_900_000_000;
+
+/// Below it are the users of the system and of people.
+pub(super) const LOWEST_UID: u32 = 65_536;
+
+/// After how many machines their users' numbers begin anew.
+const UIDS: u32 = 100_000_000;
 
 /// Who QEMU runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +51,30 @@ impl QemuUser {
             return Err(Error::host("run QEMU", "its user must not be root"));
         }
         Ok(Some(Self { name: user.name, uid: user.uid.as_raw(), gid: kvm_group().unwrap_or(user.gid.as_raw()) }))
+    }
+
+    /// The user of a machine, by its own number: the same at every start, and another machine's only behind many.
+    pub(super) fn of_machine(first: u32, machine: MachineId) -> u32 {
+        first + u32::try_from(machine.0 % u64::from(UIDS)).expect("a remainder of a u32 is one")
+    }
+
+    /// Whether there are users for machines from `first` on. Source: user_namespaces(7), `/proc/PID/uid_map`.
+    pub(super) fn is_mapped(map: &str, first: u32) -> bool {
+        let (first, last) = (u64::from(first), u64::from(first) + u64::from(UIDS) - 1);
+        last < u64::from(u32::MAX)
+            && map.lines().any(|line| {
+                let mut numbers = line.split_ascii_whitespace().map(|word| word.parse().unwrap_or(0_u64));
+                let (Some(begin), Some(_), Some(length)) = (numbers.next(), numbers.next(), numbers.next()) else {
+                    return false;
+                };
+                begin <= first && last < begin + length
+            })
+    }
+
+    /// The user who has `file`, a machine's or this one: what may be read and written for it is what that user may.
+    pub(super) fn owning(&self, file: &Path) -> Self {
+        let owner = file.metadata().map_or(0, |found| found.uid());
+        Self { uid: if owner == 0 { self.uid } else { owner }, ..self.clone() }
     }
 
     /// The words before a command that make it run as this user, without any capability; with `low_ports` it keeps the
@@ -146,6 +180,18 @@ mod tests {
         let closed = top.path().join("closed");
         fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("a mode");
         assert_eq!(user.first_closed(&inner), Some(closed));
+    }
+
+    #[test]
+    fn each_machine_has_a_user_of_its_own_where_the_host_has_as_many() {
+        let uid = |machine| QemuUser::of_machine(FIRST_UID, MachineId(machine));
+        assert_eq!((uid(1), uid(100_001)), (1_900_000_001, 1_900_100_001));
+        assert_eq!(uid(u64::from(UIDS) + 1), uid(1));
+        assert!(QemuUser::is_mapped("         0          0 4294967295\n", FIRST_UID));
+        // A container without root outside: 65536 users.
+        assert!(!QemuUser::is_mapped("0 1000 1\n1 100000 65536\n", FIRST_UID));
+        assert!(!QemuUser::is_mapped("", FIRST_UID));
+        assert!(!QemuUser::is_mapped("0 0 4294967295\n", 4_294_000_000));
     }
 
     #[test]

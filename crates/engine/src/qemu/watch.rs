@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use super::{
     console::CappedLog,
+    contain,
     layout::{MachineDir, names},
     process::Process,
     qmp,
@@ -39,6 +40,8 @@ pub(super) struct Subject {
     pub(super) dir: MachineDir,
     /// Where the guest's SSH is on this host.
     pub(super) ssh: Option<SocketAddr>,
+    /// What limits the process; goes with it.
+    pub(super) cgroup: Option<PathBuf>,
     pub(super) banners: Arc<Banners>,
     pub(super) changes: broadcast::Sender<MachineId>,
 }
@@ -96,6 +99,9 @@ async fn watch_end(subject: Subject, process: Arc<Process>, child: Option<Child>
     if let Some(mut child) = child {
         let status = child.wait().await;
         info!(machine.id = %subject.id, ?status, "The process of machine {} ended", subject.id);
+    }
+    if let Some(cgroup) = &subject.cgroup {
+        contain::remove_cgroup(cgroup);
     }
     subject.banners.forget(process.identity);
     subject.changed();

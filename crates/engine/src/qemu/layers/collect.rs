@@ -135,8 +135,8 @@ fn keep(path: &Path, directory: &Path, idle: &mut BTreeSet<PathBuf>) -> io::Resu
     // Heads are written by QEMU: one may lead in a circle.
     while let Some(file) = next.filter(|file| seen.insert(file.clone())) {
         idle.remove(&file);
-        next = match qcow2::head(&file) {
-            Ok(head) => head.backing.map(|beneath| {
+        next = match qcow2::beneath(&file) {
+            Ok(beneath) => beneath.map(|beneath| {
                 let here = beneath.file_name().map(|name| directory.join(name)).filter(|here| here.exists());
                 here.unwrap_or(beneath)
             }),

@@ -54,7 +54,8 @@ impl Layers {
     pub(super) async fn copy_running(&self, disk: &mut Disk<'_>, frozen: &Frozen<'_>) -> Result<ImageFacts, Error> {
         let (name, bytes) = (fresh_disk(), disk.bytes()?);
         let target = disk.directory.join(&name);
-        disk::create(None, bytes, &target, self.user.as_ref()).await?;
+        let user = self.user.as_ref().map(|user| user.owning(&disk.path()));
+        disk::create(None, bytes, &target, user.as_ref()).await?;
         let file = disk.file;
         let Some(live) = &mut disk.live else { return Err(Error::host("copy a disk", "nobody has it open")) };
         open(live.qmp, &target).await.map_err(refused)?;

@@ -168,7 +168,8 @@ impl Layers {
         self.passed(Point::Linked).await;
 
         let target = disk.directory.join(&above);
-        disk::create_above(&layer_path, size, &target, self.user.as_ref()).await?;
+        let user = self.user.as_ref().map(|user| user.owning(&old));
+        disk::create_above(&layer_path, size, &target, user.as_ref()).await?;
         if let Some(live) = &mut disk.live {
             open(live.qmp, &target).await.map_err(refused)?;
         }

@@ -50,6 +50,9 @@ use super::{
 };
 use crate::{Error, ImageFacts, ImageName};
 
+/// The mode of a layer: nobody writes to it.
+const SEALED: u32 = 0o440;
+
 /// All layers of this host and their names. Its calls may come from many tasks at once.
 #[derive(Debug)]
 pub(super) struct Layers {
@@ -170,6 +173,7 @@ impl Layers {
         }
         let _gate = self.gate.read().await;
         let layer = self.new_layer();
+        qcow2::mark(file, None);
         self.seal(file).await?;
         let target = self.layer(layer);
         fs::rename(file, &target).map_err(|error| io_error("move an image into place", &target, &error))?;
@@ -213,22 +217,38 @@ impl Layers {
             if let Some(group) = group {
                 chown(&path, Some(0), Some(group))?;
             }
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o440))?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(SEALED))?;
             File::open(&path)?.sync_all()
         });
         let sealed = sealed.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         sealed.map_err(|error| io_error("keep a layer", file, &error))
     }
 
+    /// Where all layers are.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The files beneath a disk, from the top down: layers, and at the bottom often a base image.
+    pub(super) fn beneath(disk: &Path) -> Vec<PathBuf> {
+        // What cannot be read is QEMU's to complain about.
+        chain(disk).flatten().skip(1).collect()
+    }
+
     /// Lets QEMU read every layer beneath a disk, also when its group is another than when they were made: that is `/dev/kvm`'s
     /// where it takes one.
     pub(super) fn open_to_qemu(&self, disk: &Path) -> Result<(), Error> {
         let Some(user) = &self.user else { return Ok(()) };
-        // What cannot be read is QEMU's to complain about.
-        for layer in chain(disk).flatten().filter(|file| file.parent() == Some(self.directory.as_path())) {
-            let opened = fs::metadata(&layer).and_then(|found| match found.gid() == user.gid {
-                true => Ok(()),
-                false => chown(&layer, None, Some(user.gid)),
+        for layer in Self::beneath(disk).into_iter().filter(|file| file.parent() == Some(self.directory.as_path())) {
+            let opened = fs::metadata(&layer).and_then(|found| {
+                // Also one that a snapshot was cut off before it sealed: it may be another machine's user's.
+                if found.uid() != 0 || found.gid() != user.gid {
+                    chown(&layer, Some(0), Some(user.gid))?;
+                }
+                match found.mode() & 0o777 {
+                    SEALED => Ok(()),
+                    _ => fs::set_permissions(&layer, fs::Permissions::from_mode(SEALED)),
+                }
             });
             opened.map_err(|error| io_error("let QEMU read a layer", &layer, &error))?;
         }
@@ -299,9 +319,9 @@ fn chain(path: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
     std::iter::from_fn(move || {
         let Some(file) = next.pop() else { return problem.take().map(Err) };
         seen.insert(file.clone());
-        match qcow2::head(&file) {
+        match qcow2::beneath(&file) {
             // Heads are written by QEMU: one may lead in a circle.
-            Ok(head) => next.extend(head.backing.filter(|beneath| !seen.contains(beneath))),
+            Ok(beneath) => next.extend(beneath.filter(|beneath| !seen.contains(beneath))),
             Err(error) => problem = Some(error),
         }
         Some(Ok(file))

@@ -30,7 +30,7 @@ pub(super) use plug::device_words;
 
 use super::{
     Inner,
-    layers::{Disk, qcow2},
+    layers::{Disk, Layers, qcow2},
     layout::{io_error, read_record, write_record},
     slots::Slot,
 };
@@ -72,6 +72,15 @@ impl Volume {
 
     fn path(&self) -> PathBuf {
         self.directory.join(&self.record.disk)
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The layers beneath its disk.
+    pub(super) fn beneath(&self) -> Vec<PathBuf> {
+        Layers::beneath(&self.path())
     }
 
     /// Its disk, which nothing has open.

@@ -16,6 +16,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use tracing::warn;
 
 use super::Volume;
 use crate::{
@@ -25,7 +26,9 @@ use crate::{
         command::VOLUMES,
         layers::{Disk, Live, node_of},
         layout::{MachineDir, io_error},
+        process::Process,
         qmp::{Qmp, QmpError},
+        user::{QemuUser, give_to_qemu},
     },
 };
 
@@ -115,8 +118,11 @@ impl Inner {
             }
         }
         self.open_to_qemu(&volume)?;
+        let Some((_, process)) = self.running(&dir, &owner)? else { return Ok(()) };
         let Some(mut qmp) = self.qmp_if_running(&dir, &owner).await? else { return Ok(()) };
-        match self.plug(&mut qmp, &volume).await {
+        // Its own disk says who it runs as, also when another version of this server started it.
+        let user = self.user.as_ref().map(|user| user.owning(&dir.file(&owner.disk)));
+        match self.plug(&mut qmp, &volume, process.identity.pid, user.as_ref()).await {
             Ok(()) => Ok(()),
             // It went off meanwhile: its next start has the volume.
             Err(_) if self.running(&dir, &owner)?.is_none() => Ok(()),
@@ -137,11 +143,17 @@ impl Inner {
             return Ok(());
         }
         if let Err(error) = self.take_from_qemu(&volume).await
-            && self.is_running(machine)?
+            && self.process_of(machine)?.is_some()
         {
             return Err(error);
         }
-        self.set_free(&mut volume)
+        self.set_free(&mut volume)?;
+        if let Ok(Some(process)) = self.process_of(machine)
+            && let Err(error) = self.containment.hide(process.identity.pid, &volume.directory)
+        {
+            warn!(machine.id = %machine, error = %error, "Machine {machine} still sees the directory of volume {id}, closed to it");
+        }
+        Ok(())
     }
 
     /// Unplugs the volume and closes its files in the QEMU of the machine it is at, if that runs.
@@ -155,9 +167,10 @@ impl Inner {
         })
     }
 
-    fn is_running(&self, machine: MachineId) -> Result<bool, Error> {
+    /// A machine's process. Fails with [`Error::NoSuchMachine`] when there is no such machine.
+    fn process_of(&self, machine: MachineId) -> Result<Option<Process>, Error> {
         let (dir, owner) = self.machine(machine)?;
-        Ok(self.running(&dir, &owner)?.is_some())
+        Ok(self.running(&dir, &owner)?.map(|(_, process)| process))
     }
 
     /// Lets go of every volume of a machine that does not run and never will. The caller has its slot.
@@ -170,12 +183,17 @@ impl Inner {
         Ok(())
     }
 
-    /// The volumes of a machine that is about to start, each one file that QEMU's user can reach. The caller has its slot.
-    pub(in crate::qemu) async fn volumes_to_start_with(&self, machine: MachineId) -> Result<Vec<Volume>, Error> {
+    /// The volumes of a machine that is about to start, each one file that is its user's. The caller has its slot.
+    pub(in crate::qemu) async fn volumes_to_start_with(
+        &self,
+        machine: MachineId,
+        user: Option<&QemuUser>,
+    ) -> Result<Vec<Volume>, Error> {
         let volumes = self.volumes_of(machine)?;
         for volume in &volumes {
             self.open_to_qemu(volume)?;
             self.layers.settle(&mut volume.closed()).await?;
+            give(volume, user)?;
         }
         Ok(volumes)
     }
@@ -196,12 +214,16 @@ impl Inner {
         Ok(None)
     }
 
-    async fn plug(&self, qmp: &mut Qmp, volume: &Volume) -> Result<(), Error> {
+    async fn plug(&self, qmp: &mut Qmp, volume: &Volume, pid: i32, user: Option<&QemuUser>) -> Result<(), Error> {
         if is_plugged(qmp, volume.id).await.map_err(failed)? {
             return Ok(());
         }
         close(qmp, &volume.directory).await.map_err(failed)?;
         self.layers.settle(&mut volume.closed()).await?;
+        give(volume, user)?;
+        self.containment
+            .show(pid, &volume.beneath(), std::slice::from_ref(&volume.directory))
+            .map_err(|error| Error::host("show a volume to a running machine", error))?;
         qmp.execute_with("blockdev-add", blockdev(volume)).await.map_err(failed)?;
         let device: serde_json::Map<String, Value> =
             device(volume).into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
@@ -242,6 +264,11 @@ impl Inner {
             .and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(mode)))
             .map_err(|error| io_error("open a volume's directory to QEMU", directory, &error))
     }
+}
+
+/// Makes the volume's disk QEMU's own.
+fn give(volume: &Volume, user: Option<&QemuUser>) -> Result<(), Error> {
+    give_to_qemu(user, &volume.path()).map_err(|error| io_error("give a volume to its machine", &volume.path(), &error))
 }
 
 async fn is_plugged(qmp: &mut Qmp, id: VolumeId) -> Result<bool, QmpError> {
