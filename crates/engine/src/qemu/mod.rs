@@ -99,6 +99,7 @@ struct Inner {
     /// A running machine's has the watch over it.
     machine_slots: Slots<MachineId, Option<Watch>>,
     volume_slots: Slots<VolumeId, ()>,
+    attached: volumes::Attached,
     banners: Arc<Banners>,
     changes: broadcast::Sender<MachineId>,
 }
@@ -131,6 +132,7 @@ impl QemuEngine {
             acceleration: OnceCell::new(),
             machine_slots: Slots::default(),
             volume_slots: Slots::default(),
+            attached: volumes::Attached::default(),
             banners: Arc::default(),
             changes: broadcast::channel(1024).0,
         };

@@ -30,6 +30,10 @@ use crate::{Error, MachineId, UserDataOutcome};
 const BANNER_LIMIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(16));
 /// The pause after a connection that was turned down.
 const BANNER_PAUSE: Duration = Duration::from_millis(500);
+/// The pause behind a report that says another thing than the one before, which is written down durably each time.
+const SECOND_THOUGHT_PAUSE: Duration = Duration::from_secs(5);
+/// The pause behind a word that SSH listens, before it is tried again because of the next.
+const KNOCK_PAUSE: Duration = Duration::from_millis(100);
 /// The pause before a socket of QEMU's is tried again, when another server had it.
 const SOCKET_PAUSE: Duration = Duration::from_millis(500);
 
@@ -115,7 +119,9 @@ async fn watch_ssh(subject: &Subject, ssh: SocketAddr, identity: ProcessIdentity
             seen = ssh_banner(ssh, limit) => if seen { break } else { false },
             () = knock.notified() => true,
         };
-        if !knocked {
+        if knocked {
+            sleep(KNOCK_PAUSE).await;
+        } else {
             tokio::select! {
                 () = sleep(BANNER_PAUSE) => {}
                 () = knock.notified() => {}
@@ -196,6 +202,49 @@ async fn keep_outcome(subject: &Subject, socket: &mut UnixStream, outcome: UserD
             return Ok(());
         }
         subject.changed();
+        if matches!(known, Ok(Some(_))) {
+            // Nothing is read meanwhile, and the guest's port fills up: it is the guest that waits.
+            sleep(SECOND_THOUGHT_PAUSE).await;
+        }
     }
     socket.write_all(b"ok\n").await
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{net::UnixListener, time::Instant};
+
+    use super::*;
+    use crate::qemu::layout::Layout;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_that_changes_its_mind_all_the_time_is_heard_now_and_then() {
+        let data = tempfile::tempdir().expect("a directory");
+        let dir = Layout::open(data.path()).expect("a layout").machine(MachineId(7));
+        std::fs::create_dir_all(dir.file(names::SOCKETS)).expect("directories");
+        let listener = UnixListener::bind(dir.file(names::REPORT_SOCKET)).expect("a socket");
+        let subject = Subject {
+            id: MachineId(7),
+            dir: dir.clone(),
+            ssh: None,
+            cgroup: None,
+            banners: Arc::default(),
+            changes: broadcast::channel(16).0,
+        };
+        let began = Instant::now();
+        let guest = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.expect("the server");
+            for round in 0..4 {
+                let report = format!("user-data failed {round}\n");
+                socket.write_all(report.as_bytes()).await.expect("said");
+                socket.read_exact(&mut [0; 3]).await.expect("an answer");
+            }
+        });
+        // Ends when the guest hangs up.
+        listen_to_report(&subject, &Notify::new()).await.expect("heard");
+        guest.await.expect("it ended");
+        assert_eq!(began.elapsed().as_secs(), 3 * SECOND_THOUGHT_PAUSE.as_secs(), "the first is answered at once");
+        let kept: Option<UserDataOutcome> = dir.read(names::REPORT).expect("readable");
+        assert_eq!(kept, Some(UserDataOutcome::Failed("3".to_owned())));
+    }
 }

@@ -113,7 +113,7 @@ pub(super) async fn convert(directory: &Path, format: Format, sandbox: &Sandbox,
     }
     let measured: Measure =
         json(&run(vec!["measure", "--output=json", "-f", format.name(), "-O", "qcow2", FOREIGN]).await?)?;
-    space.check(measured.required)?;
+    space.promise(measured.required)?;
 
     // Past the page cache where the file system allows: that is twice as fast.
     let made = directory.join(MADE);

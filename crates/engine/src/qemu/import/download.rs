@@ -89,6 +89,26 @@ pub(super) struct Download {
     deadline: Timestamp,
     failures: u32,
     failed_at: u64,
+    pace: Pace,
+}
+
+/// How fast a download has been since the last look.
+#[derive(Debug)]
+struct Pace {
+    since: Timestamp,
+    at: u64,
+}
+
+impl Pace {
+    /// Whether what has arrived by `now`, `at` bytes, is too little.
+    fn is_too_slow(&mut self, limits: &ImportLimits, now: Timestamp, at: u64) -> bool {
+        if now < self.since + limits.patience {
+            return false;
+        }
+        let arrived = at.saturating_sub(self.at);
+        *self = Self { since: now, at };
+        arrived < limits.slowest.saturating_mul(limits.patience.as_secs())
+    }
 }
 
 impl Download {
@@ -102,7 +122,8 @@ impl Download {
             return Err(Problem::Refused(super::too_large(line.limits.max_bytes)));
         }
         let body = answer.into_body().into_reader();
-        Ok(Self { line, uri, body, validator, total, at: 0, deadline, failures: 0, failed_at: 0 })
+        let pace = Pace { since: line.clock.now(), at: 0 };
+        Ok(Self { line, uri, body, validator, total, at: 0, deadline, failures: 0, failed_at: 0, pace })
     }
 
     /// How many bytes the server promised.
@@ -115,6 +136,10 @@ impl Download {
             if self.line.clock.now() > self.deadline {
                 let hours = self.line.limits.download.as_secs_f64() / 3600.0;
                 return Err(Problem::Refused(format!("it did not arrive within {hours} hours")));
+            }
+            if self.pace.is_too_slow(&self.line.limits, self.line.clock.now(), self.at) {
+                let kib = self.line.limits.slowest >> 10;
+                return Err(Problem::Refused(format!("it arrives too slowly, at less than {kib} KiB a second")));
             }
             let read = self.body.read(buffer);
             // Also when it looks like the end: that is how a connection that we closed ourselves may look.
@@ -274,6 +299,10 @@ impl Drop for HangUp {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use dewpoint_clock::SystemClock;
+
     use super::*;
 
     #[test]
@@ -292,6 +321,19 @@ mod tests {
         ] {
             assert!(matches!(parse(url), Err(Problem::Refused(_))), "{url}");
         }
+    }
+
+    #[test]
+    fn a_server_that_trickles_is_too_slow_and_one_that_pauses_is_not() {
+        let limits = ImportLimits { slowest: 1000, patience: Duration::from_secs(60), ..ImportLimits::default() };
+        let start = SystemClock.now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace { since: start, at: 0 };
+        assert!(!pace.is_too_slow(&limits, after(59), 1));
+        // All of a minute's share in its last second.
+        assert!(!pace.is_too_slow(&limits, after(60), 60_000));
+        assert!(!pace.is_too_slow(&limits, after(119), 60_001));
+        assert!(pace.is_too_slow(&limits, after(120), 119_999));
     }
 
     #[test]

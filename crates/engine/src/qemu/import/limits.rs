@@ -15,6 +15,10 @@ pub struct ImportLimits {
     pub idle: Duration,
     /// How long the whole download may take, by the engine's clock.
     pub download: Duration,
+    /// Bytes a second that have to arrive, on the average of each [`ImportLimits::patience`]: few servers may not hold all places.
+    pub slowest: u64,
+    /// How long the other end may be slower than that.
+    pub patience: Duration,
     /// How often in a row a download that broke is taken up again.
     pub retries: u32,
     /// The pause before the first time, by the engine's clock; it doubles with each.
@@ -35,6 +39,8 @@ impl Default for ImportLimits {
             connect: Duration::from_secs(10),
             idle: Duration::from_secs(30),
             download: Duration::from_secs(6 * 3600),
+            slowest: 128 << 10,
+            patience: Duration::from_secs(5 * 60),
             retries: 5,
             retry_pause: Duration::from_secs(1),
             qemu_img: Duration::from_secs(2 * 3600),

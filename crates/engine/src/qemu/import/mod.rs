@@ -43,7 +43,7 @@ use self::{
     download::{Download, HangUp, Line},
     problem::Problem,
     sandbox::Sandbox,
-    space::Space,
+    space::{Promises, Space},
     unpack::Format,
 };
 use super::{QemuConfig, layout::io_error, user::QemuUser};
@@ -59,6 +59,7 @@ pub(super) struct Importer {
     sandbox: Sandbox,
     rows: Mutex<HashMap<ImageName, Arc<Row>>>,
     places: Arc<Semaphore>,
+    promises: Promises,
 }
 
 /// Where the calls for one image wait for each other.
@@ -100,6 +101,7 @@ impl Importer {
             sandbox,
             rows: Mutex::default(),
             places: Arc::new(Semaphore::new(AT_ONCE)),
+            promises: Promises::default(),
         })
     }
 
@@ -181,7 +183,7 @@ impl Importer {
         let agent = Line::agent(&limits, Policy { allow_from: self.config.import_allow_from.clone() });
         let _hang_up = HangUp(Some(agent.clone()));
         let (_waiting, waiting) = watch::channel(());
-        let space = Space::new(directory, limits.keep_free);
+        let space = Space::new(directory, limits.keep_free, &self.promises);
         let line =
             Arc::new(Line { agent, limits, clock: self.config.clock.clone(), runtime: Handle::current(), waiting });
         let (to, room, places) = (directory.to_path_buf(), space.clone(), place.clone());
@@ -232,7 +234,7 @@ fn receive_once(
 ) -> Result<Format, Problem> {
     let most = line.limits.max_bytes;
     let download = Download::start(line.clone(), uri.clone(), deadline)?;
-    space.check(download.total().unwrap_or(0))?;
+    space.promise(download.total().unwrap_or(0))?;
     let (format, mut source) = unpack::open(download)?;
     match format {
         Format::Raw => raw::write(&mut source, &directory.join(convert::MADE), space, most)?,

@@ -270,13 +270,14 @@ mod tests {
 
     use super::*;
     use crate::qemu::disk::QEMU_IMG;
+    use crate::qemu::import::space::Promises;
 
     /// Writes `disk` and asks QEMU whether the result is sound and the same.
     fn comes_back(disk: &[u8]) -> u64 {
         let top = tempfile::tempdir().expect("a directory");
         let (raw, made) = (top.path().join("raw"), top.path().join("made"));
         fs::write(&raw, disk).expect("written");
-        write(&mut &disk[..], &made, &Space::new(top.path(), 0), 1 << 40).expect("made");
+        write(&mut &disk[..], &made, &Space::new(top.path(), 0, &Promises::default()), 1 << 40).expect("made");
         let qemu_img = |arguments: &[&str]| {
             let output =
                 Command::new(QEMU_IMG).args(arguments).current_dir(top.path()).output().expect("qemu-img runs");
@@ -307,13 +308,13 @@ mod tests {
     #[test]
     fn more_than_is_taken_is_refused() {
         let top = tempfile::tempdir().expect("a directory");
-        let space = Space::new(top.path(), 0);
+        let space = Space::new(top.path(), 0, &Promises::default());
         let refused = write(&mut io::repeat(1), &top.path().join("made"), &space, 10 << 20);
         assert!(matches!(refused, Err(Problem::Refused(_))), "{refused:?}");
         let full = write(
             &mut io::repeat(1).take(1 << 30),
             &top.path().join("made"),
-            &Space::new(top.path(), 1 << 60),
+            &Space::new(top.path(), 1 << 60, &Promises::default()),
             1 << 40,
         );
         assert!(matches!(full, Err(Problem::Host(Error::DiskFull { .. }))), "{full:?}");

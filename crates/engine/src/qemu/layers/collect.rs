@@ -5,16 +5,22 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        PoisonError,
+        Arc, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
+use tokio::{sync::RwLock, task::JoinHandle};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{ImageRecord, Layers, qcow2, sync};
 use crate::{Error, qemu::layout::io_error};
+
+/// The pauses before a search that failed is tried again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10 * 60);
 
 /// How far below a holder its disks are: `machines/7/disk.qcow2`.
 const DEPTH: usize = 2;
@@ -56,20 +62,79 @@ impl Nameless {
 impl Layers {
     /// Removes every layer that is no image and that no disk leads to, and says in the log which.
     ///
-    /// Costs nothing while every layer is an image. A disk that cannot be read keeps everything.
+    /// Costs nothing while every layer is an image. A disk that cannot be read keeps everything. Calls that come while one
+    /// works wait for one more, which is for all of them.
     pub(in crate::qemu) async fn collect(&self) -> Result<(), Error> {
-        if self.nameless.is_empty() { Ok(()) } else { self.search().await }
+        if self.nameless.is_empty() {
+            return Ok(());
+        }
+        let wanted = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut done = self.done.lock().await;
+        if *done >= wanted {
+            return Ok(());
+        }
+        let asked = self.asked.load(Ordering::SeqCst);
+        #[cfg(test)]
+        self.searches.fetch_add(1, Ordering::SeqCst);
+        self.search().await?;
+        *done = asked;
+        Ok(())
     }
 
-    /// The same after work that is done and stays done: a failure goes to the log alone, and the next collection finds the rest.
+    /// The same after work that is done and stays done: a failure goes to the log alone, and is tried again in the background.
     pub(in crate::qemu) async fn collect_behind(&self) {
         if let Err(error) = self.collect().await {
-            warn!(error = %error, "Layers that nothing needs were not all removed; the next removal tries again");
+            warn!(error = %error, "Layers that nothing needs were not all removed; this is tried again");
+            self.try_again();
         }
+    }
+
+    /// Searches again and again until it is done, more and more seldom; one task does so for all. Ends with the layers.
+    fn try_again(&self) {
+        let mut retry = self.retry.lock().unwrap_or_else(PoisonError::into_inner);
+        if retry.as_ref().is_some_and(|retry| !retry.is_finished()) {
+            return;
+        }
+        let search = self.searcher();
+        let tries = async move {
+            let mut pause = FIRST_PAUSE;
+            loop {
+                tokio::time::sleep(pause).await;
+                match search.run().await {
+                    Ok(()) => return,
+                    Err(error) => warn!(error = %error, "Layers that nothing needs were again not all removed"),
+                }
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        *retry = Some(AbortOnDrop(tokio::spawn(tries)));
     }
 
     /// The same without relying on what this server has done itself: for the start.
     pub(in crate::qemu) async fn search(&self) -> Result<(), Error> {
+        self.searcher().run().await
+    }
+
+    fn searcher(&self) -> Searcher {
+        Searcher {
+            directory: self.directory.clone(),
+            holders: self.holders.clone(),
+            nameless: self.nameless.clone(),
+            gate: self.gate.clone(),
+        }
+    }
+}
+
+/// What a search needs of the layers.
+struct Searcher {
+    directory: PathBuf,
+    holders: Vec<PathBuf>,
+    nameless: Arc<Nameless>,
+    gate: Arc<RwLock<()>>,
+}
+
+impl Searcher {
+    async fn run(&self) -> Result<(), Error> {
         let gate = self.gate.clone().write_owned().await;
         let (directory, holders, nameless) = (self.directory.clone(), self.holders.clone(), self.nameless.clone());
         let failed = |error: io::Error| io_error("remove layers that nothing needs", &self.directory, &error);
@@ -82,6 +147,22 @@ impl Layers {
             Ok(())
         });
         collected.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
+    }
+}
+
+/// A task that ends with what it works for.
+#[derive(Debug)]
+pub(super) struct AbortOnDrop(JoinHandle<()>);
+
+impl AbortOnDrop {
+    fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

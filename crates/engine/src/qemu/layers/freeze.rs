@@ -155,7 +155,8 @@ impl Layers {
         committed: &mut bool,
     ) -> Result<ImageFacts, Error> {
         let copy = if self.is_deep(disk)? { Some(self.copy_closed(disk).await?) } else { None };
-        let _gate = self.gate.read().await;
+        // Until the new file leads to the layer: from then on no collection takes that away.
+        let building = self.gate.read().await;
         let (old, size) = (disk.path(), disk.bytes()?);
         let (layer, above) = (self.new_layer(), fresh_disk());
         let layer_path = self.layer(layer);
@@ -173,6 +174,7 @@ impl Layers {
         if let Some(live) = &mut disk.live {
             open(live.qmp, &target).await.map_err(refused)?;
         }
+        drop(building);
         self.passed(Point::Overlaid).await;
 
         *committed = true;
@@ -196,7 +198,10 @@ impl Layers {
         self.seal(&layer_path).await?;
         self.passed(Point::Dropped).await;
 
+        // A collection that read the images before this name must not read the disks after this one is gone.
+        let naming = self.gate.read().await;
         let facts = self.name(frozen.image, layer, frozen.direct.cloned())?;
+        drop(naming);
         self.passed(Point::Named).await;
         Ok(facts)
     }

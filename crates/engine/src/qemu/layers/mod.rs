@@ -32,12 +32,12 @@ use std::{
     ops::Deref,
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedRwLockReadGuard, RwLock};
+use tokio::sync::{Mutex as AsyncMutex, OwnedRwLockReadGuard, RwLock};
 use uuid::Uuid;
 
 use self::collect::Nameless;
@@ -65,10 +65,18 @@ pub(super) struct Layers {
     /// Read by who is about to lead to a layer, written by the collection.
     gate: Arc<RwLock<()>>,
     nameless: Arc<Nameless>,
+    /// How many collections were asked for, and up to which of them they are done.
+    asked: AtomicU64,
+    done: AsyncMutex<u64>,
+    /// Tries again what failed.
+    retry: Mutex<Option<collect::AbortOnDrop>>,
     /// One name is given at a time.
     naming: Mutex<()>,
     #[cfg(test)]
     pub(super) stop: stop::Stop,
+    /// How many collections there were.
+    #[cfg(test)]
+    searches: AtomicU64,
 }
 
 /// What an image's record says.
@@ -121,9 +129,14 @@ impl Layers {
             flush_limit: config.flush_limit,
             gate: Arc::default(),
             nameless: Arc::default(),
+            asked: AtomicU64::new(0),
+            done: AsyncMutex::default(),
+            retry: Mutex::default(),
             naming: Mutex::default(),
             #[cfg(test)]
             stop: stop::Stop::default(),
+            #[cfg(test)]
+            searches: AtomicU64::new(0),
         })
     }
 
@@ -196,7 +209,7 @@ impl Layers {
     }
 
     /// Takes the image's name away, so that nothing is made from it any more, and then what nothing else needs of it.
-    /// No such image is success.
+    /// No such image is success, and so is one whose layers cannot be removed yet: that is tried again.
     pub(super) async fn remove(&self, image: &ImageName) -> Result<(), Error> {
         if let Some(record) = self.record(image)? {
             let path = self.record_path(image);
@@ -207,7 +220,8 @@ impl Layers {
                 _ => self.nameless.add(record.layer),
             }
         }
-        self.collect().await
+        self.collect_behind().await;
+        Ok(())
     }
 
     /// Takes a file's content as it is for good: on the disk, and readable by QEMU alone.

@@ -24,6 +24,23 @@ impl Stop {
         *self.at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
+    /// Runs `work` until it stands at `point`, and while it stands there `meanwhile`.
+    pub(in crate::qemu) async fn stand_at<T>(
+        &self,
+        point: Point,
+        work: impl Future<Output = T>,
+        meanwhile: impl Future<Output = ()>,
+    ) {
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = Some(point);
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            _ = &mut work => panic!("it did not pass {point:?}"),
+            () = self.reached.notified() => {}
+        }
+        meanwhile.await;
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     pub(super) async fn here(&self, point: Point) {
         if *self.at.lock().unwrap_or_else(PoisonError::into_inner) == Some(point) {
             self.reached.notify_one();

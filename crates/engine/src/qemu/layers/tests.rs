@@ -227,6 +227,71 @@ async fn what_a_search_could_not_reach_is_found_by_the_next_collection() {
 }
 
 #[tokio::test]
+async fn a_removal_whose_layers_cannot_be_searched_is_done_and_the_layers_go_later() {
+    let mut bench = Bench::open().await;
+    bench.freeze(&image("1")).await;
+    fs::remove_file(bench.directory().join(&bench.file)).expect("removed");
+    let strange = bench.top.path().join("layers/own-2.json");
+    fs::write(&strange, "no record").expect("written");
+    bench.layers.remove(&image("1")).await.expect("its name is gone");
+    assert!(!bench.layers.has(&image("1")));
+    fs::remove_file(&strange).expect("removed");
+    let gone = async {
+        while bench.stored() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), gone).await.expect("nobody tries again");
+}
+
+#[tokio::test]
+async fn removals_at_once_share_a_collection() {
+    let bench = Bench::open().await;
+    let names: Vec<ImageName> = (0..20).map(|number| image(&number.to_string())).collect();
+    for name in &names {
+        let file = bench.top.path().join("fetched");
+        disk::create(None, 1 << 20, &file, None).await.expect("a file");
+        bench.layers.adopt(name, &file).await.expect("an image");
+    }
+    // Nobody collects while someone builds: all have asked by then.
+    let pinned = bench.layers.base_files(&names[0]).await.expect("files");
+    let mut removals: Vec<_> = names.iter().map(|name| Box::pin(bench.layers.remove(name))).collect();
+    for removal in &mut removals {
+        assert!(at_once(removal).await.is_none());
+    }
+    drop(pinned);
+    for removal in removals {
+        removal.await.expect("it is removed");
+    }
+    assert_eq!(bench.stored(), 0);
+    let searches = bench.layers.searches.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(searches <= 2, "{searches} searches for 20 removals");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_waits_for_its_guest_holds_nobody_else_up() {
+    let mut bench = Bench::open().await;
+    bench.freeze(&image("1")).await;
+    bench.freeze(&image("2")).await;
+    let (removed, made) = (image("1"), image("3"));
+    let layers = layers(bench.top.path());
+    let mut commit = |_: &str| Ok(());
+    let file = bench.file.clone();
+    let directory = bench.directory();
+    let disk = Disk { directory: &directory, file: &file, live: None };
+    let freeze = layers.freeze(disk, Frozen { image: &made, direct: None }, &mut commit);
+    // Where the guest is held still and let go.
+    layers
+        .stop
+        .stand_at(Point::Committed, freeze, async {
+            let removal = tokio::time::timeout(std::time::Duration::from_secs(60), layers.remove(&removed));
+            removal.await.expect("it waits for the snapshot").expect("it is removed");
+            layers.base_files(&image("2")).await.expect("it can be built on");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn a_removal_waits_for_who_builds_on_the_image() {
     let bench = Bench::open().await;
     let file = bench.top.path().join("fetched");

@@ -18,8 +18,10 @@ mod keep;
 mod plug;
 
 use std::{
+    collections::{BTreeSet, HashMap},
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -123,7 +125,7 @@ impl Inner {
     pub(super) fn volumes_of(&self, machine: MachineId) -> Result<Vec<Volume>, Error> {
         let directory = self.volumes_directory();
         let mut found = Vec::new();
-        for id in self.volumes()? {
+        for id in self.attached.at(machine) {
             found.extend(Volume::read(&directory, id)?.filter(|volume| volume.record.machine == Some(machine)));
         }
         Ok(found)
@@ -148,13 +150,22 @@ impl Inner {
         Ok(now.is_none_or(|now| now.record.disk != volume.record.disk))
     }
 
-    /// Removes what volumes were left half made, and says so in the log. For the start, before anyone makes any.
+    /// Finds out which volumes are where, removes what volumes were left half made, and says so in the log. For the start, before anyone makes any.
     pub(super) fn tidy_volumes(&self) -> Result<(), Error> {
         let volumes = self.volumes_directory();
         for id in self.volumes()? {
             let directory = volumes.join(id.to_string());
             match directory.join(RECORD).try_exists() {
-                Ok(true) => {}
+                Ok(true) => {
+                    let volume = Volume::read(&volumes, id);
+                    match volume.map(|volume| volume.and_then(|volume| volume.record.machine)) {
+                        Ok(Some(machine)) => self.attached.add(machine, id),
+                        Ok(None) => {}
+                        Err(error) => {
+                            warn!(error = %error, "Volume {id} is at no machine until its record can be read and the server is started again");
+                        }
+                    }
+                }
                 Ok(false) => {
                     remove_directory(&directory)?;
                     info!(
@@ -168,6 +179,33 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// Which records to read for a machine's volumes. Every volume that a record puts at a machine is here at that machine, and
+/// perhaps others: the records alone count.
+#[derive(Debug, Default)]
+pub(super) struct Attached(Mutex<HashMap<MachineId, BTreeSet<VolumeId>>>);
+
+impl Attached {
+    fn at(&self, machine: MachineId) -> BTreeSet<VolumeId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&machine).cloned().unwrap_or_default()
+    }
+
+    /// Before the record says so.
+    fn add(&self, machine: MachineId, volume: VolumeId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(machine).or_default().insert(volume);
+    }
+
+    /// After the record says so no more.
+    fn remove(&self, machine: MachineId, volume: VolumeId) {
+        let mut attached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(volumes) = attached.get_mut(&machine) {
+            volumes.remove(&volume);
+            if volumes.is_empty() {
+                attached.remove(&machine);
+            }
+        }
     }
 }
 

@@ -113,6 +113,7 @@ impl Inner {
             Some(other) if other != machine => return Err(Error::VolumeElsewhere { volume: id, machine: other }),
             Some(_) => {}
             None => {
+                self.attached.add(machine, id);
                 volume.record.machine = Some(machine);
                 volume.write()?;
             }
@@ -239,8 +240,11 @@ impl Inner {
 
     /// Writes down that the volume is nowhere. No QEMU has it open.
     fn set_free(&self, volume: &mut Volume) -> Result<(), Error> {
-        volume.record.machine = None;
+        let before = volume.record.machine.take();
         volume.write()?;
+        if let Some(machine) = before {
+            self.attached.remove(machine, volume.id);
+        }
         self.close_unless_attached(volume)
     }
 
