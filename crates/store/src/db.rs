@@ -283,6 +283,9 @@ where
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        if let (Some(deed), Some(Ok(_)), Err(error)) = (&self.deed, &self.result, &committed) {
+            deed.failed_to_commit(error);
+        }
         let result = match (self.result, committed) {
             (Some(Err(error)), _) => Err(error),
             (_, Err(error)) => Err(E::from(error)),

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{Claim, Error, Made, Tx, db::Dialect, feed::Changes, once, row::Row, value::Value};
+use crate::{Claim, Error, Made, Tx, Untold, db::Dialect, feed::Changes, once, row::Row, untold, value::Value};
 
 tokio::task_local! {
     static CURRENT: Deed;
@@ -24,6 +24,7 @@ pub struct Deed(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     claim: Option<Claim>,
+    untold: Option<Untold>,
     progress: Arc<Mutex<Progress>>,
     /// Closes with the last clone, and nothing is ever sent: then the deed is over.
     over: watch::Sender<()>,
@@ -34,6 +35,8 @@ struct Progress {
     /// What the transaction made when it ran last.
     staged: Vec<Made>,
     committed: bool,
+    /// Whether its commit failed in a way that leaves open whether it was made.
+    uncertain: bool,
     repeated: bool,
 }
 
@@ -51,7 +54,16 @@ fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
 impl Deed {
     /// A deed nobody else may do, if it has a claim; without one it only notes what it makes.
     pub fn new(claim: Option<Claim>) -> Self {
-        Self(Arc::new(Inner { claim, progress: Arc::default(), over: watch::Sender::new(()) }))
+        Self::of(claim, None)
+    }
+
+    /// A deed that others may do as well, which a successor of this server knows of.
+    pub fn untold(request: Untold) -> Self {
+        Self::of(None, Some(request))
+    }
+
+    fn of(claim: Option<Claim>, untold: Option<Untold>) -> Self {
+        Self(Arc::new(Inner { claim, untold, progress: Arc::default(), over: watch::Sender::new(()) }))
     }
 
     /// Runs `handler` so that its write belongs to this deed. Tasks it spawns do not.
@@ -67,6 +79,11 @@ impl Deed {
     /// What it made, once that is durable.
     pub fn made(&self) -> Option<Vec<Made>> {
         made(&self.0.progress)
+    }
+
+    /// Whether nobody knows if it was done: its commit was sent to the database, which did not say what became of it.
+    pub fn is_uncertain(&self) -> bool {
+        lock(&self.0.progress).uncertain
     }
 
     /// Whether its write was refused because another request has done the same already.
@@ -101,6 +118,9 @@ impl Deed {
         if let Some(claim) = &self.0.claim {
             once::once_insert(tx, claim, &made)?;
         }
+        if let Some(request) = &self.0.untold {
+            untold::untold_put(tx, request, &made)?;
+        }
         lock(&self.0.progress).staged = made;
         Ok(value)
     }
@@ -108,6 +128,12 @@ impl Deed {
     /// The transaction is durable.
     pub(crate) fn committed(&self) {
         lock(&self.0.progress).committed = true;
+    }
+
+    /// The transaction could not be made durable, for this reason.
+    pub(crate) fn failed_to_commit(&self, error: &Error) {
+        let undone = matches!(error, Error::DiskFull | Error::Conflict | Error::Duplicate | Error::Repeated);
+        lock(&self.0.progress).uncertain |= !undone;
     }
 }
 
@@ -117,6 +143,13 @@ fn made(progress: &Mutex<Progress>) -> Option<Vec<Made>> {
 }
 
 impl Ending {
+    /// That of a deed which was done before, by whomever.
+    pub fn done(made: Vec<Made>) -> Self {
+        let progress = Arc::new(Mutex::new(Progress { staged: made, committed: true, ..Progress::default() }));
+        // Its sender is gone at once: it is over.
+        Self { progress, over: watch::Sender::new(()).subscribe() }
+    }
+
     /// Waits until the deed is over; what it made, or `None` when it had no effect.
     pub async fn wait(mut self) -> Option<Vec<Made>> {
         // Nothing is sent, so this ends when the sender is gone, and with an error.

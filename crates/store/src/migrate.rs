@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "storage", include_str!("../../../migrations/0002_storage.sql")),
     (3, "guard", include_str!("../../../migrations/0003_guard.sql")),
     (4, "once", include_str!("../../../migrations/0004_once.sql")),
+    (5, "untold", include_str!("../../../migrations/0005_untold.sql")),
     (6, "networks", include_str!("../../../migrations/0006_networks.sql")),
 ];
 

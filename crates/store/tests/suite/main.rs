@@ -28,6 +28,7 @@ mod tags;
 mod teardowns;
 mod tokens;
 mod transactions;
+mod untold;
 mod volume_snapshots;
 mod volumes;
 mod vpcs;

@@ -20,6 +20,7 @@ on_each_database!(
     of_many_at_once_one_is_carried_out,
     a_client_that_leaves_is_written_down_all_the_same,
     two_servers_carry_out_one,
+    of_sixty_four_on_two_servers_one_is_carried_out,
     a_key_is_free_when_its_time_is_over,
     retries_join_the_newest_that_no_retry_of_their_number_has,
     a_retry_before_its_first_attempt_is_told_by_the_store_that_it_was_late,
@@ -141,6 +142,25 @@ async fn two_servers_carry_out_one(database: &Database) {
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1, "{results:?}");
     assert!(results.iter().any(|result| matches!(result, Err(Error::Repeated))), "{results:?}");
     assert_eq!(keys(database).await, 1);
+}
+
+async fn of_sixty_four_on_two_servers_one_is_carried_out(database: &Database) {
+    let servers = [database.store.clone(), database.again()];
+    for round in 0..4 {
+        let name = format!("round {round}");
+        let racing = (1..=64).map(|number| {
+            let (store, claim) = (servers[number % 2].clone(), by_key(&name));
+            tokio::spawn(async move { add_key(&store, Some(claim), 100 * round + number as u64).await.1 })
+        });
+        let mut done = 0;
+        for task in racing.collect::<Vec<_>>() {
+            match task.await.expect("no panic") {
+                Ok(()) => done += 1,
+                Err(error) => assert!(matches!(error, Error::Repeated), "{error:?}"),
+            }
+        }
+        assert_eq!((done, keys(database).await), (1, round + 1));
+    }
 }
 
 async fn a_key_is_free_when_its_time_is_over(database: &Database) {
