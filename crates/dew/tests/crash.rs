@@ -8,10 +8,8 @@ use std::{
     sync::{Arc, Mutex, mpsc},
 };
 
-use dewpoint_clock::SystemClock;
-use dewpoint_engine::{Engine as _, sim::SimEngine};
 use serde_json::{Value, json};
-use support::{Client, DEADLINE, Server, all, create, eventually};
+use support::{Client, DEADLINE, Server, all, create, eventually, machines};
 
 /// How often the server is killed; DEW_TEST_ROUNDS says otherwise.
 const ROUNDS: u64 = 5;
@@ -178,14 +176,6 @@ fn check(client: Client, told: &Told) -> BTreeSet<u64> {
         assert!(there == 0 || there == batch.len(), "half of a create: {batch:?}");
     }
     droplets.iter().map(|droplet| number_of(&droplet["id"])).collect()
-}
-
-/// The simulator's machines, as the next server would find them.
-fn machines(data_dir: &std::path::Path) -> BTreeSet<u64> {
-    let engine = SimEngine::open(&data_dir.join("sim.db"), Arc::new(SystemClock)).expect("the simulator's file");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let machines = runtime.block_on(engine.machines()).expect("machines");
-    machines.into_iter().map(|machine| machine.0).collect()
 }
 
 fn number_of(value: &Value) -> u64 {

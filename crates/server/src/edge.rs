@@ -191,7 +191,12 @@ impl Edge {
             Access::Scopes(_) | Access::Full | Access::Operator => {
                 match self.admit(operation, request.headers(), trail).await {
                     Ok((grant, allowance)) => (Some(grant), allowance),
-                    Err(refused) => return refused,
+                    Err(refused) => {
+                        if let Some(holder) = &refused.grant {
+                            self.turn_away(operation, request, holder).await;
+                        }
+                        return refused;
+                    }
                 }
             }
         };
@@ -202,6 +207,9 @@ impl Edge {
                 let struck =
                     simulator.pass(request, holder, |request| self.handle(operation, request, Some(holder))).await;
                 let allowance = allowance.map(|allowance| struck.allowance(allowance));
+                if let Some(request) = struck.refused {
+                    self.turn_away(operation, request, holder).await;
+                }
                 Outcome { response: struck.response, allowance, grant, unanswered: struck.unanswered }
             }
             _ => {
@@ -214,10 +222,15 @@ impl Edge {
     /// Brings a request to its handler; a POST at most once.
     async fn handle(&self, operation: &Operation, request: Request, grant: Option<&Arc<Grant>>) -> Response {
         match grant {
-            Some(grant) if operation.method == Method::POST && !operation.steers => {
-                once::perform(&self.app, operation, grant, request).await
-            }
+            Some(grant) if operation.is_done_once() => once::perform(&self.app, operation, grant, request).await,
             Some(_) | None => operation.run(request, self.app.clone()).await,
+        }
+    }
+
+    /// Takes note of a request that is refused here: a retry of it is a retry of nothing.
+    async fn turn_away(&self, operation: &Operation, request: Request, grant: &Grant) {
+        if operation.is_done_once() {
+            once::turned_away(&self.app, grant, request).await;
         }
     }
 

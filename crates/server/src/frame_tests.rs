@@ -21,7 +21,8 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 use crate::{
-    ApiError, App, Caller, Done, Edge, Json, Limits, Operation, Paging, Path, Probes, ServerConfig, app, rate::Bucket,
+    Again, ApiError, App, Caller, Done, Edge, Json, Limits, Operation, Paging, Path, Probes, ServerConfig, app,
+    rate::Bucket,
 };
 
 async fn whole(Json(body): Json<Value>) -> Json<Value> {
@@ -62,7 +63,7 @@ async fn foreign() -> (StatusCode, &'static str) {
 fn operations() -> Vec<Operation> {
     vec![
         Operation::get("/v2/droplets", many).id("many").needs(&[Scope::DropletRead]).paged(),
-        Operation::post("/v2/droplets", whole).id("whole").needs(&[Scope::DropletCreate]),
+        Operation::post("/v2/droplets", whole, Again::Empty).id("whole").needs(&[Scope::DropletCreate]),
         Operation::delete("/v2/droplets", gone).id("gone").needs(&[Scope::DropletDelete]),
         Operation::get("/v2/droplets/{droplet_id}", one).id("one").needs(&[Scope::DropletRead]),
         Operation::get("/v2/account/keys", many).id("keys").needs(&[Scope::SshKeyRead]).counted_in(Bucket::Keys),

@@ -32,7 +32,7 @@ mod tls;
 mod v2;
 mod view;
 
-use std::{ops::Deref, sync::Arc};
+use std::{io, ops::Deref, path::Path as FilePath, sync::Arc};
 
 use dewpoint_control::Control;
 
@@ -43,6 +43,7 @@ pub use error::ApiError;
 pub use extract::{BODY_MAX, Done, Json, Path, Query};
 pub use health::Probes;
 pub use metrics::Sample;
+pub(crate) use once::Again;
 pub use operation::{Access, Operation};
 pub use page::{BaseUrl, Paging};
 pub use peer::Peer;
@@ -82,6 +83,12 @@ impl App {
     /// The same over a simulator, which can then be steered through the API.
     pub fn simulated(control: Control, config: ServerConfig, probes: Probes, simulator: Simulator) -> Self {
         Self(Arc::new(AppState::new(control, config, probes, operations(), Some(simulator))))
+    }
+
+    /// Takes up which clients a server that was killed had not answered, and keeps that in the file `path`, which is this
+    /// server's own (`docs/once.md`). Before anything is served; without it nothing of that is known after a crash.
+    pub async fn recall(&self, path: &FilePath) -> io::Result<()> {
+        once::recall(self, path).await
     }
 
     pub(crate) fn with_operations(

@@ -14,7 +14,7 @@ use futures_util::FutureExt as _;
 use http::{Method, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use crate::{ApiError, App, rate::Bucket};
+use crate::{ApiError, App, once::Again, rate::Bucket};
 
 /// Who may call an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct Operation {
     pub(crate) paged: bool,
     /// Whether it steers or watches what happens: it is neither counted, nor logged, nor struck by faults.
     pub(crate) steers: bool,
+    /// How it is answered when it was carried out before; `None` for what is no POST.
+    pub(crate) again: Option<Again>,
     handler: BoxedHandler,
 }
 
@@ -86,6 +88,7 @@ impl Operation {
             query: None,
             paged: false,
             steers: false,
+            again: None,
             handler: Box::new(move |request, app| handler.clone().call(request, app)),
         }
     }
@@ -99,13 +102,15 @@ impl Operation {
         Self::new(Method::GET, path, handler)
     }
 
-    /// `POST path`.
-    pub(crate) fn post<H, T>(path: &'static str, handler: H) -> Self
+    /// `POST path`. `again` says how it is answered when the same request was carried out before (`docs/once.md`).
+    ///
+    /// The store functions that its one write calls say what they make (`Tx::note`); the answer is made anew from that.
+    pub(crate) fn post<H, T>(path: &'static str, handler: H, again: Again) -> Self
     where
         H: Handler<T, App, Future = HandlerFuture> + Sync,
         T: 'static,
     {
-        Self::new(Method::POST, path, handler)
+        Self { again: Some(again), ..Self::new(Method::POST, path, handler) }
     }
 
     /// `PUT path`.
@@ -245,6 +250,11 @@ impl Operation {
     /// The status of its success.
     pub fn success(&self) -> StatusCode {
         self.success
+    }
+
+    /// Whether it is a POST that is carried out at most once (`docs/once.md`).
+    pub fn is_done_once(&self) -> bool {
+        !matches!(self.again, None | Some(Again::Never(_)))
     }
 
     /// Runs its handler, and answers for it if it panics. The caller has checked access.

@@ -94,15 +94,16 @@ fn decoded(raw: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Again;
 
     async fn nothing() {}
 
     fn table() -> Table {
         Table::new(vec![
             Operation::get("/v2/droplets", nothing).id("list"),
-            Operation::post("/v2/droplets", nothing).id("create"),
+            Operation::post("/v2/droplets", nothing, Again::Empty).id("create"),
             Operation::get("/v2/droplets/{droplet_id}", nothing).id("get"),
-            Operation::post("/v2/droplets/actions", nothing).id("act_by_tag"),
+            Operation::post("/v2/droplets/actions", nothing, Again::Empty).id("act_by_tag"),
             Operation::get("/v2/droplets/{droplet_id}/actions/{action_id}", nothing).id("action"),
         ])
     }

@@ -88,6 +88,7 @@ impl Running {
         let files = Files::open((&of_store, store), (&of_sim, sim.clone())).expect("both files are there");
         let simulator = Simulator::new(control.clone(), clock, sim.clone(), Some(files));
         let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator.clone());
+        app.recall(&file("told")).await.expect("the file of answers that were given opens");
         let edge = dewpoint_server::app(app);
         Self { control, sim, simulator, edge }
     }

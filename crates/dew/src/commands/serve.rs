@@ -141,6 +141,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
         Some(simulator) => App::simulated(control.clone(), server, probes, simulator),
         None => App::new(control.clone(), server, probes),
     };
+    if let Err(error) = app.recall(&data_dir.join(TOLD)).await {
+        let error = anyhow::Error::from(error);
+        tracing::warn!("Which answers are given is not kept, so after a crash nobody knows (docs/once.md): {error:#}");
+    }
     let mut told = stopped.clone();
     let shutdown = async move {
         // The sender lives until a signal came; if it is gone, that is an end too.
@@ -187,6 +191,8 @@ fn end_signals() -> Result<impl Future<Output = ()>> {
 
 /// The store's file in the data directory.
 const STORE: &str = "dewpoint.db";
+/// The file in the data directory of which answers were given.
+const TOLD: &str = "told";
 /// The simulator's file in the data directory.
 const SIMULATOR: &str = "sim.db";
 

@@ -7,6 +7,7 @@ mod mount;
 pub(crate) use mount::{ReadOnly, Tmpfs};
 
 use std::{
+    collections::BTreeSet,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     os::unix::process::ExitStatusExt as _,
@@ -16,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use dewpoint_clock::SystemClock;
+use dewpoint_engine::{Engine as _, sim::SimEngine};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -234,7 +237,7 @@ impl Client {
 }
 
 /// An answer that came whole; `None` when it was cut off.
-fn read(answer: &str) -> Option<Answer> {
+pub(crate) fn read(answer: &str) -> Option<Answer> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let length = head.lines().find_map(|line| {
@@ -269,6 +272,14 @@ pub(crate) fn all(client: Client, path: &str, key: &str) -> Vec<Value> {
         }
     }
     found
+}
+
+/// The simulator's machines, as the next server would find them.
+pub(crate) fn machines(data_dir: &Path) -> BTreeSet<u64> {
+    let engine = SimEngine::open(&data_dir.join("sim.db"), Arc::new(SystemClock)).expect("the simulator's file");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let machines = runtime.block_on(engine.machines()).expect("machines");
+    machines.into_iter().map(|machine| machine.0).collect()
 }
 
 /// Says by name that a test cannot run here, past the test runner, which shows nothing of tests that pass.

@@ -4,11 +4,11 @@ use axum::extract::State;
 use dewpoint_api::{AccountCreateRequest, AccountCreateResponse, AccountsResponse};
 use http::StatusCode;
 
-use crate::{ApiError, App, Json, Operation, Paging, view};
+use crate::{Again, ApiError, App, Json, Operation, Paging, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::post("/dew/v1/accounts", create)
+        Operation::post("/dew/v1/accounts", create, Again::Secret)
             .id("dew_accounts_create")
             .says("Makes an account with a full token of its own, which is shown in this answer only.")
             .needs_operator()

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    ApiError, Done, Json, Operation, Path,
+    Again, ApiError, Done, Json, Operation, Path,
     simulator::{
         Steered,
         faults::{Fault, FaultOrder},
@@ -15,12 +15,16 @@ use crate::{
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::post("/dew/v1/faults", order)
-            .id("dew_faults_order")
-            .says("Orders a fault: which requests or steps it strikes, how often, and what it does to them.")
-            .steers()
-            .body::<FaultOrder>()
-            .answers::<OneFault>(201),
+        Operation::post(
+            "/dew/v1/faults",
+            order,
+            Again::Never("it steers the simulator and is no part of what that simulates"),
+        )
+        .id("dew_faults_order")
+        .says("Orders a fault: which requests or steps it strikes, how often, and what it does to them.")
+        .steers()
+        .body::<FaultOrder>()
+        .answers::<OneFault>(201),
         Operation::get("/dew/v1/faults", list)
             .id("dew_faults_list")
             .says("The faults that are not over, and how often each has struck.")

@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    ApiError, App, Done, Json, Operation, Path,
+    Again, ApiError, App, Done, Json, Operation, Path,
     simulator::{Steered, state::Snapshot},
 };
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::post("/dew/v1/reset", reset)
+        Operation::post("/dew/v1/reset", reset, Again::Never("done twice, the state is the same"))
             .id("dew_reset")
             .says("Puts the simulator's whole state back to what it was at the start.")
             .steers()
@@ -26,7 +26,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("Keeps the simulator's whole state under a name, in place of one of that name.")
             .steers()
             .answers::<OneSnapshot>(200),
-        Operation::post("/dew/v1/snapshots/{name}/restore", restore)
+        Operation::post("/dew/v1/snapshots/{name}/restore", restore, Again::Never("done twice, the state is the same"))
             .id("dew_snapshots_restore")
             .says("Puts the simulator's whole state back to what it was when the snapshot was taken.")
             .steers()

@@ -4,11 +4,11 @@ use axum::extract::State;
 use dewpoint_api::{TokenCreateRequest, TokenCreateResponse, TokenId, TokensResponse};
 use http::StatusCode;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::post("/dew/v1/tokens", create)
+        Operation::post("/dew/v1/tokens", create, Again::Secret)
             .id("dew_tokens_create")
             .says("Makes a token. Its secret is shown in this answer only.")
             .needs_full_token()

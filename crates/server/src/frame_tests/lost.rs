@@ -22,7 +22,7 @@ use super::{
     socket::{listening, read_until},
 };
 use crate::{
-    ApiError, App, Caller, Json, Operation, Probes, ServerConfig,
+    Again, ApiError, App, Caller, Done, Json, Operation, Probes, ServerConfig,
     serve::{Origin, answer_all},
 };
 
@@ -43,10 +43,37 @@ async fn create(
     Ok((StatusCode::ACCEPTED, Json(json!({ "droplet": { "id": made.droplets[0].record.id }, "links": links }))))
 }
 
+/// The create of a Droplet whose answer fails once the Droplet is there: how, its name says.
+async fn create_and_fail(
+    State(app): State<App>,
+    caller: Caller,
+    Json(request): Json<DropletCreateRequest>,
+) -> Result<Done, ApiError> {
+    let made = app.control.droplet_create(caller.account, request).await?;
+    match made.droplets[0].record.name.as_str() {
+        "panic" => panic!("after the effect"),
+        "read" => {
+            let nothing = |tx: &mut dyn Tx| tx.query_one("SELECT 1 FROM nothing", &[], |row| row.next::<u64>());
+            let read: Result<u64, StoreError> = app.control.store().read(nothing).await;
+            Err(dewpoint_control::Error::from(read.expect_err("there is no such table")).into())
+        }
+        _ => Err(ApiError::internal(std::io::Error::other("after the effect"))),
+    }
+}
+
+async fn failing() -> Server {
+    let mut operations = crate::operations();
+    operations.retain(|one| one.name() != "droplets_create");
+    let create = Operation::post("/v2/droplets", create_and_fail, Again::Droplets).id("droplets_create");
+    operations.push(create.answers::<DropletResponse>(202));
+    Server::serving(operations, ServerConfig::default(), Probes::default()).await
+}
+
 async fn server() -> Server {
     let mut operations = crate::operations();
     operations.retain(|one| one.name() != "droplets_create");
-    let create = Operation::post("/v2/droplets", create).id("droplets_create").needs(&[Scope::DropletCreate]);
+    let create =
+        Operation::post("/v2/droplets", create, Again::Droplets).id("droplets_create").needs(&[Scope::DropletCreate]);
     operations.push(create.answers::<DropletResponse>(202));
     Server::serving(operations, ServerConfig::default(), Probes::default()).await
 }
@@ -158,4 +185,32 @@ async fn a_connection_that_breaks_in_the_middle_of_an_answer_has_lost_it() {
     assert!(text.contains("idempotent-replayed: true"), "{text}");
     drop(client);
     assert_eq!(droplets(&server).await, 1);
+}
+
+#[tokio::test]
+async fn what_was_done_before_its_answer_failed_is_told_to_every_kind_of_client_that_asks_again() {
+    let server = failing().await;
+    let mut there = 0;
+    for how in ["error", "panic", "read"] {
+        let body = json!({ "name": how, "region": "nyc3", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64" });
+        let body = body.to_string();
+        let key = format!("idempotency-key: {how}");
+        for (first, again) in [
+            (key.as_str(), key.as_str()),
+            ("x-stainless-retry-count: 0", "x-stainless-retry-count: 1"),
+            ("accept: */*", "accept: */*"),
+        ] {
+            let ask = async |header: &str| {
+                server.send("POST /v2/droplets", &["authorization: Bearer full", header], body.clone()).await
+            };
+            ask(first).await.is_error(500, "server_error");
+            there += 1;
+            assert_eq!(droplets(&server).await, there, "it was done");
+            let told = ask(again).await;
+            assert_eq!((told.status, told.header("idempotent-replayed")), (202, "true"), "{how}, {first}");
+            assert_eq!(told.json()["droplet"]["name"], how);
+            assert_eq!(droplets(&server).await, there, "{how}, {first}: once");
+        }
+        assert!(!server.app.once.has_lost());
+    }
 }

@@ -6,7 +6,10 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -15,11 +18,10 @@ use axum::{
     response::Response,
 };
 use dewpoint_api::TokenId;
-use dewpoint_store::Ending;
 use http::Uri;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::{Asked, Wire, mark::fingerprint};
+use super::{Asked, Wire, lost::Lost, mark::fingerprint};
 use crate::App;
 
 /// An answer on its way. Dropped, it counts as lost.
@@ -32,14 +34,26 @@ struct Underway {
     token: TokenId,
     uri: Uri,
     body: Bytes,
-    ending: Ending,
+    lost: Lost,
+    /// Whether the file says that it was handed over.
+    handed_over: bool,
 }
 
 impl Delivery {
-    /// The answer that will tell what came of `ending`.
-    pub(super) fn of(asked: &Asked<'_>, ending: Ending) -> Self {
-        let (app, token) = (asked.app.clone(), asked.grant.token);
-        Self(Some(Underway { app, token, uri: asked.parts.uri.clone(), body: asked.body.clone(), ending }))
+    /// The answer that will tell what came of a request; what is lost if it is.
+    pub(super) fn of(asked: &Asked<'_>, lost: Lost) -> Self {
+        let (app, token, uri, body) =
+            (asked.app.clone(), asked.grant.token, asked.parts.uri.clone(), asked.body.clone());
+        Self(Some(Underway { app, token, uri, body, lost, handed_over: false }))
+    }
+
+    /// All of it is about to be given to the system: if the process ends from here on, it counts as delivered.
+    fn hand_over(&mut self) {
+        let Some(underway) = &mut self.0 else { return };
+        if let (Some(told), Some(number)) = (underway.app.once.told.get(), underway.lost.number) {
+            told.hand_over(number);
+            underway.handed_over = true;
+        }
     }
 
     /// There is nothing to lose, or no longer.
@@ -48,16 +62,32 @@ impl Delivery {
     }
 
     /// The answer, watched until the last of it is handed to `wire`, or taken if there is none.
-    pub(super) fn watch(self, response: Response, wire: Option<Arc<Wire>>) -> Response {
-        response.map(|body| Body::new(Watched { body, delivery: Some(self), wire }))
+    pub(super) fn watch(self, mut response: Response, wire: Option<Arc<Wire>>) -> Response {
+        let withheld = Withheld::default();
+        response.extensions_mut().insert(withheld.clone());
+        response.map(|body| Body::new(Watched { body, delivery: Some(self), wire, withheld }))
+    }
+}
+
+/// Whether a watched answer is not to be sent.
+#[derive(Clone, Debug, Default)]
+struct Withheld(Arc<AtomicBool>);
+
+/// Marks an answer that its client is not to get: if it is watched, it is lost when it is dropped.
+pub(crate) fn withhold(response: &Response) {
+    if let Some(Withheld(withheld)) = response.extensions().get() {
+        withheld.store(true, Ordering::Relaxed);
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        let Some(Underway { app, token, uri, body, ending }) = self.0.take() else { return };
+        let Some(Underway { app, token, uri, body, lost, handed_over }) = self.0.take() else { return };
+        if let (true, Some(told), Some(number)) = (handed_over, app.once.told.get(), lost.number) {
+            told.take_back(number);
+        }
         let until = app.control.clock().now() + app.config.retry_horizon;
-        app.once.lost.put(fingerprint(&token.to_string(), &uri, &body), ending, until);
+        app.once.lost.put(fingerprint(&token.to_string(), &uri, &body), lost, until);
     }
 }
 
@@ -66,15 +96,17 @@ struct Watched {
     body: Body,
     delivery: Option<Delivery>,
     wire: Option<Arc<Wire>>,
+    withheld: Withheld,
 }
 
 impl Watched {
     /// All of it was taken: on a wire it is delivered when it is flushed, elsewhere it has been.
     fn ended(&mut self) {
-        match (self.delivery.take(), &self.wire) {
-            (Some(delivery), Some(wire)) => wire.carries(delivery),
-            (Some(delivery), None) => delivery.settle(),
-            (None, _) => {}
+        let Some(mut delivery) = self.delivery.take() else { return };
+        delivery.hand_over();
+        match &self.wire {
+            Some(wire) => wire.carries(delivery),
+            None => delivery.settle(),
         }
     }
 }
@@ -108,7 +140,7 @@ impl HttpBody for Watched {
 impl Drop for Watched {
     fn drop(&mut self) {
         // An empty body is never asked for a frame.
-        if self.body.is_end_stream() {
+        if self.body.is_end_stream() && !self.withheld.0.load(Ordering::Relaxed) {
             self.ended();
         }
     }

@@ -1,5 +1,5 @@
-//! Answers that were not delivered, by the fingerprint of their requests. In memory alone: a server that was killed does not
-//! know which of its last answers arrived.
+//! Answers that were not delivered, by the fingerprint of their requests. In memory: what of it outlives the process is in the
+//! store and in a file (`told.rs`).
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,9 +15,16 @@ use dewpoint_store::Ending;
 /// Most answers remembered; past it the one that was lost first is forgotten.
 const MOST: usize = 4096;
 
+/// An answer that was lost: what became of its request, and its number in the file of answers that were given.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    pub(super) ending: Ending,
+    pub(super) number: Option<u64>,
+}
+
 /// The lost answers.
 #[derive(Debug, Default)]
-pub(super) struct Lost {
+pub(super) struct Losses {
     /// How many there are: nearly always none, and then nobody needs a fingerprint.
     count: AtomicUsize,
     answers: Mutex<Answers>,
@@ -34,22 +41,22 @@ struct Answers {
 #[derive(Debug)]
 struct Answer {
     number: u64,
-    ending: Ending,
+    lost: Lost,
 }
 
-impl Lost {
+impl Losses {
     /// Whether nothing is lost.
     pub(super) fn is_empty(&self) -> bool {
         self.count.load(Ordering::Acquire) == 0
     }
 
     /// Remembers until `until` that the answer to this request was lost.
-    pub(super) fn put(&self, fingerprint: String, ending: Ending, until: Timestamp) {
+    pub(super) fn put(&self, fingerprint: String, lost: Lost, until: Timestamp) {
         let mut answers = self.lock();
         let number = answers.next;
         answers.next += 1;
         answers.order.push_back((number, until, fingerprint.clone()));
-        answers.by_fingerprint.entry(fingerprint).or_default().push_back(Answer { number, ending });
+        answers.by_fingerprint.entry(fingerprint).or_default().push_back(Answer { number, lost });
         if answers.order.len() > MOST {
             answers.forget_oldest();
         }
@@ -57,7 +64,7 @@ impl Lost {
     }
 
     /// The answer to such a request that was lost last and not too long before `now`; it is lost no more.
-    pub(super) fn take(&self, fingerprint: &str, now: Timestamp) -> Option<Ending> {
+    pub(super) fn take(&self, fingerprint: &str, now: Timestamp) -> Option<Lost> {
         let mut answers = self.lock();
         while answers.order.front().is_some_and(|(_, until, _)| *until <= now) {
             answers.forget_oldest();
@@ -67,7 +74,7 @@ impl Lost {
             answers.by_fingerprint.remove(fingerprint);
         }
         self.note(&answers);
-        found.map(|answer| answer.ending)
+        found.map(|answer| answer.lost)
     }
 
     /// Forgets all.
@@ -109,13 +116,17 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
-    fn put(lost: &Lost, name: &str) {
-        lost.put(name.to_owned(), Deed::new(None).ending(), NOW + Duration::from_secs(10));
+    fn put(lost: &Losses, name: &str) {
+        lost.put(
+            name.to_owned(),
+            Lost { ending: Deed::new(None).ending(), number: None },
+            NOW + Duration::from_secs(10),
+        );
     }
 
     #[test]
     fn each_lost_answer_is_given_once() {
-        let lost = Lost::default();
+        let lost = Losses::default();
         assert!(lost.is_empty());
         put(&lost, "a");
         put(&lost, "a");
@@ -126,7 +137,7 @@ mod tests {
 
     #[test]
     fn after_its_time_an_answer_is_forgotten() {
-        let lost = Lost::default();
+        let lost = Losses::default();
         put(&lost, "a");
         assert!(lost.take("a", NOW + Duration::from_secs(10)).is_none());
         assert!(lost.is_empty());
@@ -134,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_oldest_goes_when_there_are_too_many() {
-        let lost = Lost::default();
+        let lost = Losses::default();
         for number in 0..=MOST {
             put(&lost, &number.to_string());
         }

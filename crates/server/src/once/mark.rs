@@ -9,6 +9,7 @@ use crate::ApiError;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The Python SDK's count of the retries before this one, on every request it sends.
 const RETRY_COUNT: HeaderName = HeaderName::from_static("x-stainless-retry-count");
+const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Most characters of an `Idempotency-Key`.
 const KEY_MAX: usize = 255;
 
@@ -47,7 +48,11 @@ pub(super) fn fingerprint(whose: &str, uri: &Uri, body: &Bytes) -> String {
         hash.update(b"\n");
     }
     hash.update(body);
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|half| char::from(HEX[usize::from(half)]))
+        .collect()
 }
 
 #[cfg(test)]

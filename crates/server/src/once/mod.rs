@@ -6,17 +6,23 @@
 //! In one process the second waits for the first (`running.rs`); between servers the store decides.
 //!
 //! A client that says nothing is believed to mean a new request, unless the server itself saw that the answer to an equal
-//! one was not delivered (`delivery.rs`, `wire.rs`): then that effect is the one asked for (`lost.rs`).
+//! one was not delivered (`delivery.rs`, `wire.rs`): then that effect is the one asked for (`lost.rs`). What a server knew of
+//! that when it was killed, its successor reads from the store and a file (`told.rs`).
 
 mod delivery;
 mod fruitless;
 mod lost;
 mod mark;
+mod recall;
 mod replay;
 mod running;
+mod told;
 mod wire;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -24,12 +30,16 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use dewpoint_control::Grant;
-use dewpoint_store::{Claim, Claimed, Deed, Ending, Error as StoreError, Made, OnceRecord, once};
+use dewpoint_store::{Claim, Claimed, Deed, Ending, Error as StoreError, Made, OnceRecord, Untold, once};
 use http::request::Parts;
 
 use crate::{ApiError, App, Operation, extract::read_body};
 use delivery::Delivery;
+pub(crate) use delivery::withhold;
+use lost::Lost;
 use mark::Mark;
+pub(crate) use recall::recall;
+pub(crate) use replay::Again;
 pub(crate) use wire::Wire;
 
 /// How long what was done under an `Idempotency-Key` is known by it.
@@ -41,8 +51,10 @@ const ASK_AGAIN: u32 = 5;
 #[derive(Debug, Default)]
 pub(crate) struct Once {
     running: running::Running,
-    lost: lost::Lost,
+    lost: lost::Losses,
     fruitless: fruitless::Fruitless,
+    /// What outlives the process; without it a killed server's successor knows of no answer that was not given.
+    told: OnceLock<told::Told>,
 }
 
 impl Once {
@@ -50,6 +62,9 @@ impl Once {
     pub(crate) fn forget(&self) {
         self.lost.forget();
         self.fruitless.forget();
+        if let Some(told) = self.told.get() {
+            told.forget();
+        }
     }
 }
 
@@ -86,6 +101,25 @@ pub(crate) async fn perform(app: &App, operation: &Operation, grant: &Arc<Grant>
     outcome.await.unwrap_or_else(|error: ApiError| error.into_response())
 }
 
+/// Takes note of a POST that was refused before its body was looked at, as one over the limit is: if it is an attempt at
+/// something (`mark.rs`) it has done nothing, and its retry is a new try.
+///
+/// Of a retry that is only known if it is known of the attempts before it: one of them may have had the effect.
+pub(crate) async fn turned_away(app: &App, grant: &Grant, request: Request) {
+    let Ok(Mark::Attempt(attempt)) = Mark::of(request.headers()) else { return };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = read_body(&parts.headers, body).await else { return };
+    let (name, fruitless) = (attempts_of(grant, &parts, &body), &app.once.fruitless);
+    if attempt == 0 || fruitless.take_before(&name, attempt) {
+        fruitless.add(&name, attempt);
+    }
+}
+
+/// By what the attempts at one request know each other.
+fn attempts_of(grant: &Grant, parts: &Parts, body: &Bytes) -> String {
+    format!("retry:{}", mark::fingerprint(&grant.token.to_string(), &parts.uri, body))
+}
+
 impl Asked<'_> {
     /// With an `Idempotency-Key`: the first one with it in a day is carried out.
     async fn by_key(&self, key: &str) -> Result<Response, ApiError> {
@@ -115,7 +149,7 @@ impl Asked<'_> {
     /// With the number of its retry: from 1 on it joins what an earlier attempt has done. A retry of an attempt that is known to
     /// have done nothing is a first attempt.
     async fn by_attempt(&self, attempt: u32) -> Result<Response, ApiError> {
-        let name = format!("retry:{}", self.fingerprint(&self.grant.token.to_string()));
+        let name = attempts_of(self.grant, &self.parts, &self.body);
         let fruitless = &self.app.once.fruitless;
         let is_first = attempt == 0 || fruitless.take_before(&name, attempt);
         let mark = Claimed::Attempt(if is_first { 0 } else { attempt });
@@ -127,7 +161,7 @@ impl Asked<'_> {
         }
         let response = deed.scope(self.operation.run(self.request(), self.app.clone())).await;
         if !deed.is_repeated() {
-            if deed.made().is_none() && !response.status().is_success() {
+            if deed.made().is_none() && !deed.is_uncertain() && !response.status().is_success() {
                 fruitless.add(&claim.name, attempt);
             }
             return Ok(response);
@@ -141,16 +175,16 @@ impl Asked<'_> {
     /// Without a mark: a new request, unless the answer to an equal one is known to be lost.
     async fn unmarked(self) -> Result<Response, ApiError> {
         let wire = self.parts.extensions.get::<Arc<Wire>>().cloned();
-        while let Some(ending) = self.lost_answer() {
+        while let Some(lost) = self.lost_answer() {
             // Taken by this request alone; if its own answer is lost as well, the next one finds it again.
-            let delivery = Delivery::of(&self, ending.clone());
-            match self.over(ending).await? {
+            let delivery = Delivery::of(&self, lost.clone());
+            match self.over(lost.ending).await? {
                 Some(made) => return Ok(delivery.watch(self.replay(&made).await?, wire)),
                 None => delivery.settle(),
             }
         }
-        let deed = Deed::new(None);
-        let delivery = Delivery::of(&self, deed.ending());
+        let (deed, number) = self.new_deed();
+        let delivery = Delivery::of(&self, Lost { ending: deed.ending(), number });
         let Self { app, operation, parts, body, .. } = self;
         let request = Request::from_parts(parts, Body::from(body));
         let response = deed.scope(operation.run(request, app.clone())).await;
@@ -201,8 +235,20 @@ impl Asked<'_> {
         store.write(move |tx| once::once_join(tx, account, &name, attempt, now)).await.map_err(store_failed)
     }
 
+    /// A deed of a client that says nothing, and the number its answer has in the file.
+    fn new_deed(&self) -> (Deed, Option<u64>) {
+        let horizon = self.app.config.retry_horizon;
+        let Some(told) = self.app.once.told.get().filter(|_| !horizon.is_zero()) else {
+            return (Deed::new(None), None);
+        };
+        let (server, number) = told.next();
+        let expires_at = self.app.control.clock().now() + horizon;
+        let fingerprint = self.fingerprint(&self.grant.token.to_string());
+        (Deed::untold(Untold { server, number, fingerprint, expires_at }), Some(number))
+    }
+
     /// What became of an equal request whose answer was lost; nobody else is given it.
-    fn lost_answer(&self) -> Option<Ending> {
+    fn lost_answer(&self) -> Option<Lost> {
         let lost = &self.app.once.lost;
         if lost.is_empty() {
             return None;

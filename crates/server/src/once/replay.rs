@@ -15,16 +15,16 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::{ApiError, BaseUrl, Json, Operation, Peer, context::Context, table::Found};
+use crate::{ApiError, BaseUrl, Json, Peer, context::Context, table::Found};
 
 /// Says that an answer is about something done before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// What the answer to a POST shows.
+/// How a POST is answered that was carried out before: what its answer shows. Said where the operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    /// Nothing.
-    Nothing,
+pub(crate) enum Again {
+    /// Nothing: its answer has no body.
+    Empty,
     /// One Droplet or several, with links to their actions (CRE-1).
     Droplets,
     /// One thing, under this member.
@@ -37,31 +37,8 @@ enum Shown {
     Resources,
     /// What is shown once and never again.
     Secret,
-}
-
-/// What the answer to this operation shows; `None` when nobody has said so yet.
-fn shown_by(operation: &Operation) -> Option<Shown> {
-    if operation.answer.is_none() {
-        return Some(Shown::Nothing);
-    }
-    match (operation.path, operation.path.rsplit('/').next()?) {
-        ("/dew/v1/tokens" | "/dew/v1/accounts", _) => Some(Shown::Secret),
-        ("/v2/droplets/actions", _) => Some(Shown::Actions),
-        ("/v2/images/{image_id}/actions", _) => Some(Shown::FlatAction),
-        (_, "domains") => Some(Shown::One("domain")),
-        (_, "droplets") => Some(Shown::Droplets),
-        (_, "actions") => Some(Shown::One("action")),
-        (_, "images") => Some(Shown::One("image")),
-        (_, "keys") => Some(Shown::One("ssh_key")),
-        (_, "projects") => Some(Shown::One("project")),
-        (_, "records") => Some(Shown::One("domain_record")),
-        (_, "resources") => Some(Shown::Resources),
-        (_, "snapshots") => Some(Shown::One("snapshot")),
-        (_, "tags") => Some(Shown::One("tag")),
-        (_, "volumes") => Some(Shown::One("volume")),
-        (_, "vpcs") => Some(Shown::One("vpc")),
-        _ => None,
-    }
+    /// It is carried out each time it is asked, for this reason.
+    Never(&'static str),
 }
 
 /// Under which member one of these is shown, and the path of the GET that shows it.
@@ -88,24 +65,24 @@ impl Asked<'_> {
     /// 409 when nothing of it is left to be shown: it was done, and is not done again.
     pub(super) async fn replay(&self, made: &[Made]) -> Result<Response, ApiError> {
         tracing::info!("A request that was carried out before is answered again");
-        let body = match shown_by(self.operation) {
-            Some(Shown::Nothing) => None,
-            Some(Shown::Droplets) => Some(self.droplets(made).await?),
-            Some(Shown::Actions) => Some(json!({ "actions": self.all(made, "action").await? })),
-            Some(Shown::Resources) => Some(json!({ "resources": self.resources().await? })),
-            Some(Shown::One(member)) => {
+        let body = match self.operation.again {
+            Some(Again::Empty) => None,
+            Some(Again::Droplets) => Some(self.droplets(made).await?),
+            Some(Again::Actions) => Some(json!({ "actions": self.all(made, "action").await? })),
+            Some(Again::Resources) => Some(json!({ "resources": self.resources().await? })),
+            Some(Again::One(member)) => {
                 // The last is the one asked for: what it needed, such as a default project, was made before it.
                 let one = self.all(made, member).await?.pop();
                 Some(json!({ member: one.ok_or_else(gone)? }))
             }
-            Some(Shown::FlatAction) => {
+            Some(Again::FlatAction) => {
                 let action = self.all(made, "action").await?.pop().ok_or_else(gone)?;
                 let mut body = action.clone();
                 body["action"] = action;
                 Some(body)
             }
-            Some(Shown::Secret) => return Err(secret(made)),
-            None => return Err(not_shown_again()),
+            Some(Again::Secret) => return Err(secret(made)),
+            Some(Again::Never(_)) | None => return Err(not_shown_again()),
         };
         let mut response = match body {
             Some(body) => (self.operation.success, Json(body)).into_response(),
@@ -217,16 +194,4 @@ fn secret(made: &[Made]) -> ApiError {
          was lost, and ask anew.",
         token.unwrap_or_default()
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_post_says_how_it_is_answered_again() {
-        for operation in crate::operations().iter().filter(|one| *one.method() == Method::POST && !one.steers) {
-            assert!(shown_by(operation).is_some(), "{operation:?}: say in once/replay.rs what its answer shows");
-        }
-    }
 }

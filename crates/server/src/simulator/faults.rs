@@ -18,7 +18,7 @@ pub(crate) const FAULTS_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Effect {
-    /// The request is refused before it does anything, with this status and the documented body.
+    /// The request is refused before it does anything, with this status and the documented body; or fails after it.
     Status {
         /// From 400 to 599.
         status: u16,
@@ -28,6 +28,9 @@ pub(crate) enum Effect {
         /// Seconds for the header `retry-after`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u64>,
+        /// Whether what was asked is done first, as when a service fails while it answers.
+        #[serde(default, skip_serializing_if = "is_false")]
+        after_effect: bool,
     },
     /// 429, as over the limit of a minute (RATE-3).
     TooManyRequests {
@@ -69,6 +72,10 @@ pub(crate) enum Effect {
         #[serde(default)]
         transient: bool,
     },
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// What of a Droplet vanishes.

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     ApiError,
+    once::withhold,
     rate::{Allowance, Refusal},
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Passed {
     pub(crate) response: Response,
     /// Its answer is not sent.
     pub(crate) unanswered: bool,
+    /// The request, if it was refused before anything was done.
+    pub(crate) refused: Option<Request>,
     /// It was told to be over a limit.
     over_limit: bool,
 }
@@ -46,6 +49,8 @@ impl Passed {
 struct Blow {
     /// It is refused so, before anything is done.
     refusal: Option<ApiError>,
+    /// It is answered so, after what was asked is done.
+    failure: Option<ApiError>,
     over_limit: bool,
     unanswered: bool,
     /// Its answer may be an old one: the faults that say so, and what this GET is known by.
@@ -65,9 +70,9 @@ impl Simulator {
     {
         let (reads, path) = (request.method() == Method::GET, request.uri().path().to_owned());
         let (request, blow) = self.strike(request, grant).await;
-        let Blow { refusal, over_limit, unanswered, stale, key } = blow;
+        let Blow { refusal, failure, over_limit, unanswered, stale, key } = blow;
         if let Some(refusal) = refusal {
-            return Passed { response: refusal.into_response(), unanswered, over_limit };
+            return Passed { response: refusal.into_response(), unanswered, refused: Some(request), over_limit };
         }
         let inside = self.control().enter().await;
         let response = handle(request).await;
@@ -78,8 +83,14 @@ impl Simulator {
                 false => self.delays().was_changed(&path),
             }
         }
-        let response = self.remember(stale, &key, response).await;
-        Passed { response, unanswered, over_limit }
+        let response = match failure {
+            Some(failure) if response.status().is_success() => {
+                withhold(&response);
+                failure.into_response()
+            }
+            Some(_) | None => self.remember(stale, &key, response).await,
+        };
+        Passed { response, unanswered, refused: None, over_limit }
     }
 
     /// Lets the faults that are about this request strike it. Returns once those that delay it are over.
@@ -105,9 +116,10 @@ impl Simulator {
                         false => self.clock().sleep_until(self.clock().now() + span).await,
                     }
                 }
-                Effect::Status { status, message, retry_after } => {
+                Effect::Status { status, message, retry_after, after_effect } => {
                     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                    blow.refusal = Some(ApiError::ordered(status, message, retry_after));
+                    let error = Some(ApiError::ordered(status, message, retry_after));
+                    *if after_effect { &mut blow.failure } else { &mut blow.refusal } = error;
                 }
                 Effect::TooManyRequests { retry_after } => {
                     let wait = Duration::from_secs(retry_after.unwrap_or(1));

@@ -5,7 +5,7 @@ use dewpoint_api::{AssociatedResourcesResponse, DestroyStatusResponse, DropletId
 use dewpoint_control::droplets::Selection;
 use http::{HeaderMap, StatusCode};
 
-use crate::{ApiError, App, Caller, Json, Operation, Path, view};
+use crate::{Again, ApiError, App, Caller, Json, Operation, Path, view};
 
 /// What destroying all kinds of things takes.
 const DESTROYS: [Scope; 5] = [
@@ -39,7 +39,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("How the destruction of a Droplet and what belonged to it goes.")
             .needs(&[Scope::DropletDelete])
             .answers::<DestroyStatusResponse>(200),
-        Operation::post("/v2/droplets/{droplet_id}/destroy_with_associated_resources/retry", retry)
+        Operation::post("/v2/droplets/{droplet_id}/destroy_with_associated_resources/retry", retry, Again::Empty)
             .id("droplets_destroy_retryWithAssociatedResources")
             .says("Tries again to destroy what could not be.")
             .needs(&DESTROYS)

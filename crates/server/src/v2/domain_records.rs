@@ -8,7 +8,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
 
 /// Which records are meant.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -32,7 +32,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query::<RecordQuery>()
             .paged()
             .answers::<DomainRecordsResponse>(200),
-        Operation::post(all, create)
+        Operation::post(all, create, Again::One("domain_record"))
             .id("domains_create_record")
             .says("Adds a record to a domain.")
             .needs(&[Scope::DomainCreate])

@@ -4,7 +4,7 @@ use axum::extract::State;
 use dewpoint_api::{DomainCreateRequest, DomainResponse, DomainsResponse, Scope, Single};
 use http::StatusCode;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     let one = "/v2/domains/{domain_name}";
@@ -15,7 +15,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs(&[Scope::DomainRead])
             .paged()
             .answers::<DomainsResponse>(200),
-        Operation::post("/v2/domains", create)
+        Operation::post("/v2/domains", create, Again::One("domain"))
             .id("domains_create")
             .says("Makes a domain, with the records every domain has.")
             .needs(&[Scope::DomainCreate])

@@ -7,7 +7,7 @@ use dewpoint_api::{
 use http::StatusCode;
 
 use super::droplets::TagQuery;
-use crate::{ApiError, App, Caller, Json, Operation, Paging, Path, Query, view};
+use crate::{Again, ApiError, App, Caller, Json, Operation, Paging, Path, Query, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -17,7 +17,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs(&[Scope::DropletRead])
             .paged()
             .answers::<ActionsResponse>(200),
-        Operation::post("/v2/droplets/{droplet_id}/actions", create)
+        Operation::post("/v2/droplets/{droplet_id}/actions", create, Again::One("action"))
             .id("dropletActions_post")
             .says("Asks one Droplet to change.")
             .needs(&[Scope::DropletUpdate])
@@ -28,7 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("One action of a Droplet.")
             .needs(&[Scope::DropletRead])
             .answers::<ActionResponse>(200),
-        Operation::post("/v2/droplets/actions", create_by_tag)
+        Operation::post("/v2/droplets/actions", create_by_tag, Again::Actions)
             .id("dropletActions_post_byTag")
             .says("Asks every Droplet that carries a tag to change.")
             .needs(&[Scope::DropletUpdate])

@@ -12,7 +12,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{ApiError, App, BaseUrl, Caller, Done, Json, Operation, Paging, Path, Query, view};
+use crate::{Again, ApiError, App, BaseUrl, Caller, Done, Json, Operation, Paging, Path, Query, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -23,7 +23,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query::<DropletQuery>()
             .paged()
             .answers::<DropletsResponse>(200),
-        Operation::post("/v2/droplets", create)
+        Operation::post("/v2/droplets", create, Again::Droplets)
             .id("droplets_create")
             .says("Makes one Droplet (`name`) or up to ten (`names`).")
             .needs(&[Scope::DropletCreate])

@@ -4,7 +4,7 @@ use axum::extract::State;
 use dewpoint_api::{ActionId, ActionsResponse, Collection, ImageActionRequest, ImageActionResponse, ImageId, Scope};
 use http::StatusCode;
 
-use crate::{ApiError, App, Caller, Json, Operation, Path, view};
+use crate::{Again, ApiError, App, Caller, Json, Operation, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -13,7 +13,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("An image's actions, newest first, on one page.")
             .needs(&[Scope::ImageRead])
             .answers::<ActionsResponse>(200),
-        Operation::post("/v2/images/{image_id}/actions", create)
+        Operation::post("/v2/images/{image_id}/actions", create, Again::FlatAction)
             .id("imageActions_post")
             .says("Brings an image to another region, or makes a backup a snapshot.")
             .needs(&[Scope::ImageUpdate])

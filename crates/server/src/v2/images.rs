@@ -11,7 +11,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -22,7 +22,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query::<ImageQuery>()
             .paged()
             .answers::<ImagesResponse>(200),
-        Operation::post("/v2/images", create)
+        Operation::post("/v2/images", create, Again::One("image"))
             .id("images_create_custom")
             .says("Fetches an image from an address.")
             .needs(&[Scope::ImageCreate])

@@ -8,7 +8,7 @@ use dewpoint_api::{
 use dewpoint_control::projects::{Change, Which};
 use http::StatusCode;
 
-use crate::{ApiError, App, BaseUrl, Caller, Done, Json, Operation, Paging, Path, view};
+use crate::{Again, ApiError, App, BaseUrl, Caller, Done, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     let mut all = of_any();
@@ -24,7 +24,7 @@ fn of_any() -> Vec<Operation> {
             .needs(&[Scope::ProjectRead])
             .paged()
             .answers::<ProjectsResponse>(200),
-        Operation::post("/v2/projects", create)
+        Operation::post("/v2/projects", create, Again::One("project"))
             .id("projects_create")
             .says("Makes a project.")
             .needs(&[Scope::ProjectCreate])
@@ -57,7 +57,7 @@ fn of_any() -> Vec<Operation> {
             .needs(&[Scope::ProjectRead])
             .paged()
             .answers::<ProjectResourcesResponse>(200),
-        Operation::post("/v2/projects/{project_id}/resources", assign)
+        Operation::post("/v2/projects/{project_id}/resources", assign, Again::Resources)
             .id("projects_assign_resources")
             .says("Puts resources into a project.")
             .needs(&[Scope::ProjectAssignResource])
@@ -91,7 +91,7 @@ fn of_the_default() -> Vec<Operation> {
             .needs(&[Scope::ProjectRead])
             .paged()
             .answers::<ProjectResourcesResponse>(200),
-        Operation::post("/v2/projects/default/resources", assign_to_default)
+        Operation::post("/v2/projects/default/resources", assign_to_default, Again::Resources)
             .id("projects_assign_resources_default")
             .says("Puts resources into the default project.")
             .needs(&[Scope::ProjectAssignResource])

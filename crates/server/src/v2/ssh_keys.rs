@@ -6,7 +6,7 @@ use dewpoint_api::{
 };
 use http::StatusCode;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, rate::Bucket, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, rate::Bucket, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     let one = "/v2/account/keys/{ssh_key_identifier}";
@@ -18,7 +18,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .counted_in(Bucket::Keys)
             .paged()
             .answers::<SshKeysResponse>(200),
-        Operation::post("/v2/account/keys", create)
+        Operation::post("/v2/account/keys", create, Again::One("ssh_key"))
             .id("sshKeys_create")
             .says("Adds an SSH public key, which new Droplets can then let in.")
             .needs(&[Scope::SshKeyCreate])

@@ -5,7 +5,7 @@ use dewpoint_api::{Scope, Single, TagCreateRequest, TagResourcesRequest, TagResp
 use dewpoint_control::tags::TagChange;
 use http::StatusCode;
 
-use crate::{ApiError, App, BaseUrl, Caller, Done, Json, Operation, Paging, Path, view};
+use crate::{Again, ApiError, App, BaseUrl, Caller, Done, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -15,7 +15,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs(&[Scope::TagRead])
             .paged()
             .answers::<TagsResponse>(200),
-        Operation::post("/v2/tags", create)
+        Operation::post("/v2/tags", create, Again::One("tag"))
             .id("tags_create")
             .says("Makes a tag, or returns the one there is.")
             .needs(&[Scope::TagCreate])
@@ -30,7 +30,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .id("tags_delete")
             .says("Takes a tag off everything and removes it.")
             .needs(&[Scope::TagDelete]),
-        Operation::post("/v2/tags/{tag_id}/resources", assign)
+        Operation::post("/v2/tags/{tag_id}/resources", assign, Again::Empty)
             .id("tags_assign_resources")
             .says("Puts a tag on resources.")
             .needs(&[Scope::TagCreate])

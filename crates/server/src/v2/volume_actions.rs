@@ -4,11 +4,11 @@ use axum::extract::State;
 use dewpoint_api::{ActionId, ActionResponse, ActionsResponse, Scope, Single, VolumeActionRequest, VolumeId};
 use http::StatusCode;
 
-use crate::{ApiError, App, Caller, Json, Operation, Paging, Path, view};
+use crate::{Again, ApiError, App, Caller, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::post("/v2/volumes/actions", create_by_name)
+        Operation::post("/v2/volumes/actions", create_by_name, Again::One("action"))
             .id("volumeActions_post")
             .says("Asks the volume of a name in a region to change.")
             .needs(&[Scope::BlockStorageActionCreate])
@@ -20,7 +20,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs(&[Scope::BlockStorageActionRead])
             .paged()
             .answers::<ActionsResponse>(200),
-        Operation::post("/v2/volumes/{volume_id}/actions", create)
+        Operation::post("/v2/volumes/{volume_id}/actions", create, Again::One("action"))
             .id("volumeActions_post_byId")
             .says("Asks one volume to change.")
             .needs(&[Scope::BlockStorageActionCreate])

@@ -6,7 +6,7 @@ use dewpoint_api::{
 };
 use http::StatusCode;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -25,7 +25,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs(&[Scope::BlockStorageSnapshotRead])
             .paged()
             .answers::<SnapshotsResponse>(200),
-        Operation::post("/v2/volumes/{volume_id}/snapshots", create)
+        Operation::post("/v2/volumes/{volume_id}/snapshots", create, Again::One("snapshot"))
             .id("volumeSnapshots_create")
             .says("Takes a snapshot of a volume.")
             .needs(&[Scope::BlockStorageSnapshotCreate])

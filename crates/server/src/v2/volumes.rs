@@ -6,7 +6,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -17,7 +17,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query::<VolumeQuery>()
             .paged()
             .answers::<VolumesResponse>(200),
-        Operation::post("/v2/volumes", create)
+        Operation::post("/v2/volumes", create, Again::One("volume"))
             .id("volumes_create")
             .says("Makes a volume.")
             .needs(&[Scope::BlockStorageCreate])

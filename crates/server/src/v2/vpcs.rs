@@ -8,7 +8,7 @@ use http::StatusCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
+use crate::{Again, ApiError, App, Caller, Done, Json, Operation, Paging, Path, Query, view};
 
 /// What `GET /v2/vpcs/{id}/members` can be narrowed by.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -27,7 +27,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs(&[Scope::VpcRead])
             .paged()
             .answers::<VpcsResponse>(200),
-        Operation::post("/v2/vpcs", create)
+        Operation::post("/v2/vpcs", create, Again::One("vpc"))
             .id("vpcs_create")
             .says("Makes a VPC: a private network for Droplets of one region.")
             .needs(&[Scope::VpcCreate])

@@ -24,6 +24,7 @@ mod image_flows;
 mod images;
 mod leases;
 mod model;
+mod once_every;
 mod once_keys;
 mod once_lost;
 mod once_retries;

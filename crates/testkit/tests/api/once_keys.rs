@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: at most one effect for a day, whatever becomes of answers, processes and clocks.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use dewpoint_testkit::{Answer, Client, TestApp, droplet_body, public_key};
 use futures_util::future::join_all;
@@ -114,29 +114,41 @@ async fn what_was_refused_may_be_asked_again_under_the_same_key_with_another_bod
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_at_once_with_one_key_make_one_droplet_and_all_are_told_of_it() {
+async fn sixty_four_at_once_with_one_key_make_one_droplet_and_all_are_told_the_same() {
     let app = TestApp::start().await;
-    let (admin, body, key) = (app.admin(), droplet_body("web-1"), key("a"));
-    let answers = join_all((0..50).map(|_| admin.post_with(DROPLETS, &key, &body))).await;
-    let told: BTreeSet<u64> =
-        answers.iter().map(|answer| answer.expect(202)["droplet"]["id"].as_u64().expect("a number")).collect();
-    assert_eq!(told.len(), 1);
-    assert_eq!(droplets(&admin).await, Vec::from_iter(told));
-    let firsts = answers.iter().filter(|answer| answer.header("idempotent-replayed").is_empty());
-    assert_eq!(firsts.count(), 1);
+    let admin = app.admin();
+    for round in 0..8 {
+        let (body, name) = (droplet_body("web-1"), format!("round {round}"));
+        let key = key(&name);
+        let answers = join_all((0..64).map(|_| admin.post_with(DROPLETS, &key, &body))).await;
+        let first = answers[0].expect(202);
+        assert!(answers.iter().all(|answer| answer.expect(202) == first), "one body");
+        let firsts = answers.iter().filter(|answer| answer.header("idempotent-replayed").is_empty());
+        assert_eq!(firsts.count(), 1);
+        assert_eq!(droplets(&admin).await.len(), round + 1);
+    }
     app.run_actions_to_end().await;
     app.books_balance().await;
 }
 
-#[tokio::test]
-async fn of_two_bodies_at_once_under_one_key_one_is_carried_out() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_sixty_four_with_several_bodies_under_one_key_those_of_one_body_are_told_and_the_rest_refused() {
     let app = TestApp::start().await;
-    let (admin, bodies, key) = (app.admin(), [droplet_body("a"), droplet_body("b")], key("a"));
-    let answers = join_all(bodies.iter().map(|body| admin.post_with(DROPLETS, &key, body))).await;
-    let mut statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    statuses.sort_unstable();
-    assert_eq!(statuses, [202, 409]);
-    assert_eq!(droplets(&admin).await.len(), 1);
+    let admin = app.admin();
+    let bodies: Vec<_> = (0..4).map(|number| droplet_body(&format!("web-{number}"))).collect();
+    for round in 0..8 {
+        let name = format!("round {round}");
+        let key = key(&name);
+        let answers = join_all((0..64).map(|number| admin.post_with(DROPLETS, &key, &bodies[number % 4]))).await;
+        let (told, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 202);
+        assert_eq!((told.len(), refused.len()), (16, 48), "round {round}");
+        assert!(told.iter().all(|answer| answer.json() == told[0].json()), "one body");
+        for answer in refused {
+            answer.refusal(409, "conflict");
+            assert_eq!(answer.header("x-should-retry"), "false");
+        }
+        assert_eq!(droplets(&admin).await.len(), round + 1);
+    }
 }
 
 #[tokio::test]
@@ -314,4 +326,32 @@ async fn posts_whose_answers_are_lists_empty_or_secret_are_done_once_too() {
     let again = app.admin().post_with("/dew/v1/tokens", &key("3"), &wanted).await;
     assert!(again.refusal(409, "conflict").contains("Revoke it"));
     assert_eq!(app.admin().all("/dew/v1/tokens", "tokens").await.len(), before);
+}
+
+#[tokio::test]
+async fn a_days_rows_go_with_those_of_the_next_and_lost_answers_with_the_horizon() {
+    let app = TestApp::start().await;
+    let admin = app.admin();
+    let counted = [("x-stainless-retry-count", "0")];
+    for number in 0..40 {
+        let name = format!("tag-{number}");
+        let body = json!({ "name": name });
+        admin.post_with("/v2/tags", &key(&name), &body).await.expect(201);
+        admin.post_with("/v2/tags", &counted, &body).await.expect(201);
+        assert_eq!(admin.post_and_lose("/v2/tags", &[], &body).await, 201);
+    }
+    assert_eq!(app.rows_of_once().await, 80);
+    // A new row takes eight of those whose time is over with it: those of counts first, and a day later those of keys.
+    app.clock().advance(Duration::from_secs(600));
+    for number in 0..5 {
+        admin.post_with("/v2/tags", &counted, &json!({ "name": format!("late-{number}") })).await.expect(201);
+    }
+    assert_eq!(app.rows_of_once().await, 45);
+    let again = admin.post_with("/v2/tags", &[], &json!({ "name": "tag-1" })).await;
+    assert_eq!(again.header("idempotent-replayed"), "", "what was lost longer ago than the horizon is forgotten");
+    app.clock().advance(A_DAY);
+    for number in 0..6 {
+        admin.post_with("/v2/tags", &key(&number.to_string()), &json!({ "name": "last" })).await.expect(201);
+    }
+    assert_eq!(app.rows_of_once().await, 6);
 }

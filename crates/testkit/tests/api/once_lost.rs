@@ -136,3 +136,43 @@ async fn another_token_or_body_is_not_given_a_lost_answer() {
     assert_eq!(count(&app).await, 3);
     assert_eq!(app.admin().post_with(DROPLETS, &[], &body).await.header("idempotent-replayed"), "true");
 }
+
+#[tokio::test]
+async fn what_a_killed_server_did_not_answer_is_told_by_its_successor_once() {
+    let mut app = TestApp::start().await;
+    let body = droplet_body("web-1");
+    assert_eq!(app.admin().post_and_lose(DROPLETS, &[], &body).await, 202);
+    app.restart().await;
+    // Lost again, and the next process killed as well.
+    assert_eq!(app.admin().post_and_lose(DROPLETS, &[], &body).await, 202);
+    app.restart().await;
+    let told = app.admin().post_with(DROPLETS, &[], &body).await;
+    assert_eq!((told.status, told.header("idempotent-replayed"), count(&app).await), (202, "true", 1));
+    app.restart().await;
+    let new = app.admin().post_with(DROPLETS, &[], &body).await;
+    assert_eq!((new.status, new.header("idempotent-replayed"), count(&app).await), (202, "", 2));
+    app.run_actions_to_end().await;
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_server_had_answered_is_made_again_when_it_is_asked_again() {
+    let mut app = TestApp::start().await;
+    let (body, other) = (droplet_body("web-1"), droplet_body("web-2"));
+    app.admin().post_with(DROPLETS, &[], &body).await.expect(202);
+    assert_eq!(app.admin().post_and_lose(DROPLETS, &[], &other).await, 202);
+    app.restart().await;
+    let honest = app.admin().post_with(DROPLETS, &[], &body).await;
+    assert_eq!((honest.status, honest.header("idempotent-replayed"), count(&app).await), (202, "", 3));
+    // The other one is told for its time, and by the same token.
+    let colleague = app.token_with(&["full"]).await;
+    assert_eq!(colleague.post_with(DROPLETS, &[], &other).await.header("idempotent-replayed"), "");
+    app.clock().advance(Duration::from_secs(599));
+    app.restart().await;
+    assert_eq!(app.admin().post_and_lose(DROPLETS, &[], &other).await, 202);
+    assert_eq!(count(&app).await, 4);
+    app.clock().advance(Duration::from_secs(1));
+    app.restart().await;
+    assert_eq!(app.admin().post_with(DROPLETS, &[], &other).await.header("idempotent-replayed"), "");
+    assert_eq!(count(&app).await, 5);
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use dewpoint_server::Limits;
 use dewpoint_testkit::{TestApp, droplet_body};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -151,4 +152,64 @@ async fn an_image_action_is_told_again_in_both_its_forms_act_10() {
     let first = app.admin().post_with(&path, &ATTEMPT[0], &body).await.expect(201);
     let again = app.admin().post_with(&path, &ATTEMPT[1], &body).await;
     assert_eq!((again.expect(201), again.header("idempotent-replayed")), (first, "true"));
+}
+
+#[tokio::test]
+async fn a_retry_of_an_attempt_that_was_over_the_limit_is_carried_out() {
+    let app = TestApp::start_with(|setup| setup.server.limits = Limits::DigitalOcean).await;
+    let (admin, body) = (app.admin(), droplet_body("web-1"));
+    // An honest create, then one that is turned away: its retry, equal to the honest one, is not told of that.
+    admin.post_with(DROPLETS, &ATTEMPT[0], &body).await.expect(202);
+    while admin.get("/v2/account").await.status != 429 {}
+    admin.post_with(DROPLETS, &ATTEMPT[0], &body).await.refusal(429, "too_many_requests");
+    admin.post_with(DROPLETS, &ATTEMPT[1], &body).await.refusal(429, "too_many_requests");
+    app.clock().advance(Duration::from_secs(60));
+    let retried = admin.post_with(DROPLETS, &ATTEMPT[2], &body).await;
+    assert_eq!((retried.status, retried.header("idempotent-replayed"), count(&app).await), (202, "", 2));
+}
+
+#[tokio::test]
+async fn a_retry_that_was_over_the_limit_leaves_what_its_first_attempt_has_done() {
+    let app = TestApp::start_with(|setup| setup.server.limits = Limits::DigitalOcean).await;
+    let (admin, body) = (app.admin(), droplet_body("web-1"));
+    assert_eq!(admin.post_and_lose(DROPLETS, &ATTEMPT[0], &body).await, 202);
+    while admin.get("/v2/account").await.status != 429 {}
+    admin.post_with(DROPLETS, &ATTEMPT[1], &body).await.refusal(429, "too_many_requests");
+    app.clock().advance(Duration::from_secs(60));
+    let told = admin.post_with(DROPLETS, &ATTEMPT[2], &body).await;
+    assert_eq!((told.status, told.header("idempotent-replayed"), count(&app).await), (202, "true", 1));
+}
+
+#[tokio::test]
+async fn an_attempt_that_a_fault_refused_has_done_nothing() {
+    let app = TestApp::start().await;
+    let (admin, body) = (app.admin(), droplet_body("web-1"));
+    admin.post_with(DROPLETS, &ATTEMPT[0], &body).await.expect(202);
+    for effect in [json!({ "type": "too_many_requests" }), json!({ "type": "status", "status": 503 })] {
+        let order = json!({ "effect": effect, "method": "POST", "path": DROPLETS, "count": 1 });
+        admin.post("/dew/v1/faults", order).await.expect(201);
+        let before = count(&app).await;
+        assert!(admin.post_with(DROPLETS, &ATTEMPT[0], &body).await.status >= 429);
+        let retried = admin.post_with(DROPLETS, &ATTEMPT[1], &body).await;
+        assert_eq!((retried.status, retried.header("idempotent-replayed")), (202, ""), "{effect}");
+        assert_eq!(count(&app).await, before + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_service_after_the_effect_is_no_second_droplet_for_any_client() {
+    let app = TestApp::start().await;
+    let (admin, body) = (app.admin(), droplet_body("web-1"));
+    let key = [("idempotency-key", "a")];
+    for (made, (first, again)) in [(&key[..], &key[..]), (&ATTEMPT[0], &ATTEMPT[1]), (&[], &[])].iter().enumerate() {
+        let effect = json!({ "type": "status", "status": 502, "after_effect": true });
+        let order = json!({ "effect": effect, "method": "POST", "path": DROPLETS, "count": 1 });
+        admin.post("/dew/v1/faults", order).await.expect(201);
+        assert_eq!(admin.post_with(DROPLETS, first, &body).await.status, 502);
+        assert_eq!(count(&app).await, made + 1, "it was done");
+        let told = admin.post_with(DROPLETS, again, &body).await;
+        assert_eq!((told.status, told.header("idempotent-replayed"), count(&app).await), (202, "true", made + 1));
+    }
+    app.run_actions_to_end().await;
+    app.books_balance().await;
 }
