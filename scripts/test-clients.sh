@@ -10,6 +10,8 @@ cd "$(dirname "$0")/.."
 
 venv=$(scripts/venv.sh)
 DEW_BINARY=$(scripts/dew-binary.sh)
+# Tests that kill their server start it themselves.
+export DEW_BINARY
 
 work=$(mktemp -d)
 servers=
