@@ -13,6 +13,8 @@ words! {
         Action = "action",
         /// A Droplet.
         Droplet = "droplet",
+        /// A domain, or one of its records.
+        Domain = "domain",
         /// An image of the account: a custom one, or a snapshot or backup of a Droplet.
         Image = "image",
         /// A project, or which resources are in it.

@@ -3,7 +3,7 @@
 use dewpoint_api::{AccountId, DomainRecordId, DomainRecordType};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Made, Page, Row, Tx, Window, counters, projects};
+use crate::{Error, Made, Page, Row, Tx, Window, counters, feed::Thing, projects};
 
 /// A row of `domains`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +74,19 @@ fn read_record(row: &mut Row<'_>) -> Result<DomainRecord, Error> {
     })
 }
 
+fn thing(name: &str) -> Thing {
+    Thing::Domain(name.into())
+}
+
 /// Adds a domain; [`Error::Duplicate`] when any account has it.
 pub fn domain_insert(tx: &mut dyn Tx, domain: &DomainRow) -> Result<(), Error> {
     tx.note(Made::Domain(domain.name.clone()));
     let sql = format!("INSERT INTO domains ({COLUMNS}) VALUES ($1, $2, $3, $4)");
     let values =
         [(&domain.name).into(), domain.account.into(), u64::from(domain.serial).into(), domain.created_at.into()];
-    tx.execute(&sql, &values).map(drop)
+    tx.execute(&sql, &values)?;
+    tx.made(domain.account, thing(&domain.name));
+    Ok(())
 }
 
 /// The account's domain of this name, or `None`.
@@ -115,13 +121,14 @@ pub fn domain_delete(tx: &mut dyn Tx, account: AccountId, name: &str) -> Result<
     }
     tx.execute("DELETE FROM domain_records WHERE domain = $1", &[name.into()])?;
     projects::project_forget(tx, account, &format!("do:domain:{name}"))?;
+    tx.gone(account, thing(name));
     Ok(true)
 }
 
 /// Gives the zone a higher serial number: `now` in seconds, or one more than it has (RFC 1912).
 pub fn domain_touch(tx: &mut dyn Tx, name: &str, now: Timestamp) -> Result<(), Error> {
     let sql = "UPDATE domains SET serial = CASE WHEN serial < $1 THEN $1 ELSE serial + 1 END WHERE name = $2";
-    tx.execute(sql, &[(now.as_millis() / 1000).into(), name.into()]).map(drop)
+    tx.change_one(sql, &[(now.as_millis() / 1000).into(), name.into()], thing(name)).map(drop)
 }
 
 /// Adds a record to a domain.

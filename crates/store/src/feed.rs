@@ -47,6 +47,8 @@ pub enum Thing {
     Action(ActionId),
     /// A Droplet.
     Droplet(DropletId),
+    /// A domain, or one of its records.
+    Domain(Arc<str>),
     /// An image of an account: a custom one, or a snapshot or backup of a Droplet.
     Image(ImageId),
     /// A project, or which resources are in it.

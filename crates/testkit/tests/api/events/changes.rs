@@ -23,6 +23,7 @@ async fn all(client: &Client<'_>) -> BTreeMap<String, Value> {
         ("/v2/projects", "projects", "/v2/projects", "id"),
         ("/v2/tags", "tags", "/v2/tags", "name"),
         ("/v2/vpcs", "vpcs", "/v2/vpcs", "id"),
+        ("/v2/domains", "domains", "/v2/domains", "name"),
         ("/dew/v1/tokens", "tokens", "", "id"),
     ] {
         for mut one in client.all(list, key).await {
@@ -185,6 +186,14 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     watch.put(&first, json!({ "name": "x", "default": true })).await;
     watch.delete(&vpc).await;
 
+    watch.post("/v2/domains", 201, json!({ "name": "a.example" })).await;
+    let record = json!({ "type": "A", "name": "www", "data": "192.0.2.1" });
+    let record = watch.post("/v2/domains/a.example/records", 201, record).await["domain_record"]["id"].clone();
+    let record = format!("/v2/domains/a.example/records/{record}");
+    watch.put(&record, json!({ "data": "192.0.2.2" })).await;
+    watch.delete(&record).await;
+    watch.delete("/v2/domains/a.example").await;
+
     let token = watch.post("/dew/v1/tokens", 201, json!({ "name": "t" })).await;
     watch.delete(&format!("/dew/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;
 
@@ -199,7 +208,8 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     watch.delete(&format!("/v2/droplets/{other}")).await;
 
     // Every kind of event was among them.
-    let expected = ["droplet", "image", "project", "ssh_key", "tag", "token", "volume", "volume_snapshot", "vpc"];
+    let expected =
+        ["droplet", "domain", "image", "project", "ssh_key", "tag", "token", "volume", "volume_snapshot", "vpc"];
     let expected = expected.into_iter().flat_map(|kind| [(kind, "made"), (kind, "gone")]);
     for (kind, happened) in expected.chain([("action", "made"), ("action", "changed")]) {
         let pair = (kind.to_owned(), happened.to_owned());
