@@ -20,6 +20,7 @@ import time
 import urllib.request
 
 from imports import bench_import
+from restore import bench_events, bench_restore
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOKEN = "dop_v1_bench"
@@ -234,7 +235,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", required=True)
     arguments.add_argument("--dir", default=".", help="a directory on the disk to measure")
-    arguments.add_argument("--only", choices=["start", "create", "once", "list", "snapshots", "import"], help="one part and not all")
+    parts = ["start", "create", "once", "list", "snapshots", "restore", "events", "import"]
+    arguments.add_argument("--only", choices=parts, help="one part and not all")
     arguments.add_argument("--import-gib", type=int, default=2, help="how large the imported image is; 0 for none")
     arguments.add_argument("--seconds", type=int, default=30, help="how long creates are measured")
     asked = arguments.parse_args()
@@ -249,6 +251,8 @@ def main():
         "once": lambda: bench_once(asked.binary, asked.dir, asked.seconds),
         "list": lambda: bench_list(asked.binary, asked.dir, 5),
         "snapshots": lambda: bench_snapshots(asked.binary, asked.dir, 5),
+        "restore": lambda: bench_restore(lambda: Server(asked.binary, asked.dir), TOKEN, row),
+        "events": lambda: bench_events(lambda: Server(asked.binary, asked.dir), TOKEN, row),
         "import": lambda: asked.import_gib and bench_import(asked.binary, asked.dir, asked.import_gib, row),
     }
     for name, part in parts.items():

@@ -46,6 +46,82 @@ def test_a_create_gets_through_two_server_errors(dew):
     assert [request["status"] for request in asked] == [500, 500, 202]
 
 
+WEB = {"name": "web-1", "region": "nyc3", "size": "s-1vcpu-1gb", "image": "ubuntu-24-04-x64", "tags": ["web"]}
+
+
+def ended(dew, action):
+    """Looks at an action until it is over."""
+    while (seen := dew.get(f"/v2/actions/{action}").json()["action"])["status"] == "in-progress":
+        pass
+    return seen
+
+
+def made(dew, **other):
+    """A Droplet's id and how its create ended."""
+    answer = dew.post("/v2/droplets", json=WEB | other).json()
+    return answer["droplet"]["id"], ended(dew, answer["links"]["actions"][0]["id"])["status"]
+
+
+@pytest.mark.parametrize(
+    ("effect", "status"),
+    [
+        ({"type": "status", "status": 503}, 503),
+        ({"type": "too_many_requests", "retry_after": 1}, 429),
+        ({"type": "pending_event"}, 422),
+        ({"type": "delay", "milliseconds": 20, "real": True}, 200),
+        ({"type": "drop"}, None),
+    ],
+)
+def test_one_bad_answer_and_then_a_good_one(dew, effect, status):
+    order = {"effect": effect, "method": "GET", "path": "/v2/sizes", "count": 1}
+    dew.post("/dew/v1/faults", json=order).raise_for_status()
+    try:
+        seen = dew.get("/v2/sizes").status_code
+    except httpx.RemoteProtocolError:
+        seen = None
+    assert (seen, dew.get("/v2/sizes").status_code) == (status, 200)
+
+
+def test_a_droplet_that_someone_else_deletes_is_shown_once_more_by_a_stale_read(dew):
+    droplet, _ = made(dew)
+    path = f"/v2/droplets/{droplet}"
+    vanish, stale = {"type": "vanish", "what": "droplet"}, {"type": "stale"}
+    dew.post("/dew/v1/faults", json={"effect": stale, "path": path, "count": 1}).raise_for_status()
+    assert dew.get(path).status_code == 200
+    dew.post("/dew/v1/faults", json={"effect": vanish, "path": path, "count": 1}).raise_for_status()
+    assert [dew.get(path).status_code, dew.get(path).status_code] == [200, 404]
+
+
+def test_a_step_that_fails_ends_the_action_errored(dew):
+    failing = {"type": "step_error", "action": "create", "step": "boot"}
+    dew.post("/dew/v1/faults", json={"effect": failing, "tag": "web", "probability": 1, "for_seconds": 60})
+    assert made(dew)[1] == "errored"
+    assert made(dew, tags=[])[1] == "completed"
+
+
+def test_an_hour_passes_at_once_and_delays_count_it(dew):
+    dew.put("/dew/v1/delays", json={"delays": [{"type": "create", "seconds": 3600}]}).raise_for_status()
+    action = dew.post("/v2/droplets", json=WEB).json()["links"]["actions"][0]["id"]
+    assert dew.get(f"/v2/actions/{action}").json()["action"]["status"] == "in-progress"
+    dew.put("/dew/v1/clock", json={"advance_seconds": 3600}).raise_for_status()
+    assert ended(dew, action)["status"] == "completed"
+
+
+def test_a_snapshot_brings_a_deleted_droplet_back(dew):
+    droplet, _ = made(dew)
+    dew.put("/dew/v1/snapshots/one").raise_for_status()
+    assert dew.delete(f"/v2/droplets/{droplet}").status_code == 204
+    dew.post("/dew/v1/snapshots/one/restore").raise_for_status()
+    assert dew.get(f"/v2/droplets/{droplet}").status_code == 200
+
+
+def test_what_happened_is_told_in_order(dew):
+    since = dew.get("/dew/v1/events?since=0&limit=1000").json()["next"]
+    droplet, _ = made(dew)
+    told = dew.get("/dew/v1/events", params={"since": since, "kind": "droplet", "id": droplet}).json()["events"]
+    assert [told[0]["type"], told[-1]["type"]] == ["made", "changed"]
+
+
 @pytest.fixture
 def client(dew):
     with Gradient(base_url=str(dew.base_url), access_token=os.environ["DEW_TEST_TOKEN"]) as client:
