@@ -28,6 +28,7 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 use uuid::Uuid;
 
+use super::Walls;
 use crate::{
     Engine as _, Error, ImageName, MachineId, MachineSpec, Power, Storage as _, VolumeId, VolumeSpec,
     qemu::{
@@ -129,6 +130,10 @@ impl Bench {
         };
         if engine.inner.containment.landlock < super::rules::WITH_SCOPES {
             return skip(test, "this kernel's Landlock is older than the document's");
+        }
+        let walls = if server == Server::Root { Walls::Room } else { Walls::Rules };
+        if engine.inner.containment.walls != walls {
+            return skip(test, &engine.inner.containment.problems.join("; "));
         }
         let mut sleep = Command::new(if server == Server::NotRoot && is_root { "setpriv" } else { "sleep" });
         if server == Server::NotRoot && is_root {
