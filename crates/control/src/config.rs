@@ -24,6 +24,10 @@ pub struct ControlConfig {
     pub nameservers: Vec<String>,
     /// How long a worker holds an action between signs of life.
     pub lease: Duration,
+    /// How many attempts at an action may end without a word, as when the server dies of it, before it is given up.
+    pub lost_attempts_most: u64,
+    /// How long the rows of deleted images and the status of teardowns are kept. At least as long as a POST is known.
+    pub history_keep: Duration,
     /// How long entries of the audit log are kept.
     pub audit_keep: Duration,
     /// Most entries of the audit log; the oldest go first.
@@ -43,6 +47,8 @@ impl Default for ControlConfig {
             default_vpc_prefix: 16,
             nameservers: (1..=3).map(|number| format!("ns{number}.digitalocean.com")).collect(),
             lease: Duration::from_secs(30),
+            lost_attempts_most: 50,
+            history_keep: Duration::from_secs(30 * 24 * 3600),
             audit_keep: Duration::from_secs(90 * 24 * 3600),
             audit_most: 1_000_000,
             readiness_limit: Duration::from_secs(600),

@@ -37,6 +37,9 @@ pub enum Error {
     /// Something else has to be done first.
     #[error("{0}")]
     Precondition(String),
+    /// Dewpoint itself failed: a panic, with what it said.
+    #[error("a fault of Dewpoint's own: {0}")]
+    Panicked(String),
     /// The store failed; what it said is for the log, not for the caller.
     #[error("the store failed")]
     Store(#[from] dewpoint_store::Error),

@@ -13,6 +13,7 @@ pub mod domains;
 pub mod droplets;
 mod error;
 pub mod fixtures;
+mod housekeeping;
 pub mod images;
 pub mod network;
 mod orphans;

@@ -224,30 +224,40 @@ impl Control {
         }
     }
 
+    /// Answers a question about projects. Only before the default one is there, which every answer knows of, this writes.
+    async fn looked_up<T: Send + 'static>(
+        &self,
+        account: AccountId,
+        look: impl Fn(&mut dyn Tx, &ProjectRecord) -> Result<T, Error> + Clone + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        let (store, fresh, looking) = (&self.inner.store, self.fresh_default(), look.clone());
+        let known = store.read(move |tx: &mut dyn Tx| match projects::project_default(tx, account)? {
+            Some(default) => looking(tx, &default).map(Some),
+            None => Ok(None),
+        });
+        if let Some(found) = known.await? {
+            return Ok(found);
+        }
+        store.write(move |tx: &mut dyn Tx| default_of(tx, account, &fresh).and_then(|default| look(tx, &default))).await
+    }
+
     /// One project.
     pub async fn project_get(&self, account: AccountId, which: Which) -> Result<ProjectView, Error> {
-        let fresh = self.fresh_default();
-        self.inner
-            .store
-            .write(move |tx: &mut dyn Tx| {
-                let found = find(tx, account, which, &fresh)?;
-                view(tx, account, found)
-            })
-            .await
+        self.looked_up(account, move |tx, default| {
+            let found = find(tx, account, which, default)?;
+            view(tx, account, found)
+        })
+        .await
     }
 
     /// The account's projects, oldest first.
     pub async fn project_list(&self, account: AccountId, page: PageRequest) -> Result<Page<ProjectView>, Error> {
-        let fresh = self.fresh_default();
-        self.inner
-            .store
-            .write(move |tx: &mut dyn Tx| {
-                default_of(tx, account, &fresh)?;
-                let found = projects::project_list(tx, account, window(page))?;
-                let rows: Result<Vec<_>, Error> = found.rows.into_iter().map(|row| view(tx, account, row)).collect();
-                Ok(Page { rows: rows?, total: found.total })
-            })
-            .await
+        self.looked_up(account, move |tx, _| {
+            let found = projects::project_list(tx, account, window(page))?;
+            let rows: Result<Vec<_>, Error> = found.rows.into_iter().map(|row| view(tx, account, row)).collect();
+            Ok(Page { rows: rows?, total: found.total })
+        })
+        .await
     }
 
     /// Makes a project: name and purpose are required; 409 when the name is taken.
@@ -343,14 +353,12 @@ impl Control {
         which: Which,
         page: PageRequest,
     ) -> Result<Page<ProjectEntry>, Error> {
-        let (account, visible, fresh) = (grant.account, visible_to(grant), self.fresh_default());
-        self.inner
-            .store
-            .write(move |tx: &mut dyn Tx| {
-                let found = find(tx, account, which, &fresh)?;
-                Ok(projects::project_resources(tx, account, &found, visible, window(page))?)
-            })
-            .await
+        let (account, visible) = (grant.account, visible_to(grant));
+        self.looked_up(account, move |tx, default| {
+            let found = find(tx, account, which, default)?;
+            Ok(projects::project_resources(tx, account, &found, visible, window(page))?)
+        })
+        .await
     }
 
     /// Puts resources into a project and tells of each how it came out: one that fails holds up no other.

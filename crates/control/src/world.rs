@@ -66,7 +66,7 @@ impl Control {
     pub async fn go_on(&self, held: Held) -> Result<(), Error> {
         self.inner.grants.clear();
         self.inner.restless.clear();
-        self.inner.store.write(|tx: &mut dyn Tx| actions::action_release_all(tx).map_err(Error::from)).await?;
+        self.inner.store.write(|tx: &mut dyn Tx| actions::action_let_go_all(tx).map_err(Error::from)).await?;
         drop(held);
         self.inner.bell.notify_one();
         readiness::resume(self).await

@@ -192,18 +192,26 @@ pub fn action_backlog(tx: &mut dyn Tx) -> Result<u64, Error> {
     tx.query_one("SELECT COUNT(*) FROM actions WHERE status = 'in-progress'", &[], |row| row.next())
 }
 
-/// Keeps the actions for `lease` more from `now`: their engine is still at work.
-pub fn action_renew(tx: &mut dyn Tx, held: &[(ActionId, u64)], until: Timestamp) -> Result<(), Error> {
+/// Keeps those of the actions that are still held by that attempt until `until`: their engine is still at work. How many.
+pub fn action_renew(tx: &mut dyn Tx, held: &[(ActionId, u64)], until: Timestamp) -> Result<u64, Error> {
+    let sql = "UPDATE actions SET leased_until = $1 WHERE id = $2 AND attempt = $3 AND status = 'in-progress'";
+    let mut renewed = 0;
     for (id, attempt) in held {
-        let sql = "UPDATE actions SET leased_until = $1 WHERE id = $2 AND attempt = $3 AND status = 'in-progress'";
-        tx.execute(sql, &[until.into(), (*id).into(), (*attempt).into()])?;
+        renewed += tx.execute(sql, &[until.into(), (*id).into(), (*attempt).into()])?;
     }
-    Ok(())
+    Ok(renewed)
 }
 
 /// Makes every action claimable now. Right only when no other worker can be alive: at the start of a lone server.
 pub fn action_release_all(tx: &mut dyn Tx) -> Result<u64, Error> {
     tx.execute("UPDATE actions SET leased_until = 0 WHERE status = 'in-progress' AND leased_until > 0", &[])
+}
+
+/// The same for attempts that were told to let go: they do not count. Right only when none of them is alive any more.
+pub fn action_let_go_all(tx: &mut dyn Tx) -> Result<u64, Error> {
+    let sql =
+        "UPDATE actions SET leased_until = 0, attempt = attempt - 1 WHERE status = 'in-progress' AND leased_until > 0";
+    tx.execute(sql, &[])
 }
 
 /// Lets no lease run past `until`: of use when the clock was set back.

@@ -298,9 +298,29 @@ pub fn images_expired(tx: &mut dyn Tx, now: Timestamp, most: u32) -> Result<Vec<
 
 /// Whether a Droplet is being made from this image, or built anew from it, right now.
 pub fn image_is_in_use(tx: &mut dyn Tx, id: ImageId) -> Result<bool, Error> {
-    let sql = "SELECT COUNT(*) FROM actions a JOIN droplets d ON d.id = a.droplet_id
-               WHERE a.status = 'in-progress' AND (a.type = 'create' AND d.image_id = $1 OR d.next_image_id = $1)";
+    // A Droplet is `new` for as long as its create runs. Each half has an index of its own.
+    let sql = "SELECT (SELECT COUNT(*) FROM droplets WHERE image_id = $1 AND image_slug IS NULL AND status = 'new')
+               + (SELECT COUNT(*) FROM droplets WHERE next_image_id = $1)";
     tx.query_one(sql, &[id.into()], |row| row.next::<u64>()).map(|count| count > 0)
+}
+
+/// Images that were deleted at `until` or before, above `after` by ascending number, at most `most`; with whether a Droplet is
+/// there that was made from it, or is about to be.
+pub fn images_long_deleted(
+    tx: &mut dyn Tx,
+    until: Timestamp,
+    after: ImageId,
+    most: u32,
+) -> Result<Vec<(ImageId, bool)>, Error> {
+    let sql = "SELECT id, EXISTS (SELECT 1 FROM droplets WHERE image_id = images.id AND image_slug IS NULL)
+               OR EXISTS (SELECT 1 FROM droplets WHERE next_image_id = images.id)
+               FROM images WHERE deleted_at IS NOT NULL AND deleted_at <= $1 AND id > $2 ORDER BY id LIMIT $3";
+    tx.query_all(sql, &[until.into(), after.into(), most.into()], |row| Ok((row.next()?, row.next()?)))
+}
+
+/// Forgets a deleted image for good.
+pub fn image_forget(tx: &mut dyn Tx, id: ImageId) -> Result<(), Error> {
+    tx.execute("DELETE FROM images WHERE id = $1 AND deleted_at IS NOT NULL", &[id.into()]).map(drop)
 }
 
 /// Keeps a backup until `at` and no longer.

@@ -11,6 +11,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "once", include_str!("../../../migrations/0004_once.sql")),
     (5, "untold", include_str!("../../../migrations/0005_untold.sql")),
     (6, "networks", include_str!("../../../migrations/0006_networks.sql")),
+    (7, "whole", include_str!("../../../migrations/0007_whole.sql")),
 ];
 
 /// The newest schema this program knows.

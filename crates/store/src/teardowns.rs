@@ -88,6 +88,13 @@ pub fn teardown_put(tx: &mut dyn Tx, teardown: &TeardownRecord) -> Result<(), Er
     tx.execute(&sql, &values).map(drop)
 }
 
+/// Forgets teardowns that were over at `until` or before, the oldest first, at most `most`; how many.
+pub fn teardown_forget(tx: &mut dyn Tx, until: Timestamp, most: u32) -> Result<u64, Error> {
+    let sql = "DELETE FROM teardowns WHERE droplet_id IN (SELECT droplet_id FROM teardowns
+               WHERE completed_at IS NOT NULL AND completed_at <= $1 AND running_action IS NULL ORDER BY completed_at LIMIT $2)";
+    tx.execute(sql, &[until.into(), most.into()])
+}
+
 /// The newest teardown of this Droplet; `None` when none was ever asked for.
 pub fn teardown_get(tx: &mut dyn Tx, account: AccountId, droplet: DropletId) -> Result<Option<TeardownRecord>, Error> {
     let sql = format!("SELECT {COLUMNS} FROM teardowns WHERE droplet_id = $1 AND account_id = $2");

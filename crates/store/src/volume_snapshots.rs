@@ -145,10 +145,9 @@ pub fn volume_snapshot_delete(tx: &mut dyn Tx, id: VolumeSnapshotId) -> Result<b
     Ok(true)
 }
 
-/// Whether a volume that starts as this snapshot is still to be made, by an action in progress.
+/// Whether a volume that starts as this snapshot is still to be made.
 pub fn volume_snapshot_is_in_use(tx: &mut dyn Tx, id: VolumeSnapshotId) -> Result<bool, Error> {
-    let sql = "SELECT COUNT(*) FROM volumes v JOIN actions a ON a.resource_uuid = v.id
-               WHERE v.source_snapshot = $1 AND a.status = 'in-progress' AND a.type = 'create'";
+    let sql = "SELECT COUNT(*) FROM volumes WHERE source_snapshot = $1 AND NOT made";
     tx.query_one(sql, &[id.into()], |row| row.next::<u64>()).map(|count| count > 0)
 }
 

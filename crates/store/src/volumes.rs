@@ -34,10 +34,12 @@ pub struct VolumeRecord {
     pub source_snapshot: Option<VolumeSnapshotId>,
     /// The action that runs on it now: it is locked while there is one.
     pub running_action: Option<ActionId>,
+    /// Whether its engine ever made it. From then on it is what it is, whatever becomes of the snapshot it started as.
+    pub made: bool,
 }
 
 const COLUMNS: &str = "id, region, name, description, size_gib, filesystem_type, filesystem_label, droplet_id, created_at, \
-                       COALESCE(made_gib, size_gib), source_snapshot, running_action";
+                       COALESCE(made_gib, size_gib), source_snapshot, running_action, made";
 
 fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
     Ok(VolumeRecord {
@@ -53,6 +55,7 @@ fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
         made_gib: row.next()?,
         source_snapshot: row.next()?,
         running_action: row.next()?,
+        made: row.next()?,
     })
 }
 
@@ -60,8 +63,8 @@ fn read(row: &mut Row<'_>) -> Result<VolumeRecord, Error> {
 pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord) -> Result<(), Error> {
     tx.note(Made::Volume(volume.id));
     let sql = "INSERT INTO volumes (account_id, id, region, name, description, size_gib, filesystem_type, \
-               filesystem_label, droplet_id, created_at, made_gib, source_snapshot, running_action) \
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+               filesystem_label, droplet_id, created_at, made_gib, source_snapshot, running_action, made) \
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
     let v = volume;
     let values = [
         account.into(),
@@ -77,6 +80,7 @@ pub fn volume_insert(tx: &mut dyn Tx, account: AccountId, volume: &VolumeRecord)
         v.made_gib.into(),
         v.source_snapshot.into(),
         v.running_action.into(),
+        v.made.into(),
     ];
     tx.execute(sql, &values)?;
     tx.made(account, v.id);
@@ -164,6 +168,22 @@ pub fn volume_move(tx: &mut dyn Tx, id: VolumeId, action: ActionId, droplet: Opt
 pub fn volume_grow(tx: &mut dyn Tx, id: VolumeId, size_gib: u64) -> Result<(), Error> {
     let sql = "UPDATE volumes SET size_gib = $1 WHERE id = $2 AND size_gib < $1";
     tx.change_one(sql, &[size_gib.into(), id.into()], id).map(drop)
+}
+
+/// Records that the engine has made the volume; whether it is still there.
+pub fn volume_made(tx: &mut dyn Tx, id: VolumeId) -> Result<bool, Error> {
+    let sql = "UPDATE volumes SET made = TRUE WHERE id = $1";
+    tx.execute(sql, &[id.into()]).map(|changed| changed > 0)
+}
+
+/// Removes a volume that was never made and that nothing locks, whoever owns it; whether it was there.
+pub fn volume_forget(tx: &mut dyn Tx, id: VolumeId) -> Result<bool, Error> {
+    let sql =
+        "SELECT account_id FROM volumes WHERE id = $1 AND NOT made AND running_action IS NULL AND droplet_id IS NULL";
+    match tx.query_opt(sql, &[id.into()], |row| row.next::<AccountId>())? {
+        Some(account) => volume_delete(tx, account, id),
+        None => Ok(false),
+    }
 }
 
 /// Marks the volume as under `action`; whether it was free.

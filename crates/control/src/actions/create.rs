@@ -65,11 +65,12 @@ impl Flow for CreateStep {
                 Ok(Effect::default())
             }
             Self::Attach => {
+                let mut newly = Vec::new();
                 for id in cx.request::<CreateWish>()?.volumes {
-                    volume::make(cx, id).await?.ok_or(Error::NotFound)?;
+                    newly.extend(volume::make(cx, id).await?.ok_or(Error::NotFound)?);
                     volume::give(cx, id, cx.machine()).await?;
                 }
-                Ok(Effect::default())
+                Ok(volume::made_and(newly, None))
             }
             Self::Boot => {
                 boot(cx).await?;

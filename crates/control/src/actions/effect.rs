@@ -44,6 +44,10 @@ pub(crate) enum Also {
     ConvertImage(ImageId),
     /// The action's volume is attached to this Droplet, or to none.
     VolumeIsAt(VolumeId, Option<DropletId>),
+    /// The engine has made these volumes.
+    VolumesMade(Vec<VolumeId>),
+    /// A volume that was never made will never be: it goes, unless something else has it now.
+    ForgetVolume(VolumeId),
     /// A volume is this large now, in GiB.
     VolumeGrew(VolumeId, u64),
     /// A snapshot of a volume is whole, and takes this many bytes.
@@ -112,6 +116,14 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
         }
         Also::VolumeIsAt(volume, place) => {
             volumes::volume_move(tx, *volume, action.id, *place)?;
+        }
+        Also::VolumesMade(made) => {
+            for volume in made {
+                volumes::volume_made(tx, *volume)?;
+            }
+        }
+        Also::ForgetVolume(volume) => {
+            volumes::volume_forget(tx, *volume)?;
         }
         Also::VolumeGrew(volume, size_gib) => volumes::volume_grow(tx, *volume, *size_gib)?,
         Also::VolumeSnapshotMade(snapshot, size_bytes) => {

@@ -3,13 +3,15 @@
 //!
 //! ```text
 //! accepted ──claim──> step 1 ──stored──> step 2 ──stored──> … ──stored──> completed
-//!                        │ transient: again after a pause, at most a few times
+//!                        │ transient, or a panic: again after a pause, at most a few times
+//!                        │ nothing, for the worker died or hung: again when its lease is over, up to a limit
 //!                        └ for good: compensation if the flow has one, then errored with the reason
 //! ```
 
 mod change;
 mod create;
 mod destroy;
+mod drive;
 mod effect;
 mod flow;
 mod image;
@@ -27,6 +29,7 @@ mod worker;
 
 pub(crate) use create::CreateWish;
 pub(crate) use destroy::TEARDOWN;
+pub use drive::TRIES;
 pub(crate) use flow::{own_image, own_volume_image};
 pub use table::{FLOWS, steps_of};
 pub(crate) use volume::VolumeWish;

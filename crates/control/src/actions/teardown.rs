@@ -5,7 +5,7 @@
 //! and to be tried again.
 
 use dewpoint_api::{DropletId, ImageId, ImageStatus, VolumeId, VolumeSnapshotId};
-use dewpoint_engine as engine;
+use dewpoint_engine::{self as engine, ImageName};
 use dewpoint_store::{
     ActionRecord, PartKind, TeardownPart, TeardownRecord, Tx, VolumeRecord, actions, addresses, droplets, images,
     images::ImageChange, teardowns, volume_snapshots, volumes,
@@ -36,7 +36,7 @@ pub(super) async fn destroy_parts(cx: &Context) -> Result<(), Error> {
             other => other.to_string(),
         };
         record(cx, &part, move |part| part.error = Some(told.clone()), |_| Ok(())).await?;
-        if failure.as_ref().is_none_or(|known| !super::worker::is_transient(known)) {
+        if failure.as_ref().is_none_or(|known| !super::drive::is_transient(known)) {
             failure = Some(error);
         }
     }
@@ -141,6 +141,15 @@ async fn destroy_volume(cx: &Context, part: &TeardownPart, id: VolumeId) -> Resu
     gone(cx, part, move |tx| volumes::volume_delete(tx, account, id).map(drop).map_err(Error::from)).await
 }
 
+/// Removes what the engine has of an image. One that is gone in spite of a refusal is gone, as with machines and volumes.
+async fn remove_image(cx: &Context, image: Option<ImageName>) -> Result<(), Error> {
+    let Some(image) = image else { return Ok(()) };
+    match cx.engine().remove_image(&image).await {
+        Err(error) if cx.engine().images().await.map_or(true, |there| there.contains(&image)) => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 async fn destroy_snapshot(cx: &Context, part: &TeardownPart, id: ImageId) -> Result<(), Error> {
     // Nothing is made from it from here on: what could not be removed stays to be seen, as retired, and to be tried again.
     let retired = ImageChange { status: Some(ImageStatus::Retired), ..ImageChange::default() };
@@ -157,9 +166,7 @@ async fn destroy_snapshot(cx: &Context, part: &TeardownPart, id: ImageId) -> Res
     if in_use {
         return Err(Error::invalid("A Droplet is being made from this snapshot."));
     }
-    if let Some(image) = own_image(id) {
-        cx.engine().remove_image(&image).await?;
-    }
+    remove_image(cx, own_image(id)).await?;
     let now = cx.control.now();
     gone(cx, part, move |tx| images::image_delete(tx, id, now).map(drop).map_err(Error::from)).await
 }
@@ -172,9 +179,7 @@ async fn destroy_volume_snapshot(cx: &Context, part: &TeardownPart, id: VolumeSn
     if in_use {
         return Err(Error::invalid("A volume is being made from this snapshot."));
     }
-    if let Some(image) = own_volume_image(id) {
-        cx.engine().remove_image(&image).await?;
-    }
+    remove_image(cx, own_volume_image(id)).await?;
     gone(cx, part, move |tx| volume_snapshots::volume_snapshot_delete(tx, id).map(drop).map_err(Error::from)).await
 }
 

@@ -4,10 +4,8 @@
 //! something that was cut off or is about to be removed, and is taken from it first. Every flow but the last two begins with
 //! [`make`], so none depends on the `create` of the volume being over.
 
-use dewpoint_api::{DropletId, FilesystemType, VolumeId};
-use dewpoint_engine::{
-    self as engine, Error as EngineError, Filesystem, FilesystemKind, ImageName, MachineId, VolumeSpec,
-};
+use dewpoint_api::{DropletId, FilesystemType, VolumeId, VolumeSnapshotId};
+use dewpoint_engine::{self as engine, Error as EngineError, Filesystem, FilesystemKind, MachineId, VolumeSpec};
 use dewpoint_store::{Tx, VolumeRecord, actions, droplets, volume_snapshots, volumes};
 use serde::{Deserialize, Serialize};
 
@@ -55,20 +53,21 @@ fn spec_of(record: &VolumeRecord) -> Result<VolumeSpec, Error> {
 /// A volume to make, and a snapshot to take of it then.
 struct Making {
     volume: VolumeRecord,
-    snapshot: Option<ImageName>,
+    snapshot: Option<VolumeSnapshotId>,
 }
 
 /// What has to be made for this volume, itself last: it may start as a snapshot that is still being taken, of a volume that is
-/// itself still being made. Empty when the volume's row is gone.
+/// itself still being made. What was made already needs nothing. Empty when the volume's row is gone.
 fn order_of_making(tx: &mut dyn Tx, id: VolumeId) -> Result<Vec<Making>, Error> {
     let mut order = Vec::new();
     let mut next = volumes::volume_any(tx, id)?.map(|volume| Making { volume, snapshot: None });
     while let Some(making) = next.take() {
-        if let Some(source) = making.volume.source_snapshot
-            && let Some(pending) = volume_snapshots::volume_snapshot_any(tx, source)?.filter(|found| !found.available)
-        {
-            let snapshot = own_volume_image(source);
-            next = volumes::volume_any(tx, pending.volume)?.map(|volume| Making { volume, snapshot });
+        if let Some(source) = making.volume.source_snapshot.filter(|_| !making.volume.made) {
+            let snapshot = volume_snapshots::volume_snapshot_any(tx, source)?.ok_or_else(source_gone)?;
+            if !snapshot.available {
+                let volume = volumes::volume_any(tx, snapshot.volume)?.ok_or_else(source_gone)?;
+                next = Some(Making { volume, snapshot: Some(source) });
+            }
         }
         order.push(making);
     }
@@ -76,19 +75,56 @@ fn order_of_making(tx: &mut dyn Tx, id: VolumeId) -> Result<Vec<Making>, Error> 
     Ok(order)
 }
 
-/// Makes sure that the engine has the volume, and first what it starts as. `None`: its row is gone.
-pub(super) async fn make(cx: &Context, id: VolumeId) -> Result<Option<VolumeRecord>, Error> {
+fn source_gone() -> Error {
+    Error::invalid("the snapshot that this volume was to start as came to nothing, so it cannot be made: delete it")
+}
+
+/// Makes sure that the engine has the volume, and first what it starts as; a volume that was made once is never made again.
+/// Answers which were made now, to be recorded with the step; `None` when the volume's row is gone.
+pub(super) async fn make(cx: &Context, id: VolumeId) -> Result<Option<Vec<VolumeId>>, Error> {
     let store = &cx.control.inner.store;
     let order: Vec<Making> = store.read(move |tx: &mut dyn Tx| order_of_making(tx, id)).await?;
-    let mut made = None;
-    for Making { volume, snapshot } in order {
-        cx.engine().ensure_volume(named(volume.id), &spec_of(&volume)?).await?;
-        if let Some(image) = &snapshot {
-            cx.engine().snapshot_volume(named(volume.id), image).await?;
-        }
-        made = Some(volume);
+    if order.is_empty() {
+        return Ok(None);
     }
-    Ok(made)
+    let mut newly = Vec::new();
+    for making in order {
+        let volume = &making.volume;
+        if !volume.made {
+            cx.engine().ensure_volume(named(volume.id), &spec_of(volume)?).await?;
+            newly.push(volume.id);
+        }
+        if let Some(snapshot) = making.snapshot {
+            make_source(cx, volume.id, snapshot).await?;
+        }
+    }
+    Ok(Some(newly))
+}
+
+/// Takes the snapshot that another volume is to start as. Nothing is locked for that: when the taking of the snapshot failed
+/// meanwhile, or the volume is deleted, what was made of them here goes again. Whoever removes either loses its row first.
+async fn make_source(cx: &Context, volume: VolumeId, snapshot: VolumeSnapshotId) -> Result<(), Error> {
+    let image = own_volume_image(snapshot).ok_or_else(|| Error::invalid("The snapshot has no name."))?;
+    cx.engine().snapshot_volume(named(volume), &image).await?;
+    let store = &cx.control.inner.store;
+    let rows = move |tx: &mut dyn Tx| {
+        let snapshot = volume_snapshots::volume_snapshot_any(tx, snapshot)?.is_some();
+        Ok::<_, Error>((volumes::volume_any(tx, volume)?.is_some(), snapshot))
+    };
+    let (has_volume, has_snapshot) = store.read(rows).await?;
+    if !has_snapshot {
+        cx.engine().remove_image(&image).await?;
+    }
+    if !has_volume {
+        remove(cx, volume).await?;
+    }
+    if has_snapshot { Ok(()) } else { Err(source_gone()) }
+}
+
+/// What to write of volumes that were made now, before `also`.
+pub(super) fn made_and(newly: Vec<VolumeId>, also: Option<Also>) -> Effect {
+    let made = (!newly.is_empty()).then_some(Also::VolumesMade(newly));
+    Effect { also: made.into_iter().chain(also).collect(), ..Effect::default() }
 }
 
 async fn row_of(cx: &Context, id: VolumeId) -> Result<Option<VolumeRecord>, Error> {
@@ -139,7 +175,8 @@ pub(super) async fn remove(cx: &Context, id: VolumeId) -> Result<(), Error> {
     }
 }
 
-/// `create`: make it. When that fails for good the row stays, since it was acknowledged; an attach tries again.
+/// `create`: make it. When that fails for good the row stays, since it was acknowledged, for as long as it can still be made:
+/// an attach tries again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CreateStep;
 
@@ -148,12 +185,23 @@ impl Flow for CreateStep {
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         let id = volume_of(cx);
-        make(cx, id).await?;
+        let newly = make(cx, id).await?.unwrap_or_default();
         // Nothing locks a volume that is being made: one that was deleted meanwhile is taken back.
         if row_of(cx, id).await?.is_none() {
             remove(cx, id).await?;
         }
-        Ok(Effect::default())
+        Ok(made_and(newly, None))
+    }
+
+    /// A volume whose source came to nothing goes, since nothing can ever make it.
+    async fn aftermath(self, cx: &Context) -> Effect {
+        let id = volume_of(cx);
+        let store = &cx.control.inner.store;
+        let order: Result<Vec<Making>, Error> = store.read(move |tx: &mut dyn Tx| order_of_making(tx, id)).await;
+        match order {
+            Err(Error::Invalid(_)) => Also::ForgetVolume(id).into(),
+            Ok(_) | Err(_) => Effect::default(),
+        }
     }
 }
 
@@ -186,9 +234,9 @@ impl Flow for AttachStep {
         let id = volume_of(cx);
         match self {
             Self::Attach => {
-                make(cx, id).await?.ok_or(Error::NotFound)?;
+                let newly = make(cx, id).await?.ok_or(Error::NotFound)?;
                 give(cx, id, cx.machine()).await?;
-                Ok(Also::VolumeIsAt(id, Some(cx.droplet)).into())
+                Ok(made_and(newly, Some(Also::VolumeIsAt(id, Some(cx.droplet)))))
             }
             Self::TakeBack => {
                 cx.engine().detach(named(id), cx.machine()).await?;
@@ -242,9 +290,9 @@ impl Flow for ResizeStep {
         let id = volume_of(cx);
         let wish: VolumeWish = cx.request()?;
         let size = wish.size_gib.ok_or_else(|| Error::invalid("size_gigabytes is required."))?;
-        make(cx, id).await?.ok_or(Error::NotFound)?;
+        let newly = make(cx, id).await?.ok_or(Error::NotFound)?;
         cx.engine().resize_volume(named(id), size).await?;
-        Ok(Also::VolumeGrew(id, size).into())
+        Ok(made_and(newly, Some(Also::VolumeGrew(id, size))))
     }
 
     async fn aftermath(self, cx: &Context) -> Effect {

@@ -44,13 +44,14 @@ impl Flow for TakeStep {
             Self::Take => take(cx, snapshot).await,
             Self::Discard => {
                 remove_image(cx, snapshot).await?;
-                Ok(Also::ForgetVolumeSnapshot(snapshot).into())
+                Ok(Effect::default())
             }
         }
     }
 
-    async fn aftermath(self, cx: &Context) -> Effect {
-        // What the engine keeps of it is nobody's, and goes at the next start.
+    /// The row goes before the image does, so that nobody who makes a volume from it takes it anew behind its removal. What
+    /// the engine keeps of it after all is nobody's, and goes at the next start.
+    fn told(self, cx: &Context, _: &Error) -> Effect {
         cx.request::<SnapshotWish>().map(|wish| Also::ForgetVolumeSnapshot(wish.snapshot).into()).unwrap_or_default()
     }
 }
@@ -58,7 +59,7 @@ impl Flow for TakeStep {
 async fn take(cx: &Context, id: VolumeSnapshotId) -> Result<Effect, Error> {
     let image = own_volume_image(id).ok_or_else(|| Error::invalid("The snapshot has no name."))?;
     let volume = VolumeId(cx.action.resource_uuid.unwrap_or_default());
-    volume::make(cx, volume).await?.ok_or(Error::NotFound)?;
+    let newly = volume::make(cx, volume).await?.ok_or(Error::NotFound)?;
     let facts = cx.engine().snapshot_volume(engine::VolumeId(volume.0), &image).await?;
     // Nothing keeps its owner from deleting it while it is taken.
     let store = &cx.control.inner.store;
@@ -67,7 +68,7 @@ async fn take(cx: &Context, id: VolumeSnapshotId) -> Result<Effect, Error> {
     if row.is_none() {
         remove_image(cx, id).await?;
     }
-    Ok(Also::VolumeSnapshotMade(id, facts.stored_bytes).into())
+    Ok(volume::made_and(newly, Some(Also::VolumeSnapshotMade(id, facts.stored_bytes))))
 }
 
 /// `destroy`: remove the image of a snapshot whose row is gone.

@@ -140,6 +140,11 @@ impl Control {
     /// Makes rounds until `stop` turns true.
     pub async fn make_backups(self, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
+            match self.forget_round().await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "Forgot {rows} images and teardowns of long ago"),
+                Err(error) => tracing::error!(error = %chain(&error), "Cannot forget what is long over"),
+            }
             let next = self.backup_round().await.unwrap_or_else(|error| {
                 tracing::error!(error = %chain(&error), "Cannot see to the backups");
                 self.now() + LONGEST

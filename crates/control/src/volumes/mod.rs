@@ -77,6 +77,7 @@ fn check(request: &VolumeCreateRequest, id: VolumeId, now: Timestamp) -> Result<
         made_gib: size_gib.unwrap_or_default(),
         source_snapshot,
         running_action: None,
+        made: false,
     };
     let tags = request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
     Ok(Wanted { row, region: request.region.clone(), size_gib, tags })

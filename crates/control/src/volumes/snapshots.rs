@@ -76,7 +76,9 @@ pub(crate) fn volume_snapshot_remove(
     now: Timestamp,
 ) -> Result<(), Error> {
     if volume_snapshots::volume_snapshot_is_in_use(tx, snapshot.id)? {
-        return Err(Error::invalid("A volume is being made from this snapshot: it can be deleted when that is done."));
+        return Err(Error::invalid(
+            "A volume is being made from this snapshot: it can be deleted when that is done, or when the volume is deleted.",
+        ));
     }
     volume_snapshots::volume_snapshot_delete(tx, snapshot.id)?;
     let resource = Resource::VolumeSnapshot(snapshot.id);

@@ -32,6 +32,8 @@ pub struct Fault {
 #[derive(Debug, Default)]
 pub struct Faults {
     ordered: Mutex<Vec<Fault>>,
+    /// The calls since someone began to listen; none when nobody does.
+    heard: Mutex<Option<Vec<Operation>>>,
 }
 
 impl Faults {
@@ -42,8 +44,23 @@ impl Faults {
         }
     }
 
+    /// How many orders are not used up.
+    pub fn left(&self) -> usize {
+        self.ordered.lock().map_or(0, |ordered| ordered.len())
+    }
+
+    /// Notes every call from now on, and tells which there were since this was last called, in order.
+    pub fn listen(&self) -> Vec<Operation> {
+        self.heard.lock().ok().and_then(|mut heard| heard.replace(Vec::new())).unwrap_or_default()
+    }
+
     /// Fails if a fault was ordered for this call.
     pub(super) fn check(&self, operation: Operation, id: MachineId, moment: Moment) -> Result<(), Error> {
+        if let (Moment::Before, Ok(mut heard)) = (moment, self.heard.lock())
+            && let Some(heard) = heard.as_mut()
+        {
+            heard.push(operation);
+        }
         let Ok(mut ordered) = self.ordered.lock() else { return Ok(()) };
         let meets = |fault: &Fault| {
             fault.operation == operation && fault.moment == moment && fault.machine.is_none_or(|machine| machine == id)

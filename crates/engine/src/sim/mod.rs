@@ -76,7 +76,7 @@ pub struct SimEngine {
     equipment: Equipment,
     clock: Arc<dyn Clock>,
     delays: Mutex<Delays>,
-    faults: Faults,
+    faults: Arc<Faults>,
     changes: broadcast::Sender<MachineId>,
 }
 
@@ -91,7 +91,7 @@ impl SimEngine {
             equipment: Equipment::default(),
             clock,
             delays: Mutex::default(),
-            faults: Faults::default(),
+            faults: Arc::default(),
             changes: broadcast::Sender::new(1024),
         })
     }
@@ -103,7 +103,7 @@ impl SimEngine {
     }
 
     /// Where faults are ordered.
-    pub fn faults(&self) -> &Faults {
+    pub fn faults(&self) -> &Arc<Faults> {
         &self.faults
     }
 

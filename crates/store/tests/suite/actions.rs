@@ -20,6 +20,7 @@ on_each_database!(
     an_action_that_ended_is_neither_claimed_nor_changed,
     a_renewed_lease_lasts_longer_for_its_holder_only,
     a_lone_server_takes_over_what_its_last_life_held,
+    an_attempt_that_was_told_to_let_go_does_not_count,
     no_lease_lasts_past_a_clock_that_was_set_back,
     two_workers_never_claim_the_same_action,
     the_backlog_follows_the_work,
@@ -140,7 +141,7 @@ async fn an_action_that_ended_is_neither_claimed_nor_changed(database: &Database
 
     assert_eq!(claim(database, 9000, 64).await, []);
     assert!(!save(database, held.clone()).await);
-    database.write(move |tx| action_renew(tx, &[(held.id, held.attempt)], at(9999))).await;
+    assert_eq!(database.write(move |tx| action_renew(tx, &[(held.id, held.attempt)], at(9999))).await, 0);
     assert_eq!(database.write(action_release_all).await, 0);
     assert_eq!(get(database, 1).await, ended);
 }
@@ -148,7 +149,8 @@ async fn an_action_that_ended_is_neither_claimed_nor_changed(database: &Database
 async fn a_renewed_lease_lasts_longer_for_its_holder_only(database: &Database) {
     insert(database, [1, 2]).await;
     claim(database, 1000, 2).await;
-    database.write(|tx| action_renew(tx, &[(ActionId(1), 1), (ActionId(2), 7)], at(5000))).await;
+    let renewed = database.write(|tx| action_renew(tx, &[(ActionId(1), 1), (ActionId(2), 7)], at(5000))).await;
+    assert_eq!(renewed, 1);
     assert_eq!(ids(&claim(database, 4999, 64).await), [2]);
     assert_eq!(ids(&claim(database, 5000, 64).await), [1]);
 }
@@ -159,6 +161,14 @@ async fn a_lone_server_takes_over_what_its_last_life_held(database: &Database) {
     assert_eq!(database.write(action_release_all).await, 2);
     let all = claim(database, 1000, 64).await;
     assert_eq!(all.iter().map(|action| (action.id.0, action.attempt)).collect::<Vec<_>>(), [(1, 2), (2, 2), (3, 1)]);
+}
+
+async fn an_attempt_that_was_told_to_let_go_does_not_count(database: &Database) {
+    insert(database, [1, 2]).await;
+    claim(database, 1000, 1).await;
+    assert_eq!(database.write(action_let_go_all).await, 1);
+    let all = claim(database, 1000, 64).await;
+    assert_eq!(all.iter().map(|action| (action.id.0, action.attempt)).collect::<Vec<_>>(), [(1, 1), (2, 1)]);
 }
 
 async fn no_lease_lasts_past_a_clock_that_was_set_back(database: &Database) {

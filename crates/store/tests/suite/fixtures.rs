@@ -91,6 +91,7 @@ pub(crate) fn volume(number: u64, region: &str) -> VolumeRecord {
         droplet: None,
         created_at: at(number.try_into().expect("a small number")),
         made_gib: 10,
+        made: true,
         source_snapshot: None,
         running_action: None,
     }

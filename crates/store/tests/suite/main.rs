@@ -18,6 +18,7 @@ mod full_disk;
 mod harness;
 mod lists;
 mod once;
+mod plans;
 mod projects;
 #[cfg(feature = "postgres")]
 mod proxy;

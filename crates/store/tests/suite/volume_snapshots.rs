@@ -1,13 +1,15 @@
 //! Snapshots of volumes.
 
-use dewpoint_api::{ActionStatus, ResourceType, VolumeSnapshotId};
+use dewpoint_api::VolumeSnapshotId;
 use dewpoint_store::{
-    ActionRecord, VolumeRecord, VolumeSnapshotRecord, Window, actions::action_insert, tags::*, volume_snapshots::*,
-    volumes::volume_insert,
+    VolumeRecord, VolumeSnapshotRecord, Window,
+    tags::*,
+    volume_snapshots::*,
+    volumes::{volume_insert, volume_made},
 };
 
 use crate::{
-    fixtures::{ALICE, ALL, BOB, action, at, tag, uuid, volume},
+    fixtures::{ALICE, ALL, BOB, at, tag, uuid, volume},
     harness::{Database, on_each_database},
 };
 
@@ -15,7 +17,7 @@ on_each_database!(
     a_snapshot_is_its_accounts_own_and_made_once,
     snapshots_are_listed_in_their_order_and_by_volume,
     a_snapshot_goes_with_its_tags,
-    a_snapshot_is_in_use_while_a_volume_is_made_from_it,
+    a_snapshot_is_in_use_until_the_volume_that_starts_as_it_is_made,
 );
 
 fn snapshot(number: u64) -> VolumeSnapshotRecord {
@@ -77,21 +79,12 @@ async fn a_snapshot_goes_with_its_tags(database: &Database) {
     assert_eq!(database.read(|tx| volume_snapshot_list(tx, ALICE, ALL)).await.total, 1);
 }
 
-async fn a_snapshot_is_in_use_while_a_volume_is_made_from_it(database: &Database) {
+async fn a_snapshot_is_in_use_until_the_volume_that_starts_as_it_is_made(database: &Database) {
     put(database, snapshot(1)).await;
-    let row = VolumeRecord { source_snapshot: Some(uuid(1)), ..volume(7, "nyc3") };
+    let row = VolumeRecord { source_snapshot: Some(uuid(1)), made: false, ..volume(7, "nyc3") };
     database.write(move |tx| volume_insert(tx, ALICE, &row)).await;
-    assert!(!database.read(|tx| volume_snapshot_is_in_use(tx, uuid(1))).await);
-    let making = |id, status| ActionRecord {
-        resource_type: ResourceType::Volume,
-        resource_id: None,
-        resource_uuid: Some(uuid(7)),
-        status,
-        ..action(id, ALICE)
-    };
-    database.write(move |tx| action_insert(tx, &making(1, ActionStatus::Completed))).await;
-    assert!(!database.read(|tx| volume_snapshot_is_in_use(tx, uuid(1))).await);
-    database.write(move |tx| action_insert(tx, &making(2, ActionStatus::InProgress))).await;
     assert!(database.read(|tx| volume_snapshot_is_in_use(tx, uuid(1))).await);
     assert!(!database.read(|tx| volume_snapshot_is_in_use(tx, uuid(2))).await);
+    assert!(database.write(|tx| volume_made(tx, uuid(7))).await);
+    assert!(!database.read(|tx| volume_snapshot_is_in_use(tx, uuid(1))).await);
 }

@@ -15,6 +15,7 @@ on_each_database!(
     a_volume_is_attached_to_one_droplet,
     a_locked_volume_is_moved_by_its_own_action_alone,
     a_volume_only_grows,
+    only_a_volume_that_was_never_made_and_that_nobody_has_is_forgotten,
     a_volume_is_deleted_once_and_by_its_account_only,
     another_account_cannot_take_the_tags_off_a_volume,
 );
@@ -97,6 +98,25 @@ async fn a_volume_only_grows(database: &Database) {
         database.write(move |tx| volume_grow(tx, uuid(1), asked)).await;
         let found = database.read(|tx| volume_any(tx, uuid(1))).await.expect("it is there");
         assert_eq!((found.size_gib, found.made_gib), (size, 10));
+    }
+}
+
+async fn only_a_volume_that_was_never_made_and_that_nobody_has_is_forgotten(database: &Database) {
+    let unmade = |number| VolumeRecord { made: false, ..volume(number, "nyc3") };
+    let rows = [
+        volume(1, "nyc3"),
+        unmade(2),
+        VolumeRecord { running_action: Some(ActionId(1)), ..unmade(3) },
+        VolumeRecord { droplet: Some(DropletId(1)), ..unmade(4) },
+        unmade(5),
+    ];
+    for row in rows {
+        database.write(move |tx| volume_insert(tx, ALICE, &row)).await;
+    }
+    assert!(database.write(|tx| volume_made(tx, uuid(5))).await);
+    for (number, goes) in [(1, false), (2, true), (3, false), (4, false), (5, false), (6, false)] {
+        assert_eq!(database.write(move |tx| volume_forget(tx, uuid(number))).await, goes, "{number}");
+        assert_eq!(database.read(move |tx| volume_any(tx, uuid(number))).await.is_some(), !goes && number < 6);
     }
 }
 
