@@ -146,11 +146,13 @@ impl TestApp {
             let id = VolumeId(record.id.0);
             assert_eq!(record.running_action, None, "volume {id} is locked by nothing");
             let Some(seen) = self.sim().observe_volume(id).await.expect("the simulator answers") else {
-                assert!(self.was_never_made(record).await, "volume {id} has a row and is not there");
+                assert!(!record.made, "volume {id} was made and is not there");
+                assert!(self.making_failed(record).await, "volume {id} has a row and is not there");
                 assert_eq!(record.droplet, None, "volume {id} is not there and attached");
                 continue;
             };
             engine.remove(&id);
+            assert!(record.made || self.making_failed(record).await, "volume {id} is there and counts as never made");
             assert_eq!(seen.size_gib, record.size_gib, "the size of volume {id}");
             assert_eq!(seen.machine.map(|machine| machine.0), record.droplet.map(|droplet| droplet.0), "where {id} is");
         }
@@ -164,7 +166,7 @@ impl TestApp {
     }
 
     /// Whether making the volume came to nothing: its row stays then, and its action says why.
-    async fn was_never_made(&self, record: &VolumeRecord) -> bool {
+    async fn making_failed(&self, record: &VolumeRecord) -> bool {
         let id = record.id.0.to_string();
         let sql = "SELECT COUNT(*) FROM actions WHERE resource_uuid = $1 AND type = 'create' AND status = 'errored'";
         let count =

@@ -233,3 +233,64 @@ async fn a_change_that_comes_while_an_action_runs_is_looked_at_when_it_ends() {
     following.await.expect("it ends in order");
     app.books_balance().await;
 }
+
+/// Lets one attempt after the other at the newest action be lost before this step.
+async fn lose_attempts(app: &TestApp, kind: &str, step: &str, times: u64) {
+    for _ in 0..times {
+        app.crash_worker_at(kind, step, Point::Before);
+        app.run_actions_to_end().await;
+        assert!(app.worker_has_crashed(), "it comes to {step}");
+        app.clock().advance(app.control().config().lease);
+    }
+}
+
+#[tokio::test]
+async fn an_action_that_every_server_dies_of_is_given_up_and_says_so() {
+    for (lost, status) in [(3, "completed"), (4, "errored")] {
+        let app = TestApp::start_with(|setup| setup.control.lost_attempts_most = 3).await;
+        app.admin().create_droplet("web-1").await;
+        lose_attempts(&app, "create", "ensure", lost).await;
+        app.run_actions_to_end().await;
+        let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+        let story = app.admin().action_story(action).await;
+        assert_eq!(story["action"]["status"], status, "{lost} lost: {story}");
+        if status == "errored" {
+            let reason = story["reason"].as_str().expect("a reason");
+            assert!(reason.contains("step ensure failed: given up after 4 attempts"), "{reason}");
+            assert_eq!(crate::each(&story["timeline"], "step"), ["ensure", "remove"], "the timeline tells too");
+            assert!(app.droplet_records().await.is_empty());
+        }
+        app.books_balance().await;
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_panics_every_time_fails_with_what_it_said() {
+    let app = TestApp::start().await;
+    let droplet = app.admin().active_droplet("web-1").await;
+    app.admin().act(droplet, "power_off").await.expect(201);
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    for _ in 0..dewpoint_control::actions::TRIES {
+        let worker = Worker::new(app.control().clone()).meddled_with(Arc::new(Faulty));
+        worker.run_until_idle().await;
+        app.clock().advance(Duration::from_secs(60));
+    }
+    let story = app.admin().action_story(action).await;
+    let reason = story["reason"].as_str().expect("a reason");
+    assert!(reason.contains("step off failed: a fault of Dewpoint's own: the index is 7"), "{reason}");
+    assert_eq!(app.admin().droplet(droplet).await["locked"], false);
+    app.books_balance().await;
+}
+
+/// Panics in every step.
+#[derive(Debug)]
+struct Faulty;
+
+impl dewpoint_control::actions::Meddler for Faulty {
+    fn before_step<'a>(
+        &'a self,
+        _: &'a ActionRecord,
+    ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), dewpoint_control::Error>> + Send + 'a>> {
+        Box::pin(async { std::panic::resume_unwind(Box::new("the index is 7".to_owned())) })
+    }
+}

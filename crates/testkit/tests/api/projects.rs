@@ -168,3 +168,16 @@ async fn another_project_can_be_the_default_and_nothing_moves_by_that() {
     assert_eq!(defaults.iter().filter(|one| one["is_default"] == true).count(), 1);
     app.books_balance().await;
 }
+
+#[tokio::test]
+async fn reading_projects_writes_nothing_once_the_default_one_is_there() {
+    let app = TestApp::start().await;
+    let paths = ["/v2/projects", "/v2/projects/default", "/v2/projects/default/resources"];
+    let first = app.admin().get(paths[1]).await.expect(200)["project"]["id"].clone();
+    let by_id = format!("/v2/projects/{}", first.as_str().expect("an id"));
+    let before = app.store().commits();
+    for path in paths.into_iter().chain([by_id.as_str()]) {
+        app.admin().get(path).await.expect(200);
+    }
+    assert_eq!(app.store().commits(), before);
+}

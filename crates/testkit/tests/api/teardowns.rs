@@ -1,6 +1,5 @@
 //! A Droplet destroyed with what belongs to it (DEL-5 to DEL-8).
 
-use dewpoint_control::actions::Point;
 use dewpoint_engine::{Operation, Storage as _, sim::Moment};
 use dewpoint_testkit::{Answer, Client, TestApp};
 use http::Request;
@@ -202,21 +201,6 @@ async fn what_fails_is_told_and_the_rest_is_done_and_retry_does_the_failed_again
             }
             all_is_gone(&app, &scene, &case).await;
         }
-    }
-}
-
-#[tokio::test]
-async fn a_crash_anywhere_is_gone_on_from() {
-    for point in [Point::Before, Point::Done, Point::Stored] {
-        let mut app = TestApp::start().await;
-        let scene = scene(&app).await;
-        dangerous(&app.admin(), scene.droplet).await.expect(202);
-        app.crash_worker_at("destroy", "parts", point);
-        app.run_actions_to_end().await;
-        assert!(app.worker_has_crashed(), "{point:?}");
-        app.restart().await;
-        app.run_actions_to_end_in_time().await;
-        all_is_gone(&app, &scene, &format!("{point:?}")).await;
     }
 }
 

@@ -1,6 +1,12 @@
 //! Snapshots of volumes, and volumes made from them (VOL-2, VOL-9, SNP-1, TAG-3, TAG-4).
 
-use dewpoint_engine::{Operation, sim::Moment};
+use std::time::Duration;
+
+use dewpoint_control::actions::Point;
+use dewpoint_engine::{
+    Operation, Storage as _,
+    sim::{Delays, Moment},
+};
 use dewpoint_testkit::{Answer, Client, TestApp};
 use serde_json::{Value, json};
 
@@ -158,4 +164,83 @@ async fn snapshots_of_volumes_carry_tags_tag_3_tag_4() {
     assert_eq!(tags().await, json!(["keep"]));
     admin.delete_with("/v2/tags/keep/resources", body).await.expect(204);
     assert_eq!(tags().await, json!([]));
+}
+
+#[tokio::test]
+async fn a_volume_whose_snapshot_comes_to_nothing_goes_with_it_and_says_why() {
+    let mut app = TestApp::start().await;
+    let volume = volume_id(&app.admin(), json!({})).await;
+    app.run_actions_to_end().await;
+    let path = format!("/v2/volumes/{volume}/snapshots");
+    let taken = app.admin().post(&path, json!({ "name": "before" })).await.expect(201);
+    let body = json!({ "name": "copy", "snapshot_id": taken["snapshot"]["id"] });
+    let copy = app.admin().post("/v2/volumes", body.clone()).await.expect(201)["volume"]["id"].clone();
+    let action = app.admin().newest_action().await["id"].as_u64().expect("a number");
+    app.sim().faults().order(fault(Operation::SnapshotVolume, Moment::Before, 1, for_good));
+    app.crash_worker_at("create", "make", Point::Before);
+    app.run_actions_to_end().await;
+    assert!(app.worker_has_crashed(), "the copy waits until there is no snapshot");
+    app.restart().await;
+    app.run_actions_to_end().await;
+
+    let story = app.admin().action_story(action).await;
+    let reason = story["reason"].as_str().expect("a reason");
+    assert!(reason.contains("came to nothing"), "{reason}");
+    let copy = format!("/v2/volumes/{}", copy.as_str().expect("an id"));
+    app.admin().get(&copy).await.refusal(404, "not_found");
+    app.books_balance().await;
+    app.admin().post("/v2/volumes", body).await.invalid();
+}
+
+#[tokio::test]
+async fn a_volume_made_behind_the_failure_of_its_snapshot_leaves_no_snapshot_behind() {
+    let app = TestApp::start().await;
+    let volume = volume_id(&app.admin(), json!({})).await;
+    app.run_actions_to_end().await;
+    let path = format!("/v2/volumes/{volume}/snapshots");
+    let taken = app.admin().post(&path, json!({ "name": "before" })).await.expect(201);
+    let body = json!({ "name": "copy", "snapshot_id": taken["snapshot"]["id"] });
+    app.admin().post("/v2/volumes", body).await.expect(201);
+    // The one who takes it is told that it failed, while the one who makes the copy still takes it.
+    app.sim().set_delays(Delays { snapshot: Duration::from_secs(10), ..Delays::default() });
+    let fault = json!({ "effect": { "type": "step_error", "action": "snapshot", "step": "take" }, "count": 1 });
+    app.admin().post("/dew/v1/faults", fault).await.expect(201);
+    let worker = app.worker();
+    let working = tokio::spawn(async move { worker.run_until_idle().await });
+    app.until("both are over", async || {
+        if app.clock().sleepers() > 0 {
+            app.clock().advance(Duration::from_millis(100));
+        }
+        working.is_finished()
+    })
+    .await;
+    working.await.expect("it ends in order");
+    app.run_actions_to_end_in_time().await;
+    assert_eq!(app.sim().images().await.expect("the simulator answers"), []);
+    assert_eq!(app.admin().get("/v2/volumes").await.expect(200)["meta"]["total"], 1);
+    app.books_balance().await;
+}
+
+#[tokio::test]
+async fn a_volume_whose_making_failed_is_made_by_the_attach_and_never_again() {
+    let app = TestApp::start().await;
+    let droplet = app.admin().active_droplet("web-1").await;
+    app.sim().faults().order(fault(Operation::EnsureVolume, Moment::Before, 1, for_good));
+    let volume = volume_id(&app.admin(), json!({})).await;
+    app.run_actions_to_end().await;
+    assert!(!app.volume_records().await[0].made);
+    app.books_balance().await;
+    let act = async |kind: &str| {
+        let body = json!({ "type": kind, "droplet_id": droplet });
+        app.admin().post(&format!("/v2/volumes/{volume}/actions"), body).await.expect(202);
+        app.sim().faults().listen();
+        app.run_actions_to_end().await;
+        app.sim().faults().listen()
+    };
+    assert_eq!(act("attach").await, [Operation::EnsureVolume, Operation::Attach]);
+    assert!(app.volume_records().await[0].made);
+    app.books_balance().await;
+    act("detach").await;
+    assert_eq!(act("attach").await, [Operation::Attach], "one that was made is what it is");
+    app.books_balance().await;
 }
