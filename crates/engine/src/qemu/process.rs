@@ -10,6 +10,7 @@ use std::{
     os::{fd::OwnedFd, unix::fs::OpenOptionsExt},
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
 use rustix::{
@@ -19,10 +20,14 @@ use rustix::{
 use tokio::{
     io::{Interest, unix::AsyncFd},
     process::{Child, Command},
+    time::timeout,
 };
 use uuid::Uuid;
 
 use super::record::ProcessIdentity;
+
+/// How long the kernel may take to end a process that has closed its sockets already.
+const END_LIMIT: Duration = Duration::from_secs(2);
 
 /// A live process that was seen to be the machine's.
 #[derive(Debug)]
@@ -57,6 +62,12 @@ impl Process {
     pub(super) fn kill(&self) {
         // The only failure left is ESRCH: it is gone.
         let _ = pidfd_send_signal(self.fd.get_ref(), Signal::KILL);
+    }
+
+    /// Whether the process has ended or is about to: its sockets are closed a moment before it is gone. For who failed to talk
+    /// to it.
+    pub(super) async fn ends_now(&self) -> bool {
+        timeout(END_LIMIT, self.ended()).await.is_ok()
     }
 
     /// Returns when the process has ended, whoever its parent is.

@@ -42,12 +42,10 @@ impl Inner {
 
     /// A connection to the machine's QEMU; `None` when it does not run, or ended just now.
     pub(super) async fn qmp_if_running(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<Option<Qmp>, Error> {
-        if self.running(dir, machine)?.is_none() {
-            return Ok(None);
-        }
+        let Some((_, process)) = self.running(dir, machine)? else { return Ok(None) };
         match Qmp::connect(&dir.file(names::QMP_SOCKET), QMP_LIMIT).await {
             Ok(qmp) => Ok(Some(qmp)),
-            Err(_) if self.running(dir, machine)?.is_none() => Ok(None),
+            Err(_) if process.ends_now().await => Ok(None),
             Err(error) => Err(Error::host("reach a running machine's QEMU", error)),
         }
     }

@@ -85,7 +85,7 @@ def tries(row):
         case "a volume of another machine":
             return [(read, there["other_volume"])]
         case "images that its disks do not lead to":
-            return [(read, there["other_layer"])]
+            return [(read, path) for path in there["other_layer"]]
         case "its own machine's records":
             return [(write, path) for path in there["own_records"]]
         case "changing what lies beneath its disks":

@@ -261,11 +261,11 @@ async fn try_everything(test: &str, server: Server) {
     let there = json!({
         "rows": promised.keys().collect::<Vec<_>>(),
         "host_files": [Path::new("/etc/passwd"), Path::new("/etc/shadow"), &note],
-        "dew_files": [store, token, data.join("layers/own-8.json")],
+        "dew_files": [store, token],
         "other_files": [other.file(&disk(OTHER)), other.file(names::SEED), other.file(names::MACHINE), left_open],
         "other_sockets": sockets.map(|socket| other.file(socket)),
         "other_volume": bench.volume(bench.others),
-        "other_layer": others_layer,
+        "other_layer": [others_layer, data.join("layers/own-8.json")],
         "own_records": [own.file(names::MACHINE), own.file(names::RUN)],
         "own_beneath": beneath,
         "own_files": [own.file(&disk(OWN)), own.file(names::SEED), bench.volume(bench.attached)],

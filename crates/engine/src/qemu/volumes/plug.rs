@@ -126,7 +126,7 @@ impl Inner {
         match self.plug(&mut qmp, &volume, process.identity.pid, user.as_ref()).await {
             Ok(()) => Ok(()),
             // It went off meanwhile: its next start has the volume.
-            Err(_) if self.running(&dir, &owner)?.is_none() => Ok(()),
+            Err(_) if process.ends_now().await => Ok(()),
             Err(error) => {
                 // Nowhere again, if that is where it was and QEMU says so; else it stays where its record says.
                 if before.is_none() && unplug(&mut qmp, &volume).await.is_ok() {
@@ -144,7 +144,8 @@ impl Inner {
             return Ok(());
         }
         if let Err(error) = self.take_from_qemu(&volume).await
-            && self.process_of(machine)?.is_some()
+            && let Some(process) = self.process_of(machine)?
+            && !process.ends_now().await
         {
             return Err(error);
         }
