@@ -90,16 +90,16 @@ impl Control {
     /// Refused as [`Error::Conflict`] when there is an account of that name: a request sent twice makes one account.
     pub async fn account_create(&self, request: &AccountCreateRequest) -> Result<NewAccount, Error> {
         let request = request.checked()?;
-        let uuid = Uuid::new_v4();
+        let uuid = self.inner.random.uuid();
         let plan = Plan {
             email: request.email.unwrap_or_else(|| format!("{}@dewpoint.invalid", uuid.simple())),
             team_name: request.team_name.unwrap_or_else(|| request.name.clone()),
             name: request.name,
             token_name: "first",
-            secret: new_secret()?,
+            secret: new_secret(&self.inner.random)?,
             uuid,
-            team: Uuid::new_v4(),
-            token: TokenId(Uuid::new_v4()),
+            team: self.inner.random.uuid(),
+            token: TokenId(self.inner.random.uuid()),
             now: self.now(),
         };
         let secret = plan.secret.clone();
@@ -127,7 +127,7 @@ impl Control {
                     "a token is printable ASCII without spaces, and one that begins with dor_v1_ (a refresh token) is none",
                 ));
             }
-            None => new_secret()?,
+            None => new_secret(&self.inner.random)?,
         };
         let plan = Plan {
             name: "Admin".to_owned(),
@@ -135,9 +135,9 @@ impl Control {
             team_name: "My Team".to_owned(),
             token_name: "bootstrap",
             secret: secret.clone(),
-            uuid: Uuid::new_v4(),
-            team: Uuid::new_v4(),
-            token: TokenId(Uuid::new_v4()),
+            uuid: self.inner.random.uuid(),
+            team: self.inner.random.uuid(),
+            token: TokenId(self.inner.random.uuid()),
             now: self.now(),
         };
         let record: Option<TokenRecord> = self

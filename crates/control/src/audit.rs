@@ -5,7 +5,7 @@
 //! what this server still holds.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -42,7 +42,7 @@ pub(crate) struct Journal {
 #[derive(Debug, Default)]
 struct Waiting {
     entries: Vec<AuditRecord>,
-    used: HashMap<TokenId, Timestamp>,
+    used: BTreeMap<TokenId, Timestamp>,
     refusals: Refusals,
     /// Entries dropped since the last write because too many waited.
     lost: u64,
@@ -177,9 +177,10 @@ impl Control {
         let clock = Arc::clone(&self.inner.clock);
         loop {
             tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stop| *stop) => return,
                 () = self.inner.journal.bell.notified() => {}
                 () = clock.sleep_until(clock.now() + LOOKED_AFTER_EVERY) => {}
-                _ = stopped.wait_for(|stop| *stop) => return,
             }
             let pause = match self.write_journal().await {
                 // More may be old than one write takes away.
@@ -195,8 +196,9 @@ impl Control {
                 }
             };
             tokio::select! {
-                () = clock.sleep_until(clock.now() + pause) => {}
+                biased;
                 _ = stopped.wait_for(|stop| *stop) => return,
+                () = clock.sleep_until(clock.now() + pause) => {}
             }
         }
     }

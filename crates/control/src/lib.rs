@@ -19,6 +19,7 @@ pub mod network;
 mod orphans;
 mod passwords;
 pub mod projects;
+mod random;
 pub mod readiness;
 mod reconcile;
 pub mod scheduler;
@@ -32,6 +33,7 @@ mod world;
 
 pub use config::ControlConfig;
 pub use error::Error;
+pub use random::Random;
 pub use tokens::Grant;
 pub use world::{Held, Inside};
 
@@ -56,6 +58,7 @@ struct Inner {
     store: Store,
     engine: Arc<dyn Engine>,
     clock: Arc<dyn Clock>,
+    random: Random,
     catalogue: Catalogue,
     config: ControlConfig,
     hosts: Vec<Host>,
@@ -96,6 +99,8 @@ pub struct Parts {
     pub engine: Arc<dyn Engine>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Chance: ids and secrets.
+    pub random: Random,
     /// What can be bought.
     pub catalogue: Catalogue,
     /// The operator's settings.
@@ -107,7 +112,7 @@ impl Control {
     ///
     /// Fails when the engine cannot name its hosts, or the configured address pool is not one.
     pub async fn new(parts: Parts) -> Result<Self, Error> {
-        let Parts { store, engine, clock, mut catalogue, config } = parts;
+        let Parts { store, engine, clock, random, mut catalogue, config } = parts;
         let hosts = engine.hosts().await?;
         catalogue.restrict_sizes(|size| scheduler::place(&hosts, scheduler::Needs::of(size)).is_some());
         let defaults = engine.networking();
@@ -126,14 +131,32 @@ impl Control {
         let (bell, restless, world) = (Arc::default(), reconcile::Restless::default(), world::World::default());
         let journal = audit::Journal::default();
         store.feed().open(Arc::clone(&clock));
-        let inner =
-            Inner { store, engine, clock, catalogue, config, hosts, public_v4, grants, journal, bell, restless, world };
+        let inner = Inner {
+            store,
+            engine,
+            clock,
+            random,
+            catalogue,
+            config,
+            hosts,
+            public_v4,
+            grants,
+            journal,
+            bell,
+            restless,
+            world,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// The clock all of it runs by.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    /// Where ids and secrets come from.
+    pub fn random(&self) -> &Random {
+        &self.inner.random
     }
 
     /// What can be bought.

@@ -8,7 +8,6 @@ use dewpoint_store::{
     Error as StoreError, Page, ProjectEntry, ProjectRecord, Tx, VisibleKinds, Window, accounts, domains, droplets,
     projects, volumes,
 };
-use uuid::Uuid;
 
 use crate::{Control, Error, Grant, window};
 
@@ -213,7 +212,7 @@ impl Control {
     fn fresh_default(&self) -> ProjectRecord {
         let now = self.now();
         ProjectRecord {
-            id: ProjectId(Uuid::new_v4()),
+            id: ProjectId(self.inner.random.uuid()),
             name: "Default".to_owned(),
             description: "Whatever was put into no other project".to_owned(),
             purpose: "Just trying out DigitalOcean".to_owned(),
@@ -266,7 +265,7 @@ impl Control {
         required("purpose", request.purpose.as_ref())?;
         let (fresh, now) = (self.fresh_default(), self.now());
         let empty = ProjectRecord {
-            id: ProjectId(Uuid::new_v4()),
+            id: ProjectId(self.inner.random.uuid()),
             name: String::new(),
             description: String::new(),
             environment: String::new(),

@@ -42,8 +42,9 @@ pub(crate) fn watch(control: Control, id: DropletId, since: Timestamp) {
         // Once all state was replaced, the watches of before are not about it: new ones begin.
         let mut held = control.inner.world.times_held();
         let ended = tokio::select! {
-            ended = until_ready(&control, id, since) => ended,
+            biased;
             _ = held.changed() => return,
+            ended = until_ready(&control, id, since) => ended,
         };
         if let Err(error) = ended {
             tracing::warn!(droplet.id = %id, error = %chain(&error), "Cannot tell whether Droplet {id} is ready");
@@ -84,6 +85,7 @@ async fn until_ready(control: &Control, id: DropletId, since: Timestamp) -> Resu
             }
         }
         tokio::select! {
+            biased;
             () = change_of(&mut changes, MachineId(id.0)) => {}
             () = clock.sleep_until(clock.now() + LOOK_EVERY) => {}
         }

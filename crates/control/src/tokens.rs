@@ -14,9 +14,8 @@ use dewpoint_api::{AccountId, PageRequest, Scopes, TokenCreateRequest, TokenId};
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{Dialect, Page, TokenRecord, Tx, accounts, tokens};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use crate::{Control, Error, window};
+use crate::{Control, Error, Random, window};
 
 /// What a token lets its bearer do. Made by [`Control::authenticate`].
 #[derive(Debug, Clone)]
@@ -146,9 +145,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// A new secret: the prefix of personal tokens (AUTH-1) and 32 random bytes in hex.
 ///
 /// Fails when the system has no randomness to give.
-pub(crate) fn new_secret() -> Result<String, Error> {
+pub(crate) fn new_secret(random: &Random) -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| dewpoint_store::Error::Database(error.to_string()))?;
+    random.fill(&mut bytes)?;
     Ok(format!("dop_v1_{}", hex(&bytes)))
 }
 
@@ -201,9 +200,9 @@ impl Control {
             Some(seconds) => Some(Duration::from_secs(seconds)),
             None => None,
         };
-        let secret = new_secret()?;
+        let secret = new_secret(&self.inner.random)?;
         let record = TokenRecord {
-            id: TokenId(Uuid::new_v4()),
+            id: TokenId(self.inner.random.uuid()),
             account,
             name: request.name.clone().unwrap_or_else(|| "token".to_owned()),
             hash: hex(&hash(&secret)),

@@ -18,7 +18,7 @@ use axum::{
     response::IntoResponse as _,
     response::Response,
 };
-use dewpoint_control::Grant;
+use dewpoint_control::{Grant, Random};
 use dewpoint_store::feed;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use ipnet::IpNet;
@@ -97,7 +97,7 @@ impl Edge {
 
     async fn answer(self, request: Request) -> Response {
         let started = Instant::now();
-        let request_id: Arc<str> = new_request_id();
+        let request_id: Arc<str> = new_request_id(self.app.control.random());
         let head_only = request.method() == Method::HEAD;
         let origin = request.headers().get(header::ORIGIN).cloned();
         let found = match *request.method() {
@@ -285,9 +285,9 @@ impl tower::Service<Request> for Edge {
 }
 
 /// A name for one request: a random UUID. Never taken from the request, so that one in the log is one of ours.
-fn new_request_id() -> Arc<str> {
+fn new_request_id(random: &Random) -> Arc<str> {
     let mut buffer = Uuid::encode_buffer();
-    Arc::from(&*Uuid::new_v4().hyphenated().encode_lower(&mut buffer))
+    Arc::from(&*random.uuid().hyphenated().encode_lower(&mut buffer))
 }
 
 /// Gives an error its body and logs why, if it was our fault. An error that is not one of ours gets a body like ours.

@@ -11,7 +11,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Body, extract::Request, response::Response};
 use dewpoint_api::{AccountId, DropletId, Scope};
 use dewpoint_clock::{Clock, ManualClock, Timestamp};
-use dewpoint_control::{self as control, Control, ControlConfig, Parts, catalogue::Catalogue};
+use dewpoint_control::{self as control, Control, ControlConfig, Parts, Random, catalogue::Catalogue};
 use dewpoint_engine::sim::SimEngine;
 use dewpoint_store::sqlite;
 use http::{HeaderMap, StatusCode};
@@ -128,6 +128,7 @@ impl Server {
         let directory = tempfile::tempdir().expect("a directory");
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_600_000_000_500)));
         let parts = Parts {
+            random: Random::default(),
             store: sqlite::open(&directory.path().join("dew.db")).expect("a new store"),
             engine: Arc::new(
                 SimEngine::open(&directory.path().join("sim.db"), clock.clone()).expect("a new simulator"),

@@ -124,6 +124,7 @@ impl Worker {
             let clock = self.control.clock();
             let look_again = clock.now() + self.control.config().lease / 2;
             tokio::select! {
+                biased;
                 () = self.control.inner.bell.notified() => {}
                 // Actions of a worker in another process that died become free when their lease ends.
                 () = clock.sleep_until(look_again) => {}

@@ -150,6 +150,7 @@ impl Control {
                 self.now() + LONGEST
             });
             tokio::select! {
+                biased;
                 () = self.clock().sleep_until(next) => {}
                 _ = stop.changed() => {}
             }

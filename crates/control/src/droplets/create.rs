@@ -13,7 +13,6 @@ use dewpoint_store::{
     counters, droplets, tags, tags::Tagged, volumes, vpcs,
 };
 use ipnet::Ipv4Net;
-use uuid::Uuid;
 
 use super::{
     DropletView,
@@ -247,7 +246,11 @@ impl Control {
             droplet_limit: self.inner.config.droplet_limit,
             public_v4: self.inner.public_v4,
             v6_pool: self.inner.config.public_v6_pool,
-            default_vpc: DefaultVpc { id: VpcId(Uuid::new_v4()), prefix: self.inner.config.default_vpc_prefix, now },
+            default_vpc: DefaultVpc {
+                id: VpcId(self.inner.random.uuid()),
+                prefix: self.inner.config.default_vpc_prefix,
+                now,
+            },
         })
     }
 }

@@ -15,7 +15,6 @@ use dewpoint_store::{
     Error as StoreError, Page, Sequence, Tx, VolumeRecord, VolumeSnapshotRecord, actions, counters, tags, tags::Tagged,
     volume_snapshots, volumes,
 };
-use uuid::Uuid;
 
 use crate::{
     Control, Error,
@@ -131,7 +130,7 @@ impl Control {
     /// nothing, since clients attach a volume as soon as they know its id.
     pub async fn volume_create(&self, account: AccountId, request: &VolumeCreateRequest) -> Result<VolumeView, Error> {
         let now = self.now();
-        let wanted = check(request, VolumeId(Uuid::new_v4()), now)?;
+        let wanted = check(request, VolumeId(self.inner.random.uuid()), now)?;
         if let Some(region) = &wanted.region {
             self.check_region(region)?;
         }

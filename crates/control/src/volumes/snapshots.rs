@@ -7,7 +7,6 @@ use dewpoint_clock::Timestamp;
 use dewpoint_store::{
     Page, Tx, VolumeRecord, VolumeSnapshotRecord, Window, tags, tags::Tagged, volume_snapshots, volumes,
 };
-use uuid::Uuid;
 
 use super::{act::lock, record_unlocked};
 use crate::{
@@ -93,7 +92,7 @@ impl Control {
         volume: VolumeId,
         request: &VolumeSnapshotCreateRequest,
     ) -> Result<VolumeSnapshotView, Error> {
-        let (now, id) = (self.now(), VolumeSnapshotId(Uuid::new_v4()));
+        let (now, id) = (self.now(), VolumeSnapshotId(self.inner.random.uuid()));
         let refusal = checked_name(&request.name).err().map(|error| error.to_string());
         let tags: Vec<TagName> = request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
         let name = request.name.clone();

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use dewpoint_clock::SimClock;
-use dewpoint_control::{Control, Parts, actions::Worker};
+use dewpoint_control::{Control, Parts, Random, actions::Worker};
 use dewpoint_engine::{
     Engine,
     qemu::{QemuConfig, QemuEngine, images},
@@ -107,7 +107,8 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
     let store = open_store(&settings, data_dir)?;
     let closing = store.closing();
     let Settings { listen, fixtures, server, control: config, catalogue, .. } = settings;
-    let parts = Parts { store: store.clone(), engine, clock: clock.clone(), catalogue, config };
+    let parts =
+        Parts { store: store.clone(), engine, clock: clock.clone(), random: Random::default(), catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
     bootstrap(&control, data_dir).await?;
     if let Some(Fixtures::Docs) = fixtures {

@@ -138,6 +138,7 @@ impl Delays {
                 return;
             }
             tokio::select! {
+                biased;
                 // The sender lives as long as `self`.
                 _ = news.changed() => {}
                 () = async { match until { Some(until) => clock.sleep_until(until).await, None => std::future::pending().await } } => {}
