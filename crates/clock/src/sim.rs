@@ -1,16 +1,32 @@
 //! The simulator's clock: the system's time, until somebody moves it.
 
-use std::time::{Duration, Instant};
-
-use tokio::sync::watch;
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Poll, Waker},
+    time::{Duration, Instant},
+};
 
 use crate::{Clock, SystemClock, Timestamp};
 
 /// A clock that follows the system's until it is moved: ahead, back, frozen, or at a rate of its own. Whoever sleeps by it
-/// wakes as soon as it has passed their deadline, however it got there.
+/// wakes as soon as it has passed their deadline, however it got there; who waits for the earliest is woken first.
 #[derive(Debug)]
 pub struct SimClock {
-    course: watch::Sender<Course>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    course: Course,
+    /// How often the course was changed.
+    moves: u64,
+    /// Who waits, by deadline and then by who came first.
+    sleepers: BTreeMap<(Timestamp, u64), Waker>,
+    /// The number of the next who comes.
+    next: u64,
 }
 
 /// How the clock goes.
@@ -64,38 +80,94 @@ impl SimClock {
 
     /// A clock that follows the system's.
     pub fn real() -> Self {
-        Self { course: watch::Sender::new(Course::Real) }
+        Self::on(Course::Real)
     }
 
     /// A clock that stands still at `now`.
     pub fn frozen_at(now: Timestamp) -> Self {
-        Self { course: watch::Sender::new(Course::Moved { from: now, since: Instant::now(), rate: 0.0 }) }
+        Self::on(Course::Moved { from: now, since: Instant::now(), rate: 0.0 })
+    }
+
+    fn on(course: Course) -> Self {
+        Self { state: Mutex::new(State { course, moves: 0, sleepers: BTreeMap::new(), next: 0 }) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the course and wakes everybody, the earliest deadline first: each sees for itself how long it has to wait now.
+    fn change(&self, change: impl FnOnce(Course) -> Course) {
+        let mut state = self.state();
+        state.course = change(state.course);
+        state.moves += 1;
+        let sleepers = mem::take(&mut state.sleepers);
+        drop(state);
+        sleepers.into_values().for_each(Waker::wake);
     }
 
     /// Moves it forward; it goes on as it went.
     pub fn advance(&self, span: Duration) {
-        self.course.send_modify(|course| *course = moved(course.now() + span, course.rate().unwrap_or(1.0)));
+        self.change(|course| moved(course.now() + span, course.rate().unwrap_or(1.0)));
     }
 
     /// Makes it go `rate` times as fast as real time from what it shows now. 0 freezes it; at most [`Self::FASTEST`].
     pub fn set_rate(&self, rate: f64) {
-        self.course.send_modify(|course| *course = moved(course.now(), rate));
+        self.change(|course| moved(course.now(), rate));
     }
 
     /// Makes it show and go as this reading says.
     pub fn set(&self, reading: Reading) {
-        self.course.send_replace(reading.rate.map_or(Course::Real, |rate| moved(reading.now, rate)));
+        self.change(|_| reading.rate.map_or(Course::Real, |rate| moved(reading.now, rate)));
     }
 
     /// What it shows and how it goes.
     pub fn reading(&self) -> Reading {
-        let course = *self.course.borrow();
+        let course = self.state().course;
         Reading { now: course.now(), rate: course.rate() }
     }
 
     /// How many wait for a deadline now. Lets a test move the clock only once everybody it is about sleeps.
     pub fn sleepers(&self) -> usize {
-        self.course.receiver_count()
+        self.state().sleepers.len()
+    }
+
+    /// The earliest deadline somebody waits for.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.state().sleepers.first_key_value().map(|((deadline, _), _)| *deadline)
+    }
+
+    /// Returns when the course has been changed after `moves`.
+    async fn changed(&self, moves: u64, place: &Place<'_>) {
+        poll_fn(|cx| {
+            let mut state = self.state();
+            if state.moves != moves {
+                return Poll::Ready(());
+            }
+            state.sleepers.insert(place.key, cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+/// A sleeper's place among those who wait; given up when dropped.
+struct Place<'c> {
+    clock: &'c SimClock,
+    key: (Timestamp, u64),
+}
+
+impl<'c> Place<'c> {
+    fn new(clock: &'c SimClock, deadline: Timestamp) -> Self {
+        let mut state = clock.state();
+        state.next += 1;
+        Self { clock, key: (deadline, state.next) }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.clock.state().sleepers.remove(&self.key);
     }
 }
 
@@ -112,24 +184,27 @@ fn moved(from: Timestamp, rate: f64) -> Course {
 #[async_trait::async_trait]
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        self.course.borrow().now()
+        let course = self.state().course;
+        course.now()
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {
         // Long waits are cut, so that a wall clock set back or forward is noticed within a minute.
         const LONGEST: Duration = Duration::from_secs(60);
-        let mut moves = self.course.subscribe();
+        let place = Place::new(self, deadline);
         loop {
-            let course = *moves.borrow_and_update();
+            let (course, moves) = {
+                let state = self.state();
+                (state.course, state.moves)
+            };
             let left = deadline.since(course.now());
             if left.is_zero() {
                 return;
             }
-            // The sender lives as long as `self`, so waiting for it cannot fail while this future is alive.
             match course.real(left) {
-                None => drop(moves.changed().await),
+                None => self.changed(moves, &place).await,
                 Some(real) => {
-                    let _ = tokio::time::timeout(real.min(LONGEST), moves.changed()).await;
+                    let _ = tokio::time::timeout(real.min(LONGEST), self.changed(moves, &place)).await;
                 }
             }
         }
@@ -175,6 +250,35 @@ mod tests {
         clock.set_rate(0.0);
         let stopped = clock.now();
         assert_eq!(clock.now(), stopped);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_earliest_deadline_is_woken_first_and_who_leaves_is_forgotten() {
+        let clock = std::sync::Arc::new(SimClock::frozen_at(Timestamp::from_millis(0)));
+        let woken = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let mut sleepers = Vec::new();
+        for seconds in [3, 1, 2, 1] {
+            let (clock, woken) = (clock.clone(), woken.clone());
+            sleepers.push(tokio::spawn(async move {
+                clock.sleep_until(Timestamp::from_millis(seconds * 1000)).await;
+                woken.lock().expect("nobody panicked").push(seconds);
+            }));
+        }
+        let mut leaves = Box::pin(clock.sleep_until(Timestamp::from_millis(500)));
+        tokio::select! {
+            biased;
+            () = &mut leaves => panic!("it is not that late"),
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (5, Some(Timestamp::from_millis(500))));
+        drop(leaves);
+        assert_eq!((clock.sleepers(), clock.next_deadline()), (4, Some(Timestamp::from_millis(1000))));
+        clock.advance(DAY);
+        for sleeper in sleepers {
+            sleeper.await.expect("it wakes");
+        }
+        assert_eq!(*woken.lock().expect("nobody panicked"), [1, 1, 2, 3]);
+        assert_eq!(clock.sleepers(), 0);
     }
 
     /// What the future gives when it is looked at once.

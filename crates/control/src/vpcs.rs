@@ -4,7 +4,6 @@ use dewpoint_api::{AccountId, PageRequest, RegionSlug, VpcCreateRequest, VpcId, 
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{Error as StoreError, Page, Tx, VpcMemberRecord, VpcRecord, addresses, vpcs};
 use ipnet::Ipv4Net;
-use uuid::Uuid;
 
 use crate::{Control, Error, network, window};
 
@@ -96,7 +95,7 @@ impl Control {
         }
         let wanted = request.ip_range.as_deref().map(network::vpc_range).transpose().map_err(Error::Invalid)?;
         let new = VpcRecord {
-            id: VpcId(Uuid::new_v4()),
+            id: VpcId(self.inner.random.uuid()),
             region,
             name: request.name,
             description: request.description,

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 
 use crate::{Claim, Error, Made, Tx, Untold, db::Dialect, feed::Changes, once, row::Row, untold, value::Value};
 
@@ -26,8 +26,8 @@ struct Inner {
     claim: Option<Claim>,
     untold: Option<Untold>,
     progress: Arc<Mutex<Progress>>,
-    /// Closes with the last clone, and nothing is ever sent: then the deed is over.
-    over: watch::Sender<()>,
+    /// Has no permits, and is closed with the last clone: then the deed is over. Those who wait are woken in their order.
+    over: Arc<Semaphore>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +44,13 @@ struct Progress {
 #[derive(Clone, Debug)]
 pub struct Ending {
     progress: Arc<Mutex<Progress>>,
-    over: watch::Receiver<()>,
+    over: Arc<Semaphore>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.over.close();
+    }
 }
 
 fn lock(progress: &Mutex<Progress>) -> MutexGuard<'_, Progress> {
@@ -63,7 +69,7 @@ impl Deed {
     }
 
     fn of(claim: Option<Claim>, untold: Option<Untold>) -> Self {
-        Self(Arc::new(Inner { claim, untold, progress: Arc::default(), over: watch::Sender::new(()) }))
+        Self(Arc::new(Inner { claim, untold, progress: Arc::default(), over: Arc::new(Semaphore::new(0)) }))
     }
 
     /// Runs `handler` so that its write belongs to this deed. Tasks it spawns do not.
@@ -73,7 +79,7 @@ impl Deed {
 
     /// What will have become of it.
     pub fn ending(&self) -> Ending {
-        Ending { progress: Arc::clone(&self.0.progress), over: self.0.over.subscribe() }
+        Ending { progress: Arc::clone(&self.0.progress), over: Arc::clone(&self.0.over) }
     }
 
     /// What it made, once that is durable.
@@ -146,20 +152,21 @@ impl Ending {
     /// That of a deed which was done before, by whomever.
     pub fn done(made: Vec<Made>) -> Self {
         let progress = Arc::new(Mutex::new(Progress { staged: made, committed: true, ..Progress::default() }));
-        // Its sender is gone at once: it is over.
-        Self { progress, over: watch::Sender::new(()).subscribe() }
+        let over = Arc::new(Semaphore::new(0));
+        over.close();
+        Self { progress, over }
     }
 
     /// Waits until the deed is over; what it made, or `None` when it had no effect.
-    pub async fn wait(mut self) -> Option<Vec<Made>> {
-        // Nothing is sent, so this ends when the sender is gone, and with an error.
-        while self.over.changed().await.is_ok() {}
+    pub async fn wait(self) -> Option<Vec<Made>> {
+        // There is never a permit, so this ends when it is closed, and with an error.
+        let _ = self.over.acquire().await;
         made(&self.progress)
     }
 
     /// Whether the deed is over.
     pub fn is_over(&self) -> bool {
-        self.over.has_changed().is_err()
+        self.over.is_closed()
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod copier;
 mod file;
+mod stepped;
 mod transaction;
 
 use std::{
@@ -20,8 +21,8 @@ use std::{
 };
 
 pub use copier::{Copier, Copy};
-use dewpoint_pages::Keeper;
 use rusqlite::Connection;
+pub use stepped::{Fate, Stepper, open_stepped};
 
 use crate::{
     Error,
@@ -44,17 +45,19 @@ const READERS: usize = 2;
 /// Fails with [`Error::Damaged`] or [`Error::TooNew`] and then leaves the file as it is. An empty file is damaged, not new:
 /// whatever it held is gone, and a store that forgot its Droplets would have their machines removed.
 pub fn open(path: &Path) -> Result<Store, Error> {
-    let file::Opened { mut writer, keeper } = file::open_checked(path)?;
-    migrate::run(&mut writer, |writer, body| in_transaction(writer, body).map(drop))?;
-    writer.flush_prepared_statement_cache();
-
+    let opened = open_writer(path)?;
     let (queues, to_write, to_read) = Queues::new(Dialect::Sqlite);
     let (commits, feed) = (queues.commits(), queues.told());
     let (reading, readers_ended) = mpsc::channel::<Infallible>();
     queues.spawn("store-writer", move || {
-        write_until_closed(&writer, &keeper, &to_write, &commits, &feed);
+        let mut writer = Writer { opened, commits, feed, wary: 0 };
+        while let Some(batch) = queue::next_batch(&to_write, BATCH) {
+            // What arrives while it works joins the batch: the commit is what takes long.
+            writer.carry_out(batch, &mut |batch| queue::top_up(&to_write, batch, BATCH));
+        }
         // The last connection to be closed takes the log away; two that close at once would leave it to each other.
         let _ = readers_ended.recv();
+        let file::Opened { writer, keeper } = writer.opened;
         keeper.close(writer);
     })?;
     for _ in 0..READERS {
@@ -69,22 +72,43 @@ pub fn open(path: &Path) -> Result<Store, Error> {
     Ok(Store::new(Arc::new(queues)))
 }
 
-fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, commits: &AtomicU64, feed: &Feed) {
-    let mut wary = 0_u32;
-    while let Some(mut batch) = queue::next_batch(jobs, BATCH) {
-        let mut together = match wary {
-            0 => run_bare(connection, &mut batch, jobs),
+/// The writing connection, its schema up to date.
+fn open_writer(path: &Path) -> Result<file::Opened, Error> {
+    let mut opened = file::open_checked(path)?;
+    migrate::run(&mut opened.writer, |writer, body| in_transaction(writer, body).map(drop))?;
+    opened.writer.flush_prepared_statement_cache();
+    Ok(opened)
+}
+
+/// Closures that share a commit.
+type Batch = Vec<Box<dyn Job>>;
+
+/// Who owns the writing connection.
+struct Writer {
+    opened: file::Opened,
+    commits: Arc<AtomicU64>,
+    feed: Arc<Feed>,
+    /// For how many batches closures still run in savepoints.
+    wary: u32,
+}
+
+impl Writer {
+    /// Carries out a batch, to which `top_up` adds what has come meanwhile, and answers each of its jobs.
+    fn carry_out(&mut self, mut batch: Batch, top_up: &mut dyn FnMut(&mut Batch)) {
+        let connection = &self.opened.writer;
+        let mut together = match self.wary {
+            0 => run_bare(connection, &mut batch, top_up),
             _ => Together::OneFailed,
         };
-        wary = wary.saturating_sub(1);
+        self.wary = self.wary.saturating_sub(1);
         if matches!(together, Together::OneFailed) {
             together = run_guarded(connection, &mut batch);
-            wary = if wary == 0 { WARY_FOR } else { wary };
+            self.wary = if self.wary == 0 { WARY_FOR } else { self.wary };
         }
         match together {
             Together::Committed(outcomes, changes) => {
-                commits.fetch_add(1, Ordering::Relaxed);
-                feed.publish(changes);
+                self.commits.fetch_add(1, Ordering::Relaxed);
+                self.feed.publish(changes);
                 batch.into_iter().zip(outcomes).for_each(|(job, outcome)| job.answer(outcome));
             }
             Together::OneFailed | Together::Lost => {
@@ -93,14 +117,14 @@ fn write_until_closed(connection: &Connection, keeper: &Keeper, jobs: &Jobs, com
                         // The closure's own error is in its own result and goes before this one.
                         job.run(tx).map_err(|Undo { .. }| Error::Stopped)
                     });
-                    commits.fetch_add(outcome.is_ok().into(), Ordering::Relaxed);
-                    let outcome = outcome.map(|changes| feed.publish(vec![changes]));
+                    self.commits.fetch_add(outcome.is_ok().into(), Ordering::Relaxed);
+                    let outcome = outcome.map(|changes| self.feed.publish(vec![changes]));
                     job.answer(outcome);
                 }
             }
         }
         // Answered first: nobody waits for this but the next batch.
-        keeper.after_commit(connection);
+        self.opened.keeper.after_commit(connection);
     }
 }
 
@@ -125,8 +149,8 @@ fn give_up(connection: &Connection) -> Together {
 }
 
 /// Runs a batch in the hope that no closure fails, which is how nearly all go: without savepoints, each of which would
-/// copy every page its closure touches. What arrives while it works joins the batch: the commit is what takes long.
-fn run_bare(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, jobs: &Jobs) -> Together {
+/// copy every page its closure touches.
+fn run_bare(connection: &Connection, batch: &mut Batch, top_up: &mut dyn FnMut(&mut Batch)) -> Together {
     if !run(connection, "BEGIN IMMEDIATE") {
         return Together::Lost;
     }
@@ -137,7 +161,7 @@ fn run_bare(connection: &Connection, batch: &mut Vec<Box<dyn Job>>, jobs: &Jobs)
         let ended = transaction.end();
         next += 1;
         if next == batch.len() {
-            queue::top_up(jobs, batch, BATCH);
+            top_up(batch);
         }
         match ended {
             Ok(changed) if !undo => changes.push(changed),

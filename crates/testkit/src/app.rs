@@ -2,17 +2,17 @@
 
 use std::{
     future::Future as _,
-    sync::{Arc, mpsc},
+    sync::{Arc, LazyLock, mpsc},
     task::{Context, Waker},
 };
 
 use dewpoint_api::{AccountCreateRequest, AccountId, Scopes, TokenCreateRequest};
 use dewpoint_clock::{SimClock, Timestamp};
 use dewpoint_control::{
-    Catalogue, Control, ControlConfig, Parts,
+    Catalogue, Control, ControlConfig, Parts, Random,
     actions::{Point, Worker},
 };
-use dewpoint_engine::sim::{Equipment, SimEngine};
+use dewpoint_engine::sim::{self, Equipment, SimEngine};
 use dewpoint_server::{App, Edge, Files, Probes, ServerConfig, Simulator};
 use dewpoint_store::{Store, Tx, accounts, actions, sqlite};
 use tempfile::TempDir;
@@ -22,6 +22,10 @@ use crate::{Client, crash::Trap};
 
 /// When every test begins: a Saturday, so that weekly windows are interesting.
 const BEGINNING: &str = "2026-11-21T10:00:00Z";
+/// The store's file in the directory of a test.
+const STORE: &str = "dewpoint.db";
+/// The simulator's file.
+const SIMULATOR: &str = "sim.db";
 /// The first account's full token.
 const ADMIN: &str = "dop_v1_of-the-admin";
 
@@ -54,6 +58,15 @@ pub struct HeldWrites {
     _release: mpsc::Sender<()>,
 }
 
+/// What store and simulator of a [`TestApp::stepped`] have to do, which is done when somebody does it.
+#[derive(Debug)]
+pub struct Steppers {
+    /// The store's.
+    pub store: sqlite::Stepper,
+    /// The simulator's.
+    pub sim: sim::Stepper,
+}
+
 /// What a restart replaces.
 #[derive(Debug)]
 struct Running {
@@ -65,28 +78,48 @@ struct Running {
 
 impl Running {
     async fn open(directory: &TempDir, clock: &Arc<SimClock>, setup: &Setup) -> Self {
-        let file = |name: &str| directory.path().join(name);
-        let store = sqlite::open(&file("dewpoint.db")).expect("the store opens");
-        let clock: Arc<SimClock> = Arc::clone(clock);
-        let sim = SimEngine::open(&file("sim.db"), clock.clone()).expect("the simulator's file opens");
+        let (of_store, of_sim) = (directory.path().join(STORE), directory.path().join(SIMULATOR));
+        let store = sqlite::open(&of_store).expect("the store opens");
+        let sim = SimEngine::open(&of_sim, clock.clone()).expect("the simulator's file opens");
         let sim = Arc::new(sim.equipped(setup.equipment.clone()));
-        let mut catalogue = Catalogue::built_in();
+        let files = Files::open((&of_store, store.clone()), (&of_sim, sim.clone())).expect("both files are there");
+        Self::of(store, sim, clock, setup, (Random::default(), Some(files))).await
+    }
+
+    async fn open_stepped(directory: &TempDir, clock: &Arc<SimClock>, setup: &Setup, seed: u64) -> (Self, Steppers) {
+        let (of_store, of_sim) = (directory.path().join(STORE), directory.path().join(SIMULATOR));
+        let (store, of_store) = sqlite::open_stepped(&of_store).expect("the store opens");
+        let (sim, of_sim) = SimEngine::open_stepped(&of_sim, clock.clone()).expect("the simulator's file opens");
+        let sim = Arc::new(sim.equipped(setup.equipment.clone()));
+        let running = Self::of(store, sim, clock, setup, (Random::seeded(seed), None)).await;
+        (running, Steppers { store: of_store, sim: of_sim })
+    }
+
+    async fn of(
+        store: Store,
+        sim: Arc<SimEngine>,
+        clock: &Arc<SimClock>,
+        setup: &Setup,
+        (random, files): (Random, Option<Files>),
+    ) -> Self {
+        // Read once: a simulation starts thousands of servers.
+        static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(Catalogue::built_in);
+        let mut catalogue = BUILT_IN.clone();
         if let Some(text) = setup.catalogue {
             let more =
                 dewpoint_control::catalogue::CatalogueFile::parse(text).expect("the test's catalogue is well-formed");
             catalogue = catalogue.extend(more).expect("the test's catalogue fits");
         }
         let parts = Parts {
-            store: store.clone(),
+            store,
             engine: sim.clone(),
             clock: clock.clone(),
+            random,
             catalogue,
             config: setup.control.clone(),
         };
         let control = Control::new(parts).await.expect("the parts fit together");
-        let (of_store, of_sim) = (file("dewpoint.db"), file("sim.db"));
-        let files = Files::open((&of_store, store), (&of_sim, sim.clone())).expect("both files are there");
-        let simulator = Simulator::new(control.clone(), clock, sim.clone(), Some(files));
+        let simulator = Simulator::new(control.clone(), clock.clone(), sim.clone(), files);
         let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator.clone());
         app.recall(&file("told")).await.expect("the file of answers that were given opens");
         let edge = dewpoint_server::app(app);
@@ -107,9 +140,32 @@ impl TestApp {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let clock = Arc::new(SimClock::frozen_at(BEGINNING.parse().expect("a time")));
         let running = Running::open(&directory, &clock, &setup).await;
-        running.control.bootstrap(Some(ADMIN.to_owned())).await.expect("an empty store takes its first account");
-        running.simulator.keep_start().await.expect("the state at the start can be kept");
-        Self { running, clock, trap: Arc::default(), setup, directory }
+        let app = Self { running, clock, trap: Arc::default(), setup, directory };
+        app.bootstrap().await;
+        app.running.simulator.keep_start().await.expect("the state at the start can be kept");
+        app
+    }
+
+    /// Starts on empty files without any thread: what store and simulator are asked for waits until the steppers do it. Ids
+    /// and secrets come from `seed`. There is no account yet, see [`TestApp::bootstrap`].
+    pub async fn stepped(setup: Setup, seed: u64) -> (Self, Steppers) {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let clock = Arc::new(SimClock::frozen_at(BEGINNING.parse().expect("a time")));
+        let (running, steppers) = Running::open_stepped(&directory, &clock, &setup, seed).await;
+        (Self { running, clock, trap: Arc::default(), setup, directory }, steppers)
+    }
+
+    /// The next process on the same files, with steppers of its own. The last one's are to be dropped first, and what they
+    /// have not done is lost. Nothing is taken up yet, see [`dewpoint_control::Control::resume`].
+    pub async fn restart_stepped(&mut self, seed: u64) -> Steppers {
+        let (running, steppers) = Running::open_stepped(&self.directory, &self.clock, &self.setup, seed).await;
+        self.running = running;
+        steppers
+    }
+
+    /// Makes the first account and its token, which [`TestApp::admin`] has.
+    pub async fn bootstrap(&self) {
+        self.control().bootstrap(Some(ADMIN.to_owned())).await.expect("an empty store takes its first account");
     }
 
     /// Kills this process's part and starts the next one on the same files: what was in memory alone is lost.

@@ -17,6 +17,6 @@ mod client;
 mod crash;
 mod fixtures;
 
-pub use app::{HeldWrites, Setup, TestApp};
+pub use app::{HeldWrites, Setup, Steppers, TestApp};
 pub use client::{Answer, Client};
 pub use fixtures::{droplet_body, fingerprint, public_key};

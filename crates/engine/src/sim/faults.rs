@@ -54,6 +54,13 @@ impl Faults {
         self.heard.lock().ok().and_then(|mut heard| heard.replace(Vec::new())).unwrap_or_default()
     }
 
+    /// Takes back every order.
+    pub fn clear(&self) {
+        if let Ok(mut ordered) = self.ordered.lock() {
+            ordered.clear();
+        }
+    }
+
     /// Fails if a fault was ordered for this call.
     pub(super) fn check(&self, operation: Operation, id: MachineId, moment: Moment) -> Result<(), Error> {
         if let (Moment::Before, Ok(mut heard)) = (moment, self.heard.lock())

@@ -1,6 +1,8 @@
 //! The simulator's file: one thread, one commit for all calls that wait; and the machines in it.
 
-use std::{fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::mpsc, thread};
+use std::{
+    collections::VecDeque, fmt, fs::OpenOptions, os::unix::fs::OpenOptionsExt as _, path::Path, sync::mpsc, thread,
+};
 
 use dewpoint_clock::Timestamp;
 use dewpoint_pages::{Damage, Durability, Keeper, Verdict};
@@ -15,13 +17,40 @@ const BATCH: usize = 256;
 /// How many pages the log may have before it is copied into the file.
 const LOG_PAGES: u32 = 4_000;
 
+/// Calls that wait.
+type Calls = mpsc::Receiver<Box<dyn Call>>;
+
+/// The file, and who brings its log into it.
+struct File {
+    connection: Connection,
+    keeper: Keeper,
+}
+
 #[derive(Debug)]
 pub(super) struct Machines {
     calls: mpsc::Sender<Box<dyn Call>>,
 }
 
 impl Machines {
+    /// The file's machines, with a thread that sees to the calls.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let (machines, file, waiting) = Self::open_file(path)?;
+        thread::Builder::new()
+            .name("sim-machines".into())
+            .spawn(move || file.serve(&waiting))
+            .map_err(|error| Error::host("start the simulator's thread", error))?;
+        Ok(machines)
+    }
+
+    /// The file's machines, and what sees to the calls one by one.
+    pub(super) fn open_stepped(path: &Path) -> Result<(Self, Stepper), Error> {
+        let (machines, file, incoming) = Self::open_file(path)?;
+        let unsynced = file.connection.pragma_update(None, "synchronous", "OFF");
+        unsynced.map_err(|error| Error::host("open the simulator's file", error))?;
+        Ok((machines, Stepper { file, incoming, waiting: VecDeque::new() }))
+    }
+
+    fn open_file(path: &Path) -> Result<(Self, File, Calls), Error> {
         // What a machine is made from has keys and user data in it; SQLite gives its log the mode of its file.
         OpenOptions::new()
             .create(true)
@@ -37,14 +66,7 @@ impl Machines {
             adopt(path, (&connection, &keeper), remark)?;
         }
         let (calls, waiting) = mpsc::channel();
-        thread::Builder::new()
-            .name("sim-machines".into())
-            .spawn(move || {
-                serve(&connection, &keeper, &waiting);
-                keeper.close(connection);
-            })
-            .map_err(|error| Error::host("start the simulator's thread", error))?;
-        Ok(Self { calls })
+        Ok((Self { calls }, File { connection, keeper }, waiting))
     }
 
     pub(super) async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
@@ -202,12 +224,7 @@ impl Machines {
     }
 
     pub(super) async fn list(&self) -> Result<Vec<MachineId>, Error> {
-        self.call(|db| {
-            let mut statement = db.prepare_cached("SELECT id FROM machines ORDER BY id")?;
-            let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
-            ids.map(|id| id.map(|id| MachineId(id.unsigned_abs()))).collect()
-        })
-        .await
+        self.call(list).await
     }
 
     pub(super) async fn call<T: Send + 'static>(
@@ -249,6 +266,12 @@ pub(super) fn number(id: MachineId) -> i64 {
 
 pub(super) fn to_text<T: serde::Serialize>(value: &T) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::host("write a specification", error))
+}
+
+fn list(db: &Connection) -> rusqlite::Result<Vec<MachineId>> {
+    let mut statement = db.prepare_cached("SELECT id FROM machines ORDER BY id")?;
+    let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
+    ids.map(|id| id.map(|id| MachineId(id.unsigned_abs()))).collect()
 }
 
 /// A machine's spec, and whether it runs.
@@ -336,19 +359,62 @@ fn adopt(path: &Path, (connection, keeper): (&Connection, &Keeper), remark: Opti
     keeper.adopt(connection).map_err(|error| Error::host("write the checksums of the simulator's file", error))
 }
 
-fn serve(connection: &Connection, keeper: &Keeper, waiting: &mpsc::Receiver<Box<dyn Call>>) {
-    while let Ok(first) = waiting.recv() {
-        let mut batch = vec![first];
-        batch.extend(waiting.try_iter().take(BATCH - 1));
-        let committed = commit(connection, &mut batch);
-        if committed.is_err() && !connection.is_autocommit() {
+impl File {
+    /// Sees to calls until nobody can make any more.
+    fn serve(self, waiting: &Calls) {
+        while let Ok(first) = waiting.recv() {
+            let mut batch = vec![first];
+            batch.extend(waiting.try_iter().take(BATCH - 1));
+            self.carry_out(batch);
+        }
+        self.keeper.close(self.connection);
+    }
+
+    fn carry_out(&self, mut batch: Vec<Box<dyn Call>>) {
+        let committed = commit(&self.connection, &mut batch);
+        if committed.is_err() && !self.connection.is_autocommit() {
             // Nothing more can be done about a rollback that fails: the next BEGIN will say so.
-            let _ = connection.execute_batch("ROLLBACK");
+            let _ = self.connection.execute_batch("ROLLBACK");
         }
         for call in batch {
             call.answer(committed.as_ref().copied().map_err(explain));
         }
-        keeper.after_commit(connection);
+        self.keeper.after_commit(&self.connection);
+    }
+}
+
+/// Sees to the calls of a simulator that has no thread ([`SimEngine::open_stepped`](super::SimEngine::open_stepped)). Dropped,
+/// it is a hypervisor that has had all its calls so far, and hears no more.
+pub struct Stepper {
+    file: File,
+    incoming: Calls,
+    waiting: VecDeque<Box<dyn Call>>,
+}
+
+impl fmt::Debug for Stepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stepper").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+    }
+}
+
+impl Stepper {
+    /// How many calls wait.
+    pub fn waiting(&mut self) -> usize {
+        self.waiting.extend(self.incoming.try_iter());
+        self.waiting.len()
+    }
+
+    /// Carries out the call that has waited longest.
+    pub fn step(&mut self) {
+        self.waiting();
+        if let Some(call) = self.waiting.pop_front() {
+            self.file.carry_out(vec![call]);
+        }
+    }
+
+    /// The numbers of the machines there are, seen behind everybody's back.
+    pub fn machines(&self) -> Result<Vec<MachineId>, Error> {
+        list(&self.file.connection).map_err(|error| explain(&error))
     }
 }
 

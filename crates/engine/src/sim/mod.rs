@@ -9,6 +9,7 @@ mod faults;
 mod machines;
 
 pub use faults::{Fault, Faults, Moment};
+pub use machines::Stepper;
 
 use std::{
     net::Ipv4Addr,
@@ -86,14 +87,25 @@ const HOST: &str = "sim-1";
 impl SimEngine {
     /// Opens the simulator's file, making it if it is not there. Machines of an earlier run are still there, as they were.
     pub fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        Ok(Self {
-            machines: Machines::open(path)?,
+        Ok(Self::of(Machines::open(path)?, clock))
+    }
+
+    /// The same without a thread of its own: calls wait until they are carried out by hand, one by one. For simulations that
+    /// can be repeated; its file is not synced.
+    pub fn open_stepped(path: &Path, clock: Arc<dyn Clock>) -> Result<(Self, Stepper), Error> {
+        let (machines, stepper) = Machines::open_stepped(path)?;
+        Ok((Self::of(machines, clock), stepper))
+    }
+
+    fn of(machines: Machines, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            machines,
             equipment: Equipment::default(),
             clock,
             delays: Mutex::default(),
             faults: Arc::default(),
             changes: broadcast::Sender::new(1024),
-        })
+        }
     }
 
     /// The same simulator with only this to offer.
