@@ -1,14 +1,15 @@
 //! Wanted against observed: at the start, and whenever a machine changed by itself.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use dewpoint_api::{ActionKind, DropletId, DropletStatus, ResourceType};
 use dewpoint_engine::{MachineId, PowerState};
 use dewpoint_store::{ActionRecord, DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange};
-use tokio::sync::{broadcast::error::RecvError, watch};
+use tokio::sync::{Notify, broadcast::error::RecvError, watch};
 
 use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness};
 
@@ -29,12 +30,36 @@ fn corrected(record: &DropletRecord, observed: Option<PowerState>) -> Option<Dro
 #[derive(Debug, Default)]
 pub(crate) struct Restless {
     droplets: Mutex<HashSet<DropletId>>,
+    /// Droplets that could not be looked at: whoever follows changes tries again.
+    missed: Mutex<BTreeSet<DropletId>>,
+    /// Rung when one is missed.
+    bell: Notify,
+}
+
+/// The pause before what was missed is looked at again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether a Droplet's row says what its engine sees.
+enum Corrected {
+    Yes,
+    /// An action began meanwhile, whose end has to look again.
+    ActionBegan,
 }
 
 impl Restless {
     /// Forgets all of them.
     pub(crate) fn clear(&self) {
         self.droplets.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn miss(&self, id: DropletId) {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        self.bell.notify_one();
+    }
+
+    fn take_missed(&self) -> BTreeSet<DropletId> {
+        std::mem::take(&mut *self.missed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn add(&self, id: DropletId) {
@@ -70,7 +95,7 @@ impl Control {
     /// Compares every machine with its Droplet.
     async fn sweep(&self, alone: bool) -> Result<(), Error> {
         const PAGE: u32 = 500;
-        let mut ownerless: HashSet<MachineId> = self.inner.engine.machines().await?.into_iter().collect();
+        let mut ownerless: BTreeSet<MachineId> = self.inner.engine.machines().await?.into_iter().collect();
         let mut after = DropletId(0);
         loop {
             let page: Vec<DropletRecord> = self
@@ -82,8 +107,13 @@ impl Control {
             after = last.id;
             for record in &page {
                 ownerless.remove(&MachineId(record.id.0));
-                if record.running_action.is_none() {
-                    self.correct(record).await?;
+                let corrected = match record.running_action {
+                    None => self.correct(record).await?,
+                    Some(_) => Corrected::ActionBegan,
+                };
+                if matches!(corrected, Corrected::ActionBegan) {
+                    // Its end will look: not every action says in the end whether its Droplet runs.
+                    self.look_at(record.id).await?;
                 }
             }
         }
@@ -117,7 +147,7 @@ impl Control {
             .await
     }
 
-    async fn without_those_being_destroyed(&self, machines: HashSet<MachineId>) -> Result<Vec<MachineId>, Error> {
+    async fn without_those_being_destroyed(&self, machines: BTreeSet<MachineId>) -> Result<Vec<MachineId>, Error> {
         if machines.is_empty() {
             return Ok(Vec::new());
         }
@@ -134,64 +164,108 @@ impl Control {
     }
 
     /// Asks the engine about one Droplet and writes what it says, if that is news.
-    async fn correct(&self, record: &DropletRecord) -> Result<(), Error> {
+    async fn correct(&self, record: &DropletRecord) -> Result<Corrected, Error> {
         let observed = self.inner.engine.observe(MachineId(record.id.0)).await?;
         if observed.is_none() {
             tracing::error!(droplet.id = %record.id, "The machine of Droplet {} is gone", record.id);
         }
-        let Some(status) = corrected(record, observed.map(|observed| observed.power)) else { return Ok(()) };
+        let Some(status) = corrected(record, observed.map(|observed| observed.power)) else {
+            return Ok(Corrected::Yes);
+        };
         tracing::info!(droplet.id = %record.id, status = %status, "Droplet {} is found to be {status}", record.id);
         let id = record.id;
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| {
                 // An action may have begun since: then its word counts.
-                let now = droplets::droplet_of_machine(tx, id)?;
-                if now.is_some_and(|record| record.running_action.is_none()) {
-                    let change = DropletChange { status: Some(status), ..DropletChange::default() };
-                    droplets::droplet_change(tx, id, &change)?;
+                match droplets::droplet_of_machine(tx, id)? {
+                    Some(record) if record.running_action.is_some() => Ok(Corrected::ActionBegan),
+                    Some(_) => {
+                        let change = DropletChange { status: Some(status), ..DropletChange::default() };
+                        droplets::droplet_change(tx, id, &change)?;
+                        Ok::<_, Error>(Corrected::Yes)
+                    }
+                    None => Ok(Corrected::Yes),
                 }
-                Ok::<_, Error>(())
             })
             .await
     }
 
-    /// Follows machines that change by themselves until `stop` turns true.
+    /// Follows machines that change by themselves until `stop` turns true. What cannot be looked at now is looked at again.
     pub async fn follow_changes(self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.inner.engine.changes();
         while !*stop.borrow() {
             let changed = tokio::select! {
-                changed = changes.recv() => changed,
+                biased;
                 _ = stop.changed() => return,
+                changed = changes.recv() => changed,
+                () = self.inner.restless.bell.notified() => {
+                    let again = self.clock().now() + PAUSE;
+                    tokio::select! {
+                        biased;
+                        _ = stop.changed() => return,
+                        () = self.clock().sleep_until(again) => {}
+                    }
+                    for id in self.inner.restless.take_missed() {
+                        tell(self.look_at(id).await);
+                    }
+                    continue;
+                }
             };
-            let result = match changed {
-                Ok(machine) => self.look_at(DropletId(machine.0)).await,
-                Err(RecvError::Lagged(_)) => self.sweep(false).await,
+            match changed {
+                Ok(machine) => tell(self.look_at(DropletId(machine.0)).await),
+                Err(RecvError::Lagged(_)) => tell(self.look_at_all().await),
                 Err(RecvError::Closed) => return,
-            };
-            if let Err(error) = result {
-                tracing::error!(error = %chain(&error), "Cannot follow a machine's change");
             }
         }
     }
 
+    /// Looks at every Droplet there is; who knows which of them changed.
+    async fn look_at_all(&self) -> Result<(), Error> {
+        while let Err(error) = self.sweep(false).await {
+            tell(Err(error));
+            self.clock().sleep_until(self.clock().now() + PAUSE).await;
+        }
+        Ok(())
+    }
+
     /// Looks at a Droplet whose machine changed by itself; once its action ends, if one runs.
     pub(crate) async fn look_at(&self, id: DropletId) -> Result<(), Error> {
-        // Noted before the row is read: an action that ends in between finds the note.
-        self.inner.restless.add(id);
-        let store = &self.inner.store;
-        let record: Option<DropletRecord> =
-            store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
-        match record {
-            Some(record) if record.running_action.is_some() => Ok(()),
-            Some(record) => {
-                self.inner.restless.take(id);
-                self.correct(&record).await
-            }
-            None => {
-                self.inner.restless.take(id);
-                Ok(())
+        let looked = self.try_to_look_at(id).await;
+        if looked.is_err() {
+            self.inner.restless.miss(id);
+        }
+        looked
+    }
+
+    async fn try_to_look_at(&self, id: DropletId) -> Result<(), Error> {
+        let (store, restless) = (&self.inner.store, &self.inner.restless);
+        loop {
+            // Noted before the row is read: an action that ends in between finds the note.
+            restless.add(id);
+            let record: Option<DropletRecord> =
+                store.read(move |tx: &mut dyn Tx| droplets::droplet_of_machine(tx, id).map_err(Error::from)).await?;
+            match record {
+                Some(record) if record.running_action.is_some() => return Ok(()),
+                Some(record) => {
+                    restless.take(id);
+                    match self.correct(&record).await? {
+                        Corrected::Yes => return Ok(()),
+                        // Its end may have come before it could find a note.
+                        Corrected::ActionBegan => {}
+                    }
+                }
+                None => {
+                    restless.take(id);
+                    return Ok(());
+                }
             }
         }
+    }
+}
+
+fn tell(result: Result<(), Error>) {
+    if let Err(error) = result {
+        tracing::error!(error = %chain(&error), "Cannot follow a machine's change; trying again");
     }
 }
