@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres check-docs bench image-micro image-debian
+.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres check-docs simulate bench image-micro image-debian
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -38,6 +38,10 @@ test-guests:     ## scenarios with real guests, through the released Python SDK 
 
 test-postgres:   ## slow: the store's suite on PostgreSQL as well
 	scripts/test-postgres.sh
+
+simulate:        ## the server under seeds that choose its faults: SEEDS=10000 for many, SEED=7 for one and all that happens in it
+	DEW_SIM_SEEDS=$(SEEDS) DEW_SIM_SEED=$(SEED) DEW_SIM_FIRST=$(FIRST) \
+		cargo test -q --locked -p dewpoint-testkit --test simulation seeds_keep -- --nocapture
 
 bench:           ## slow: how fast and how large
 	scripts/bench.sh

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future as _,
+    path::PathBuf,
     sync::{Arc, LazyLock, mpsc},
     task::{Context, Waker},
 };
@@ -67,6 +68,15 @@ pub struct Steppers {
     pub sim: sim::Stepper,
 }
 
+/// What a server has beside store and simulator, each in a file of its own; one that is stepped has none of it.
+#[derive(Debug, Default)]
+struct Beside {
+    /// What copies both.
+    copied: Option<Files>,
+    /// Which answers were given.
+    told: Option<PathBuf>,
+}
+
 /// What a restart replaces.
 #[derive(Debug)]
 struct Running {
@@ -83,7 +93,8 @@ impl Running {
         let sim = SimEngine::open(&of_sim, clock.clone()).expect("the simulator's file opens");
         let sim = Arc::new(sim.equipped(setup.equipment.clone()));
         let files = Files::open((&of_store, store.clone()), (&of_sim, sim.clone())).expect("both files are there");
-        Self::of(store, sim, clock, setup, (Random::default(), Some(files))).await
+        let beside = Beside { copied: Some(files), told: Some(directory.path().join("told")) };
+        Self::of(store, sim, clock, setup, (Random::default(), beside)).await
     }
 
     async fn open_stepped(directory: &TempDir, clock: &Arc<SimClock>, setup: &Setup, seed: u64) -> (Self, Steppers) {
@@ -91,7 +102,7 @@ impl Running {
         let (store, of_store) = sqlite::open_stepped(&of_store).expect("the store opens");
         let (sim, of_sim) = SimEngine::open_stepped(&of_sim, clock.clone()).expect("the simulator's file opens");
         let sim = Arc::new(sim.equipped(setup.equipment.clone()));
-        let running = Self::of(store, sim, clock, setup, (Random::seeded(seed), None)).await;
+        let running = Self::of(store, sim, clock, setup, (Random::seeded(seed), Beside::default())).await;
         (running, Steppers { store: of_store, sim: of_sim })
     }
 
@@ -100,7 +111,7 @@ impl Running {
         sim: Arc<SimEngine>,
         clock: &Arc<SimClock>,
         setup: &Setup,
-        (random, files): (Random, Option<Files>),
+        (random, beside): (Random, Beside),
     ) -> Self {
         // Read once: a simulation starts thousands of servers.
         static BUILT_IN: LazyLock<Catalogue> = LazyLock::new(Catalogue::built_in);
@@ -119,9 +130,11 @@ impl Running {
             config: setup.control.clone(),
         };
         let control = Control::new(parts).await.expect("the parts fit together");
-        let simulator = Simulator::new(control.clone(), clock.clone(), sim.clone(), files);
+        let simulator = Simulator::new(control.clone(), clock.clone(), sim.clone(), beside.copied);
         let app = App::simulated(control.clone(), setup.server.clone(), Probes::default(), simulator.clone());
-        app.recall(&file("told")).await.expect("the file of answers that were given opens");
+        if let Some(told) = &beside.told {
+            app.recall(told).await.expect("the file of answers that were given opens");
+        }
         let edge = dewpoint_server::app(app);
         Self { control, sim, simulator, edge }
     }
