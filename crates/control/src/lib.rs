@@ -8,6 +8,7 @@ pub mod actions;
 pub mod audit;
 pub mod backups;
 pub mod catalogue;
+pub mod check;
 mod config;
 pub mod domains;
 pub mod droplets;

@@ -2,14 +2,11 @@
 
 use std::collections::HashSet;
 
-use dewpoint_api::{ImageId, ImageStatus, ResourceType, VolumeId};
+use dewpoint_api::{ImageId, ResourceType, VolumeId};
 use dewpoint_engine::{ImageName, VolumeId as EngineVolumeId};
 use dewpoint_store::{Tx, actions, images, volume_snapshots, volumes};
 
-use crate::{
-    Control, Error,
-    actions::{image_in_the_making, own_image, own_volume_image},
-};
+use crate::{Control, Error, check};
 
 /// How many rows are read at once.
 const PAGE: u32 = 500;
@@ -39,7 +36,7 @@ impl Control {
 
     async fn images_there_should_be(&self) -> Result<HashSet<ImageName>, Error> {
         let store = &self.inner.store;
-        let mut kept = HashSet::new();
+        let mut rows = Vec::new();
         let mut after = ImageId(0);
         loop {
             let page: Vec<images::ImageRecord> = store
@@ -47,21 +44,15 @@ impl Control {
                 .await?;
             let Some(last) = page.last() else { break };
             after = last.id;
-            // An import that came to nothing has a row that tells why, and no image.
-            let whole = page.iter().filter(|image| image.status != ImageStatus::Deleted);
-            kept.extend(whole.filter_map(|image| own_image(image.id)));
+            rows.extend(page.iter().map(|image| (image.id, image.status)));
         }
-        let (snapshots, making) = store
+        let (snapshots, running) = store
             .read(|tx: &mut dyn Tx| {
                 let snapshots = volume_snapshots::volume_snapshot_ids_of_all(tx)?;
-                let running = actions::action_in_progress_on(tx, ResourceType::Droplet)?;
-                let making: Vec<ImageId> = running.iter().filter_map(image_in_the_making).collect();
-                Ok::<_, Error>((snapshots, making))
+                Ok::<_, Error>((snapshots, actions::action_in_progress_on(tx, ResourceType::Droplet)?))
             })
             .await?;
-        kept.extend(snapshots.into_iter().filter_map(own_volume_image));
-        kept.extend(making.into_iter().filter_map(own_image));
-        Ok(kept)
+        Ok(check::images_there_should_be(rows, snapshots, &running))
     }
 
     async fn remove_ownerless_volumes(&self) -> Result<(), Error> {

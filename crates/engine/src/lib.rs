@@ -11,6 +11,7 @@ mod machine;
 pub mod qemu;
 pub mod sim;
 mod storage;
+pub mod survey;
 
 pub use error::{Error, Operation};
 pub use machine::{

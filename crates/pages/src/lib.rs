@@ -15,6 +15,7 @@
 //! log and the file's are not looked at; so a crash anywhere leaves file, log and sums that agree. [`verify`] reads all of it
 //! before anything is opened, and changes nothing.
 
+mod beside;
 mod keeper;
 mod sums;
 mod verify;
@@ -22,6 +23,7 @@ mod wal;
 
 use std::path::{Path, PathBuf};
 
+pub use beside::open_beside;
 pub use keeper::Keeper;
 pub use sums::{seal, sums_beside};
 pub use verify::{Durability, Verdict, verify};
@@ -47,8 +49,20 @@ impl Damage {
 }
 
 /// The file of the same name with `suffix` after it.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn beside_it(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// The checksum used throughout: CRC-32 of IEEE 802.3.
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
+/// What SQLite itself finds wrong with its trees and indexes; nothing when all is well.
+pub fn integrity(connection: &rusqlite::Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
+    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }

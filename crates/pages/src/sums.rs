@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::beside;
+use crate::beside_it;
 
 const MAGIC: &[u8; 8] = b"DEWSUMS1";
 const HEAD: usize = 16;
@@ -22,7 +22,7 @@ pub(crate) struct Sums {
 
 /// Where the checksums of the database in `path` are.
 pub fn sums_beside(path: &Path) -> PathBuf {
-    beside(path, "-sums")
+    beside_it(path, "-sums")
 }
 
 impl Sums {
@@ -57,7 +57,7 @@ impl Sums {
         bytes.extend_from_slice(&u32::try_from(self.pages.len()).unwrap_or(u32::MAX).to_le_bytes());
         self.pages.iter().for_each(|page| bytes.extend_from_slice(&page.to_le_bytes()));
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        let (name, fresh) = (sums_beside(path), beside(path, "-sums.new"));
+        let (name, fresh) = (sums_beside(path), beside_it(path, "-sums.new"));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         file.write_all(&bytes)?;
         file.sync_all()?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    Damage, beside,
+    Damage, beside_it,
     sums::{self, Sums, sums_beside},
     wal::{self, Found, Log},
 };
@@ -114,7 +114,7 @@ fn say(damaged: &[u32], of: u32) -> String {
 
 /// Whether the log was last written before the host was started.
 fn is_from_before_the_boot(path: &Path) -> bool {
-    let written = fs::metadata(beside(path, "-wal")).and_then(|file| file.modified()).ok();
+    let written = fs::metadata(beside_it(path, "-wal")).and_then(|file| file.modified()).ok();
     // Source: proc(5), `/proc/stat`, line `btime`: seconds since the Unix epoch.
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     let booted = text.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok());

@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use crate::{Damage, beside};
+use crate::{Damage, beside_it};
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
@@ -69,7 +69,7 @@ struct Index {
 
 /// The index's word on the log with these salts; `None` when it has none, or was cut off while it was written.
 fn index(path: &Path, salts: &[u8]) -> Option<Index> {
-    let bytes = read_start(&beside(path, "-shm"), 96).ok()?;
+    let bytes = read_start(&beside_it(path, "-shm"), 96).ok()?;
     let (first, second) = bytes.split_at_checked(48)?;
     let sum = Running::default().over(&first[..40], cfg!(target_endian = "big"));
     let whole = first == second && sum == Running(ne(first, 40), ne(first, 44)) && first[12] == 1;
@@ -85,7 +85,7 @@ fn read_start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
 
 /// Reads the log of the database in `path`. No log is an empty one.
 pub(crate) fn scan(path: &Path) -> Result<Found, Damage> {
-    let name = beside(path, "-wal");
+    let name = beside_it(path, "-wal");
     let unreadable = |error: io::Error| Damage::unreadable(&name, &error);
     let mut file = match File::open(&name) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Whole(Log::default())),

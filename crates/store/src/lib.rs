@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod actions;
 pub mod addresses;
 pub mod audit;
+pub mod check;
 pub mod counters;
 mod db;
 mod deed;

@@ -7,6 +7,7 @@
 
 mod copier;
 mod file;
+mod inspect;
 mod stepped;
 mod transaction;
 
@@ -21,6 +22,7 @@ use std::{
 };
 
 pub use copier::{Copier, Copy};
+pub use inspect::Inspection;
 use rusqlite::Connection;
 pub use stepped::{Fate, Stepper, open_stepped};
 

@@ -164,6 +164,12 @@ pub fn volume_move(tx: &mut dyn Tx, id: VolumeId, action: ActionId, droplet: Opt
     tx.change_one(sql, &[droplet.into(), id.into(), action.into()], id)
 }
 
+/// Records where the volume was found to be, if no action runs on it.
+pub fn volume_found_at(tx: &mut dyn Tx, id: VolumeId, droplet: Option<DropletId>) -> Result<(), Error> {
+    let sql = "UPDATE volumes SET droplet_id = $1 WHERE id = $2 AND running_action IS NULL";
+    tx.change_one(sql, &[droplet.into(), id.into()], id).map(drop)
+}
+
 /// Records that the volume is this large now; a larger one stays as it is.
 pub fn volume_grow(tx: &mut dyn Tx, id: VolumeId, size_gib: u64) -> Result<(), Error> {
     let sql = "UPDATE volumes SET size_gib = $1 WHERE id = $2 AND size_gib < $1";

@@ -187,6 +187,11 @@ impl TestApp {
         self.running.control.resume(true).await.expect("what the last one left can be taken up");
     }
 
+    /// A file of this Dewpoint's: `dewpoint.db`, `sim.db`.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
     /// The first account, with a token for everything.
     pub fn admin(&self) -> Client<'_> {
         Client::new(self, ADMIN.to_owned())

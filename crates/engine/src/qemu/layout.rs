@@ -57,7 +57,7 @@ impl Layout {
     }
 
     pub(super) fn machine(&self, id: MachineId) -> MachineDir {
-        MachineDir { path: self.machines.join(id.to_string()) }
+        MachineDir::at(&self.machines, id)
     }
 
     /// Every machine there is anything of, in ascending order.
@@ -82,6 +82,11 @@ pub(super) struct MachineDir {
 }
 
 impl MachineDir {
+    /// A machine's directory among `machines`.
+    pub(super) fn at(machines: &Path, id: MachineId) -> Self {
+        Self { path: machines.join(id.to_string()) }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -155,9 +160,9 @@ pub(super) mod names {
 /// Reads a record; `None` when there is none.
 pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes)
+        Ok(bytes) => parse_record(&bytes)
             .map(Some)
-            .map_err(|error| Error::host("read a record", format_args!("{}: {error}", path.display()))),
+            .map_err(|problem| Error::host("read a record", format_args!("{}: {problem}", path.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error("read a record", path, &error)),
     }
@@ -165,9 +170,33 @@ pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> Result<Option<T>,
 
 /// Writes a record as a whole and durably, readable by the server alone.
 pub(super) fn write_record<T: Serialize>(path: &Path, value: &T) -> Result<(), Error> {
-    let bytes = serde_json::to_vec_pretty(value)
+    let bytes = record_bytes(value)
         .map_err(|error| Error::host("write a record", format_args!("{}: {error}", path.display())))?;
     write_atomically(path, &bytes, 0o600).map_err(|error| io_error("write a record", path, &error))
+}
+
+/// What a record begins with; the CRC-32 of all that is not it follows, in hex.
+const SEAL: &[u8] = b"{\n  \"crc32\": \"";
+/// What follows the checksum.
+const AFTER: &[u8] = b"\",";
+
+/// A record as it is written: a JSON object with a first member by which a flipped bit is known.
+pub(super) fn record_bytes<T: Serialize>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let json = serde_json::to_vec_pretty(value)?;
+    let Some(members) = json.strip_prefix(b"{").filter(|members| members.starts_with(b"\n")) else { return Ok(json) };
+    let sum = format!("{:08x}", dewpoint_pages::checksum(members));
+    Ok([SEAL, sum.as_bytes(), AFTER, members].concat())
+}
+
+/// Reads what [`record_bytes`] wrote; also what versions before it wrote. Says what is wrong with anything else.
+pub(super) fn parse_record<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    if let Some((sum, rest)) = bytes.strip_prefix(SEAL).and_then(|sealed| sealed.split_at_checked(8)) {
+        let members = rest.strip_prefix(AFTER);
+        if members.is_none_or(|members| format!("{:08x}", dewpoint_pages::checksum(members)).as_bytes() != sum) {
+            return Err("it is damaged: it does not fit its checksum".to_owned());
+        }
+    }
+    serde_json::from_slice(bytes).map_err(|error| format!("it is damaged: {error}"))
 }
 
 /// Writes `bytes` beside `path`, makes them durable and puts them in its place.
@@ -217,6 +246,38 @@ mod tests {
         assert_eq!(machine.read::<u32>(names::RUN).expect("no record"), None);
         machine.write(names::RUN, &7).expect("written");
         assert_eq!(machine.read::<u32>(names::RUN).expect("a record"), Some(7));
+    }
+
+    #[test]
+    fn a_record_with_any_bit_flipped_or_its_end_cut_off_is_said_to_be_damaged() {
+        #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+        struct Record {
+            machine: u64,
+            hostname: String,
+            running: Option<bool>,
+        }
+        let record = Record { machine: 7, hostname: "web-1".to_owned(), running: Some(true) };
+        let whole = record_bytes(&record).expect("JSON");
+        assert_eq!(parse_record::<Record>(&whole).as_ref(), Ok(&record));
+        let old = serde_json::to_vec_pretty(&record).expect("JSON");
+        assert_eq!(parse_record::<Record>(&old).as_ref(), Ok(&record), "a record without a checksum is read as it is");
+        let mut label = 0;
+        for bit in 0..whole.len() * 8 {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            match parse_record::<Record>(&flipped) {
+                Err(_) => {}
+                // The checksum's own name was struck: everything else is what it was.
+                Ok(read) => {
+                    assert_eq!(read, record, "bit {bit}");
+                    label += 1;
+                }
+            }
+        }
+        assert!(label < 60, "{label} bits were not noticed");
+        for length in 0..whole.len() {
+            assert!(parse_record::<Record>(&whole[..length]).is_err(), "{length} bytes");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod seed;
 mod slots;
 mod snapshot;
 mod storage;
+mod survey;
 mod user;
 mod volumes;
 mod watch;
@@ -42,6 +43,7 @@ pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
 pub use contain::Held;
 pub use import::ImportLimits;
+pub use survey::survey;
 
 use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 

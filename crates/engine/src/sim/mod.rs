@@ -7,9 +7,11 @@
 mod disks;
 mod faults;
 mod machines;
+mod survey;
 
 pub use faults::{Fault, Faults, Moment};
 pub use machines::Stepper;
+pub use survey::survey;
 
 use std::{
     net::Ipv4Addr,

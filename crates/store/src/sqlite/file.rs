@@ -77,7 +77,7 @@ fn verify(path: &Path) -> Result<Verdict, Error> {
 
 /// Takes a store that has no checksums as it is, if SQLite finds nothing wrong with it.
 fn adopt(path: &Path, (writer, keeper): (&Connection, &Keeper), remark: Option<String>) -> Result<(), Error> {
-    let found = integrity(writer).map_err(|error| explain(path, &error))?;
+    let found = dewpoint_pages::integrity(writer).map_err(|error| explain(path, &error))?;
     if let Some(problem) = found.first() {
         return Err(damaged(path, problem));
     }
@@ -88,13 +88,6 @@ fn adopt(path: &Path, (writer, keeper): (&Connection, &Keeper), remark: Option<S
         }
     }
     keeper.adopt(writer).map_err(|error| cannot_open(&sums_beside(path), &error))
-}
-
-/// What SQLite itself finds wrong with its trees and indexes; nothing when all is well.
-pub(super) fn integrity(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
-    let mut statement = connection.prepare("PRAGMA integrity_check(10)")?;
-    let lines: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(if lines == ["ok"] { Vec::new() } else { lines })
 }
 
 /// Opens the store in `path` for reading; [`open_checked`] came before.
@@ -148,7 +141,7 @@ fn make(path: &Path) -> Result<(), Error> {
 }
 
 /// Reads enough to know that this is a store this program can go on with.
-fn inspect(path: &Path, connection: &Connection, log: bool) -> Result<(), Error> {
+pub(super) fn inspect(path: &Path, connection: &Connection, log: bool) -> Result<(), Error> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
     let explain = |error: rusqlite::Error| explain(path, &error);
     let tables = number("SELECT COUNT(*) FROM sqlite_schema").map_err(explain)?;
@@ -185,7 +178,7 @@ fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> Error {
 }
 
 /// Turns SQLite's words for "this is no database" into [`Error::Damaged`]; every error names the file.
-fn explain(path: &Path, error: &rusqlite::Error) -> Error {
+pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> Error {
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(path, &error.to_string()),
         Some(ErrorCode::DiskFull) => Error::DiskFull,

@@ -8,6 +8,7 @@ mod auth_matrix;
 mod backups;
 mod bodies;
 mod catalogue;
+mod check;
 mod crashes;
 mod create;
 mod create_options;

@@ -16,7 +16,10 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{ImageRecord, Layers, qcow2, sync};
-use crate::{Error, qemu::layout::io_error};
+use crate::{
+    Error,
+    qemu::layout::{io_error, parse_record},
+};
 
 /// The pauses before a search that failed is tried again.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -180,12 +183,13 @@ fn collect(directory: &Path, holders: &[PathBuf]) -> io::Result<BTreeSet<Uuid>> 
     }
     let mut nameless = idle.clone();
     for image in images {
-        let record = match fs::read(image) {
+        let record = match fs::read(&image) {
             // Its name was taken away since the list: it is no image.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             record => record?,
         };
-        let record: ImageRecord = serde_json::from_slice(&record).map_err(io::Error::other)?;
+        let record: ImageRecord =
+            parse_record(&record).map_err(|problem| io::Error::other(format!("{}: {problem}", image.display())))?;
         let layer = directory.join(format!("{}.qcow2", record.layer));
         nameless.remove(&layer);
         keep(&layer, directory, &mut idle)?;

@@ -44,7 +44,7 @@ use self::collect::Nameless;
 use super::{
     config::QemuConfig,
     images::DiskFormat,
-    layout::{io_error, write_atomically},
+    layout::{io_error, parse_record, read_record, record_bytes, write_atomically},
     record::{BaseFiles, DirectBoot},
     user::QemuUser,
 };
@@ -279,7 +279,7 @@ impl Layers {
         let failed = |error: io::Error| io_error("look at a layer", &path, &error);
         let disk_bytes = qcow2::head(&path).map_err(failed)?.disk_bytes;
         let facts = ImageFacts { disk_bytes, stored_bytes: stored(&path).map_err(failed)? };
-        let record = serde_json::to_vec_pretty(&ImageRecord { layer, facts, direct })
+        let record = record_bytes(&ImageRecord { layer, facts, direct })
             .map_err(|error| Error::host("write an image's record", error))?;
         let path = self.record_path(image);
         // The layer's own name has to be as durable as the record that needs it.
@@ -291,14 +291,7 @@ impl Layers {
     }
 
     fn record(&self, image: &ImageName) -> Result<Option<ImageRecord>, Error> {
-        let path = self.record_path(image);
-        match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map(Some)
-                .map_err(|error| Error::host("read an image's record", format_args!("{}: {error}", path.display()))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(io_error("read an image's record", &path, &error)),
-        }
+        read_record(&self.record_path(image))
     }
 
     fn record_path(&self, image: &ImageName) -> PathBuf {
@@ -325,8 +318,21 @@ fn stored(path: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
+/// Looks at the image of this name in a directory of layers: what is wrong with it, if anything.
+pub(super) fn surveyed(directory: &Path, image: &ImageName) -> io::Result<Result<(), String>> {
+    let bytes = fs::read(directory.join(format!("{image}.json")))?;
+    Ok(parse_record(&bytes).and_then(|record: ImageRecord| {
+        let layer = directory.join(format!("{}.qcow2", record.layer));
+        if layer.exists() {
+            super::survey::chain_is_there(&layer)
+        } else {
+            Err(format!("its file {} is missing", layer.display()))
+        }
+    }))
+}
+
 /// The file and every one beneath it, each once, from the top down; the last is an error where it cannot be read as qcow2.
-fn chain(path: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
+pub(super) fn chain(path: &Path) -> impl Iterator<Item = io::Result<PathBuf>> + use<> {
     let mut seen = HashSet::new();
     let mut next = vec![path.to_path_buf()];
     let mut problem = None;

@@ -209,6 +209,15 @@ impl Attached {
     }
 }
 
+/// Looks at a volume among `volumes`: what is seen of it, and its disk's file. `None`: half made, or not there.
+pub(super) fn surveyed(volumes: &Path, id: VolumeId) -> Result<Option<(ObservedVolume, PathBuf)>, String> {
+    let Some(volume) = Volume::read(volumes, id).map_err(|error| error.to_string())? else { return Ok(None) };
+    let bytes =
+        volume.bytes().map_err(|error| format!("its disk {} cannot be read: {error}", volume.path().display()))?;
+    let seen = ObservedVolume { size_gib: bytes / GIB, machine: volume.record.machine };
+    Ok(Some((seen, volume.path())))
+}
+
 /// Removes a volume's directory with all that is in it; success when there is none.
 fn remove_directory(directory: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(directory) {
