@@ -20,6 +20,7 @@ mod droplets;
 mod embedded;
 mod error;
 mod events;
+mod host_backup;
 mod id;
 mod images;
 mod lenient;
@@ -48,6 +49,7 @@ pub use droplets::*;
 pub use embedded::Embedded;
 pub use error::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
 pub use events::*;
+pub use host_backup::*;
 pub use id::*;
 pub use images::{
     Distribution, Image, ImageActionRequest, ImageActionResponse, ImageCreateRequest, ImageIdOrSlug, ImageKind,

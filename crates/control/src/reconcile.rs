@@ -108,7 +108,7 @@ impl Control {
             for record in &page {
                 ownerless.remove(&MachineId(record.id.0));
                 let corrected = match record.running_action {
-                    None => self.correct(record).await?,
+                    None => self.correct_or_tell(record).await?,
                     Some(_) => Corrected::ActionBegan,
                 };
                 if matches!(corrected, Corrected::ActionBegan) {
@@ -161,6 +161,18 @@ impl Control {
             running.iter().filter(removes).any(|action| action.resource_id == Some(machine.0))
         };
         Ok(machines.into_iter().filter(|machine| !destroyed(machine)).collect())
+    }
+
+    /// The same as [`Control::correct`], but a machine that cannot be looked at, as when its record is damaged, keeps nobody from
+    /// the others: it goes to the log.
+    async fn correct_or_tell(&self, record: &DropletRecord) -> Result<Corrected, Error> {
+        match self.correct(record).await {
+            Err(Error::Engine(error)) if !error.is_transient() => {
+                tracing::error!(droplet.id = %record.id, %error, "The machine of Droplet {} cannot be looked at: {error}", record.id);
+                Ok(Corrected::Yes)
+            }
+            result => result,
+        }
     }
 
     /// Asks the engine about one Droplet and writes what it says, if that is news.

@@ -26,6 +26,12 @@ pub(crate) enum Command {
     Account(crate::commands::account::AccountArgs),
     /// Make, list and revoke the access tokens of your account.
     Token(crate::commands::token::TokenArgs),
+    /// Write down everything a running server has, as it is at one moment.
+    Backup(crate::commands::backup::BackupArgs),
+    /// Make a data directory from a backup.
+    Restore(crate::commands::restore::RestoreArgs),
+    /// Find where store and engine disagree, say what it means, and put right what is safe.
+    Check(crate::commands::check::CheckArgs),
     /// Everything the design has and this version does not.
     #[command(external_subcommand)]
     NotYet(Vec<String>),

@@ -1,6 +1,6 @@
 //! How commands ask a running server: which one, with which token, and what its refusals mean to the person who asked.
 
-use std::{env, fmt, fs, net::IpAddr, path::PathBuf, time::Duration};
+use std::{env, fmt, fs, io::Read, net::IpAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
@@ -21,6 +21,8 @@ const USUAL_URL: &str = "http://127.0.0.1:8080";
 const ADMIN_TOKEN: &str = "admin-token";
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(60);
+/// How long a server may take to make what it then sends.
+const TIME_TO_MAKE: Duration = Duration::from_secs(900);
 /// Objects of a page.
 const PER_PAGE: usize = 200;
 
@@ -101,6 +103,19 @@ impl Client {
         let request = self.agent.post(&url).header("authorization", &self.bearer);
         let request = request.header("content-type", "application/json");
         self.read(request.send(serde_json::to_vec(body)?))
+    }
+
+    /// The server's address.
+    pub(crate) fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Asks for something that may take long to be sent, and longer to be made.
+    pub(crate) fn stream(&self, path: &str) -> Result<impl Read + use<>> {
+        let url = format!("{}{path}", self.url.as_str());
+        let request = self.agent.post(&url).header("authorization", &self.bearer);
+        let request = request.config().timeout_global(None).timeout_recv_response(Some(TIME_TO_MAKE)).build();
+        Ok(self.success(request.send_empty())?.into_body().into_reader())
     }
 
     /// Asks for something to be removed.

@@ -215,7 +215,9 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     let trusted_proxies = file.trusted_proxies;
     let connections = connections(&file.connections)?;
     let tls = tls_source((args.tls || file.tls.generate, args.tls_cert, args.tls_key), file.tls, &beside)?;
-    let server = ServerConfig { public_url, limits, trusted_proxies, retry_horizon, connections, ..defaults };
+    let kept = Some(data_dir.clone());
+    let server =
+        ServerConfig { public_url, data_dir: kept, limits, trusted_proxies, retry_horizon, connections, ..defaults };
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);
     Ok(Settings {
         listen: args.listen.or(file.listen).unwrap_or(default_listen),

@@ -86,7 +86,7 @@ fn a_second_server_on_the_same_data_is_refused_and_told_the_firsts_pid() {
 fn what_is_not_built_yet_says_so_and_ends_with_2() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().to_str().expect("text");
-    for arguments in [&["droplet", "list"][..], &["backup"], &["serve", "--engine", "incus", "--data-dir", data]] {
+    for arguments in [&["droplet", "list"][..], &["network"], &["serve", "--engine", "incus", "--data-dir", data]] {
         let output = ended(dew(arguments));
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(said(&output).contains("not yet"), "{arguments:?}: {}", said(&output));

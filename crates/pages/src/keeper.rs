@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     ffi::c_int,
+    fs::File,
     io,
     path::{Path, PathBuf},
     time::Duration,
@@ -11,6 +12,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, config::DbConfig, hooks::Wal};
 
 use crate::{
+    beside_it,
     sums::Sums,
     wal::{self, Found, Log},
 };
@@ -118,6 +120,8 @@ impl Keeper {
             Found::Whole(log) | Found::Doubtful(log, _) => log,
         };
         if log.database_pages.is_some() {
+            // Sums of what a power cut could still take from the log would outlive it.
+            File::open(beside_it(&self.path, "-wal"))?.sync_data()?;
             self.sums_with(&log)?.write(&self.path)?;
         }
         let (busy, in_log, copied) = self

@@ -23,7 +23,7 @@ mod wal;
 
 use std::path::{Path, PathBuf};
 
-pub use beside::open_beside;
+pub use beside::{CopyError, copy, open_beside};
 pub use keeper::Keeper;
 pub use sums::{seal, sums_beside};
 pub use verify::{Durability, Verdict, verify};

@@ -1,6 +1,6 @@
 //! What an operator can say about how the API is served.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -9,6 +9,8 @@ use ipnet::IpNet;
 pub struct ServerConfig {
     /// What links in answers begin with, such as `https://cloud.example.com`. `None`: what the client called (PAG-8).
     pub public_url: Option<PublicUrl>,
+    /// Where everything is kept; `None` where there is nothing to back up.
+    pub data_dir: Option<PathBuf>,
     /// Whether and how requests are limited.
     pub limits: Limits,
     /// Proxies whose word about a client's address counts.
@@ -28,6 +30,7 @@ impl Default for ServerConfig {
         let (retry_horizon, retry_patience) = (Duration::from_secs(600), Duration::from_secs(30));
         Self {
             public_url: None,
+            data_dir: None,
             limits: Limits::Off,
             trusted_proxies: Vec::new(),
             retry_horizon,

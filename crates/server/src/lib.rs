@@ -6,6 +6,7 @@
 
 mod audit;
 mod auth;
+mod backup;
 mod config;
 mod context;
 mod cors;
@@ -68,6 +69,7 @@ pub struct AppState {
     pub(crate) rates: rate::RateLimiter,
     pub(crate) metrics: metrics::Metrics,
     pub(crate) once: once::Once,
+    pub(crate) backups: backup::Backups,
     pub(crate) places: Arc<serve::places::Places>,
     pub(crate) events: events::Events,
     /// What steers the simulator, when that is the engine.
@@ -113,8 +115,9 @@ impl AppState {
         let metrics = metrics::Metrics::new(operations.iter().map(Operation::name).collect());
         let table = table::Table::new(operations);
         let (once, events) = (once::Once::default(), events::Events::default());
+        let backups = backup::Backups::default();
         let places = Arc::new(serve::places::Places::new(config.connections));
-        Self { control, config, probes, table, rates, metrics, once, places, events, simulator }
+        Self { control, config, probes, table, rates, metrics, once, backups, places, events, simulator }
     }
 }
 

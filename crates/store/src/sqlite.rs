@@ -74,6 +74,18 @@ pub fn open(path: &Path) -> Result<Store, Error> {
     Ok(Store::new(Arc::new(queues)))
 }
 
+/// Copies the store in `path`, as it is at one moment, into a new file; servers may be at work on it. Blocks.
+pub fn copy(path: &Path, target: &Path) -> Result<(), Error> {
+    dewpoint_pages::copy(path, target).map_err(|error| {
+        let full = |error: &std::io::Error| error.kind() == std::io::ErrorKind::StorageFull;
+        match error {
+            dewpoint_pages::CopyError::Database(error) => file::explain(target, &error),
+            dewpoint_pages::CopyError::File(error) if full(&error) => Error::DiskFull,
+            error => Error::Database(format!("cannot copy {}: {error}", path.display())),
+        }
+    })
+}
+
 /// The writing connection, its schema up to date.
 fn open_writer(path: &Path) -> Result<file::Opened, Error> {
     let mut opened = file::open_checked(path)?;

@@ -101,10 +101,21 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
 
     // The system's time, unless somebody steers the simulator's.
     let clock = Arc::new(SimClock::real());
+    // What is damaged is found before anything is opened, so that a start that is refused changes nothing.
+    if settings.engine == EngineName::Sim {
+        SimEngine::verify(&data_dir.join(SIMULATOR))?;
+    }
+    let there = settings.database_url.is_some() || data_dir.join(STORE).exists();
+    let store = if there { Some(open_store(&settings, data_dir)?) } else { None };
     let opened = open_engine(&settings, data_dir, &clock).await?;
     let engine = opened.engine();
-    refuse_machines_of_another_store(&settings, data_dir, engine.as_ref()).await?;
-    let store = open_store(&settings, data_dir)?;
+    let store = match store {
+        Some(store) => store,
+        None => {
+            refuse_machines_of_another_store(data_dir, engine.as_ref()).await?;
+            open_store(&settings, data_dir)?
+        }
+    };
     let closing = store.closing();
     let Settings { listen, fixtures, server, control: config, catalogue, .. } = settings;
     let parts =
@@ -191,18 +202,15 @@ fn end_signals() -> Result<impl Future<Output = ()>> {
 }
 
 /// The store's file in the data directory.
-const STORE: &str = "dewpoint.db";
+pub(super) const STORE: &str = "dewpoint.db";
 /// The file in the data directory of which answers were given.
 const TOLD: &str = "told";
 /// The simulator's file in the data directory.
-const SIMULATOR: &str = "sim.db";
+pub(super) const SIMULATOR: &str = "sim.db";
 
 /// Refuses to make a new store beside machines: they were made from another one, and the new one would give their numbers to
 /// others and remove them as nobody's. Before the store is opened, so that nothing is in the way of the one that is missing.
-async fn refuse_machines_of_another_store(settings: &Settings, data_dir: &DataDir, engine: &dyn Engine) -> Result<()> {
-    if settings.database_url.is_some() || data_dir.join(STORE).exists() {
-        return Ok(());
-    }
+async fn refuse_machines_of_another_store(data_dir: &DataDir, engine: &dyn Engine) -> Result<()> {
     let machines = engine.machines().await?;
     if let Some(first) = machines.first() {
         let (store, count) = (data_dir.join(STORE), machines.len());

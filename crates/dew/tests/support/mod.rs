@@ -128,6 +128,11 @@ impl Server {
         signal(self.child.id(), name);
     }
 
+    /// Where it serves.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

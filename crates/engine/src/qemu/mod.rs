@@ -43,7 +43,7 @@ pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
 pub use contain::Held;
 pub use import::ImportLimits;
-pub use survey::survey;
+pub use survey::{records, survey};
 
 use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 

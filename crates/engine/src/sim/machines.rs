@@ -58,7 +58,7 @@ impl Machines {
             .mode(0o600)
             .open(path)
             .map_err(|error| Error::host("make the simulator's file", error))?;
-        let verdict = dewpoint_pages::verify(path, Durability::WhileTheHostRuns).map_err(|damage| damaged(&damage))?;
+        let verdict = verify(path)?;
         let failed = |error: rusqlite::Error| Error::host("open the simulator's file", error);
         let connection = connect(path).map_err(failed)?;
         let keeper = Keeper::new(path, &connection, LOG_PAGES).map_err(failed)?;
@@ -338,6 +338,11 @@ fn explain(error: &rusqlite::Error) -> Error {
         Some(rusqlite::ErrorCode::DiskFull) => Error::DiskFull { path: "the simulator's file".into() },
         _ => Error::host("use the simulator's file", error),
     }
+}
+
+/// Compares the file with its checksums.
+pub(super) fn verify(path: &Path) -> Result<Verdict, Error> {
+    dewpoint_pages::verify(path, Durability::WhileTheHostRuns).map_err(|damage| damaged(&damage))
 }
 
 /// What the file of a simulator that was changed by no one but the simulator never is.

@@ -11,7 +11,7 @@ mod survey;
 
 pub use faults::{Fault, Faults, Moment};
 pub use machines::Stepper;
-pub use survey::survey;
+pub use survey::{copy, survey};
 
 use std::{
     net::Ipv4Addr,
@@ -108,6 +108,11 @@ impl SimEngine {
             faults: Arc::default(),
             changes: broadcast::Sender::new(1024),
         }
+    }
+
+    /// Whether the file in `path` is as it was written, if it is there. Changes nothing, which [`SimEngine::open`] does only then.
+    pub fn verify(path: &Path) -> Result<(), Error> {
+        machines::verify(path).map(drop)
     }
 
     /// The same simulator with only this to offer.

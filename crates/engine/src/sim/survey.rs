@@ -39,6 +39,11 @@ pub fn survey(path: &Path) -> Result<Survey, Error> {
     Ok(found)
 }
 
+/// Copies the simulator's file in `path`, as it is at one moment, into a new file. Blocks.
+pub fn copy(path: &Path, target: &Path) -> Result<(), Error> {
+    dewpoint_pages::copy(path, target).map_err(|error| Error::host("copy the simulator's file", error))
+}
+
 fn machines(db: &Connection, found: &mut Survey) -> rusqlite::Result<()> {
     let mut statement = db.prepare("SELECT id, spec, started_at IS NOT NULL FROM machines")?;
     let mut rows = statement.query([])?;

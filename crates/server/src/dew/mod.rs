@@ -3,6 +3,7 @@
 mod accounts;
 mod actions;
 mod audit;
+mod backup;
 mod clock;
 mod delays;
 mod droplets;
@@ -20,6 +21,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         tokens::operations(),
         accounts::operations(),
         audit::operations(),
+        backup::operations(),
         actions::operations(),
         droplets::operations(),
         events::operations(),

@@ -161,9 +161,14 @@ impl Inner {
                     match volume.map(|volume| volume.and_then(|volume| volume.record.machine)) {
                         Ok(Some(machine)) => self.attached.add(machine, id),
                         Ok(None) => {}
-                        Err(error) => {
-                            warn!(error = %error, "Volume {id} is at no machine until its record can be read and the server is started again");
-                        }
+                        Err(error) => match machine_named(&directory.join(RECORD)) {
+                            // That one does not start without it; the others go on.
+                            Some(machine) => {
+                                self.attached.add(machine, id);
+                                warn!(error = %error, "Machine {machine} does not start until the record of its volume {id} can be read");
+                            }
+                            None => warn!(error = %error, "Volume {id} is at no machine until its record can be read and the server is started again"),
+                        },
                     }
                 }
                 Ok(false) => {
@@ -206,6 +211,15 @@ impl Attached {
                 attached.remove(&machine);
             }
         }
+    }
+}
+
+/// The machine that a damaged record still says its volume is at.
+fn machine_named(record: &Path) -> Option<MachineId> {
+    const MEMBER: &str = "\"machine\": ";
+    let text = String::from_utf8_lossy(&fs::read(record).ok()?).into_owned();
+    let (_, place) = text.rsplit_once(MEMBER)?;
+    place.split(|next: char| !next.is_ascii_digit()).next()?.parse().ok().map(MachineId)
     }
 }
 
