@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Command::Doctor(doctor) => commands::doctor::run(doctor),
         Command::Account(account) => commands::account::run(account),
         Command::Token(token) => commands::token::run(token),
-        Command::Backup(backup) => commands::backup::run(backup),
+        Command::Backup(backup) => commands::backup::run(&backup),
         Command::Restore(restore) => commands::restore::run(restore),
         Command::Check(check) => return commands::check::run(&check),
         Command::NotYet(words) => Err(NotYet(words.first().cloned().unwrap_or_default()).into()),

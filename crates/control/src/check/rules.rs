@@ -15,7 +15,7 @@ use super::{Finding, Mend};
 use crate::actions::{image_in_the_making, own_image, own_volume_image};
 
 /// A finding a person has to see to.
-fn by_hand(rule: &str, subject: impl ToString, what: String, why: &str, remedy: &str) -> Finding {
+fn by_hand(rule: &str, subject: &dyn ToString, what: String, why: &str, remedy: &str) -> Finding {
     let (rule, why, remedy) = (rule.to_owned(), why.to_owned(), remedy.to_owned());
     Finding { rule, subject: subject.to_string(), what, why, remedy, repairable: false, mend: None }
 }
@@ -123,7 +123,7 @@ fn machines(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
         let Some(machine) = seen.machines.get(&id) else {
             let what = format!("Droplet {} ({}) has no machine", record.id, record.name);
             let remedy = "restore a backup that has it, or delete the Droplet";
-            all.push(by_hand("machine-missing", record.id, what, "it cannot be started", remedy));
+            all.push(by_hand("machine-missing", &record.id, what, "it cannot be started", remedy));
             continue;
         };
         let truth = if machine.running { DropletStatus::Active } else { DropletStatus::Off };
@@ -139,7 +139,7 @@ fn machines(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
             );
             let finding = by_hand(
                 "power",
-                record.id,
+                &record.id,
                 what,
                 "clients are told what is not so",
                 "writes down what is so; the server's start does the same",
@@ -153,7 +153,7 @@ fn machines(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
                 let what = format!("the machine of Droplet {} was never wholly made, or not wholly removed", record.id);
                 all.push(by_hand(
                     "machine-half-made",
-                    record.id,
+                    &record.id,
                     what,
                     "it cannot be started",
                     "delete the Droplet and create it again",
@@ -205,7 +205,7 @@ fn other_machine(record: &DropletRecord, spec: &MachineSpec) -> Option<Finding> 
     }
     let what = format!("the machine of Droplet {} has {}", record.id, differs.join(", "));
     let remedy = "take a snapshot of it, delete it, and create it again from that";
-    Some(by_hand("machine-differs", record.id, what, "clients are told what is not so", remedy))
+    Some(by_hand("machine-differs", &record.id, what, "clients are told what is not so", remedy))
 }
 
 fn volumes(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
@@ -228,7 +228,7 @@ fn volumes(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
             if !excused && !unreadable.contains(&id) {
                 let what = format!("volume {} ({}) has a row and is not there", record.id, record.name);
                 let remedy = "restore a backup that has it, or delete the volume";
-                all.push(by_hand("volume-missing", record.id, what, "what was on it cannot be reached", remedy));
+                all.push(by_hand("volume-missing", &record.id, what, "what was on it cannot be reached", remedy));
             }
             continue;
         };
@@ -237,7 +237,7 @@ fn volumes(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
                 format!("volume {} has {} GiB, and its row says {}", record.id, volume.size_gib, record.size_gib);
             let finding = by_hand(
                 "volume-size",
-                record.id,
+                &record.id,
                 what,
                 "clients are told what is not so",
                 "writes down the larger size",
@@ -249,7 +249,7 @@ fn volumes(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
             let remedy = "resize it to one GiB more than its row says";
             all.push(by_hand(
                 "volume-size",
-                record.id,
+                &record.id,
                 what,
                 "programs in the guest find less than was promised",
                 remedy,
@@ -264,7 +264,7 @@ fn volumes(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
                 format!("volume {} is attached to {}, and its row says {}", record.id, at(place), at(record.droplet));
             let why = "it can be neither attached nor detached nor deleted as clients expect";
             all.push(
-                by_hand("attachment", record.id, what, why, "writes down where it is")
+                by_hand("attachment", &record.id, what, why, "writes down where it is")
                     .mended(Mend::Place(record.id, place)),
             );
         }

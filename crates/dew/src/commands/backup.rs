@@ -28,7 +28,7 @@ pub(crate) struct BackupArgs {
 }
 
 /// Fetches a backup and puts it in its place once it is whole.
-pub(crate) fn run(args: BackupArgs) -> Result<()> {
+pub(crate) fn run(args: &BackupArgs) -> Result<()> {
     let staged = Staged::begin(&args.dir, 0o700)?;
     let client = Client::new(&args.client)?;
     eprintln!("Asking {} for a backup; it lets go of what it is at while it copies", client.url());
