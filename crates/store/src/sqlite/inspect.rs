@@ -54,8 +54,11 @@ impl Inspection {
         self.connection.execute_batch("BEGIN")?;
         let mut transaction = Transaction::new(&self.connection);
         let result = work(&mut transaction);
-        let failed = transaction.into_failed();
-        self.connection.execute_batch("ROLLBACK")?;
-        failed.map_or(result, Err)
+        let ended = transaction.end();
+        if !self.connection.is_autocommit() {
+            self.connection.execute_batch("ROLLBACK")?;
+        }
+        ended?;
+        result
     }
 }

@@ -167,7 +167,9 @@ impl Inner {
                                 self.attached.add(machine, id);
                                 warn!(error = %error, "Machine {machine} does not start until the record of its volume {id} can be read");
                             }
-                            None => warn!(error = %error, "Volume {id} is at no machine until its record can be read and the server is started again"),
+                            None => {
+                                warn!(error = %error, "Volume {id} is at no machine until its record can be read and the server is started again")
+                            }
                         },
                     }
                 }
@@ -220,7 +222,6 @@ fn machine_named(record: &Path) -> Option<MachineId> {
     let text = String::from_utf8_lossy(&fs::read(record).ok()?).into_owned();
     let (_, place) = text.rsplit_once(MEMBER)?;
     place.split(|next: char| !next.is_ascii_digit()).next()?.parse().ok().map(MachineId)
-    }
 }
 
 /// Looks at a volume among `volumes`: what is seen of it, and its disk's file. `None`: half made, or not there.
