@@ -3,11 +3,11 @@
 use axum::{body::Body, extract::State, response::Response};
 use http::{HeaderValue, header};
 
-use crate::{ApiError, App, Operation, backup};
+use crate::{Again, ApiError, App, Operation, backup};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
-        Operation::post("/dew/v1/backup", take)
+        Operation::post("/dew/v1/backup", take, Again::Never("done twice, there are two backups and nothing else"))
             .id("dew_backup_take")
             .says("Sends the whole state of the server as it is at one moment: lines of JSON, with a file's bytes after each that announces one.")
             .steers()
