@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn grant() -> Arc<Grant> {
-        let token = TokenId(Uuid::from_u128(1));
+        let token = TokenId(uuid::Uuid::from_u128(1));
         Arc::new(Grant { account: AccountId(1), token, scopes: Scopes::Full, expires_at: None, is_operator: true })
     }
 

@@ -261,7 +261,7 @@ mod tests {
 
     fn checked(json: &str) -> Result<Wanted, Error> {
         let request = serde_json::from_str(json).expect("its shape is right");
-        check(&request, VolumeId(Uuid::nil()), dewpoint_clock::Timestamp::default())
+        check(&request, VolumeId(uuid::Uuid::nil()), dewpoint_clock::Timestamp::default())
     }
 
     #[test]
