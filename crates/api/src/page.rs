@@ -62,11 +62,14 @@ impl Default for PageRequest {
 }
 
 fn at_least_one(name: &'static str, text: Option<&str>) -> Result<Option<u64>, Invalid> {
+    let refusal = || Invalid::new(name, "must be a whole number of at least 1.");
     match text.filter(|text| !text.is_empty()) {
         None => Ok(None),
+        // Digits alone: a parser that takes a sign would take what a form's blank was written as.
+        Some(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => Err(refusal()),
         Some(text) => match text.parse() {
             Ok(number) if (1..=u64::from(u32::MAX)).contains(&number) => Ok(Some(number)),
-            Ok(_) | Err(_) => Err(Invalid::new(name, "must be a whole number of at least 1.")),
+            Ok(_) | Err(_) => Err(refusal()),
         },
     }
 }

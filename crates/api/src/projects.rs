@@ -26,7 +26,8 @@ pub struct Project {
     pub description: String,
     /// What it is for; `Other: ` stands before what is not one of the known purposes.
     pub purpose: String,
-    /// `Development`, `Staging`, `Production`, or nothing.
+    /// `Development`, `Staging` or `Production`; not sent when it has none, which is no word of the public model's.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub environment: String,
     /// Whether resources are in it unless they were put into another.
     pub is_default: bool,
@@ -88,9 +89,9 @@ impl Resource for ProjectResource {
 /// Where a resource of a project can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProjectResourceLinks {
-    /// Its own address; empty for one that is not there.
-    #[serde(rename = "self")]
-    pub own: String,
+    /// Its own address; none for one that is not there.
+    #[serde(rename = "self", skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
 }
 
 /// A page of a project's resources.

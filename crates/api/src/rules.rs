@@ -3,8 +3,12 @@
 //! Each returns [`Invalid`] with the member's name as its request has it; messages that clients match on are word for word
 //! those of behaviour rule ERR-6.
 
-use crate::{FilesystemType, Invalid};
+use std::collections::HashSet;
 
+use crate::{FilesystemType, Invalid, TagName};
+
+/// Most entries of a list in a body, whatever it lists (our choice): each may cost a look into the store while all others wait.
+pub const LISTED_MAX: usize = 1000;
 /// The refusal of a Droplet name, word for word as the real service has it.
 pub const HOSTNAME_PROBLEM: &str = "Only valid hostname characters are allowed. (a-z, A-Z, 0-9, . and -)";
 
@@ -112,6 +116,26 @@ pub fn vpc_description(text: &str) -> Result<(), Invalid> {
 /// True for an MD5 fingerprint of an SSH key: 16 bytes in hex, colons between (behaviour rule KEY-1). Either case.
 pub fn is_fingerprint(text: &str) -> bool {
     text.len() == 47 && text.split(':').all(|byte| byte.len() == 2 && byte.chars().all(|c| c.is_ascii_hexdigit()))
+}
+
+/// A list in a body, `field`, of this length: at most [`LISTED_MAX`] entries.
+pub fn listed(field: &'static str, length: usize) -> Result<(), Invalid> {
+    let good = length <= LISTED_MAX;
+    good.then_some(()).ok_or_else(|| Invalid::new(field, format!("has too many entries (maximum is {LISTED_MAX}).")))
+}
+
+/// The tags a body names, each once, whatever the case it is written in (TAG-1).
+pub fn tag_names(texts: &[String]) -> Result<Vec<TagName>, Invalid> {
+    listed("tags", texts.len())?;
+    let mut known = HashSet::new();
+    let mut tags = Vec::with_capacity(texts.len());
+    for text in texts {
+        let tag: TagName = text.parse()?;
+        if known.insert(tag.folded()) {
+            tags.push(tag);
+        }
+    }
+    Ok(tags)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Projects (PRJ-1): groups of resources. The default one is made on its first use, and has whatever was put into no other.
 
 use dewpoint_api::{
-    AccountId, DropletId, PageRequest, ProjectId, ProjectRequest, ProjectResourceStatus, Scope, VolumeId,
+    AccountId, DropletId, PageRequest, ProjectId, ProjectRequest, ProjectResourceStatus, Scope, VolumeId, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
@@ -51,7 +51,12 @@ pub struct Assigned {
 
 const NAME_MAX: usize = 175;
 const TEXT_MAX: usize = 255;
-/// The purposes the public description knows; any other is kept with `Other: ` before it.
+/// What stands before a purpose that is none of [`PURPOSES`].
+const OTHER: &str = "Other: ";
+/// The kinds of resource that a URN can name: those of the public model `urn`, and `reservedip`, as godo has it (RIP-7).
+const URN_KINDS: [&str; 10] =
+    ["dbaas", "domain", "droplet", "floatingip", "kubernetes", "loadbalancer", "reservedip", "space", "volume", "vpc"];
+/// The purposes the public description knows; any other is kept with [`OTHER`] before it.
 const PURPOSES: [&str; 9] = [
     "Just trying out DigitalOcean",
     "Class project / Educational purposes",
@@ -76,8 +81,12 @@ fn purpose_of(text: &str) -> Result<String, Error> {
     if text.is_empty() {
         return Err(Error::invalid("purpose is required and cannot be empty."));
     }
-    let known = PURPOSES.contains(&text) || text.starts_with("Other: ");
-    Ok(if known { text.to_owned() } else { format!("Other: {text}") })
+    if PURPOSES.contains(&text) || text.starts_with(OTHER) {
+        return Ok(text.to_owned());
+    }
+    // What is kept is what is shown, and that has the same limit.
+    let most = TEXT_MAX - OTHER.len();
+    at_most("purpose", text, most).map(|()| format!("{OTHER}{text}"))
 }
 
 fn environment_of(text: &str) -> Result<String, Error> {
@@ -149,6 +158,15 @@ fn visible_to(grant: &Grant) -> VisibleKinds {
         droplets: grant.scopes.allows(Scope::DropletRead),
         volumes: grant.scopes.allows(Scope::BlockStorageRead),
         domains: grant.scopes.allows(Scope::DomainRead),
+    }
+}
+
+/// Whether `urn` reads `do:KIND:…` with a kind there is. One that does not could not be shown as any resource's.
+fn well_formed(urn: &str) -> Result<(), Error> {
+    let kind = urn.strip_prefix("do:").and_then(|rest| rest.split_once(':')).map(|(kind, _)| kind);
+    match kind {
+        Some(kind) if URN_KINDS.contains(&kind) => Ok(()),
+        Some(_) | None => Err(Error::invalid("resources must be URNs such as do:droplet:4126873.")),
     }
 }
 
@@ -361,6 +379,8 @@ impl Control {
     }
 
     /// Puts resources into a project and tells of each how it came out: one that fails holds up no other.
+    ///
+    /// A text that is no URN refuses them all.
     pub async fn project_assign(&self, grant: &Grant, which: Which, urns: Vec<String>) -> Result<Vec<Assigned>, Error> {
         let (account, visible, fresh) = (grant.account, visible_to(grant), self.fresh_default());
         let now = self.now();
@@ -368,6 +388,8 @@ impl Control {
             .store
             .write(move |tx: &mut dyn Tx| {
                 let project = find(tx, account, which, &fresh)?;
+                rules::listed("resources", urns.len())?;
+                urns.iter().try_for_each(|urn| well_formed(urn))?;
                 urns.iter().map(|urn| assign(tx, account, &project, urn, visible, now)).collect()
             })
             .await
@@ -391,6 +413,19 @@ mod tests {
         assert_eq!(purpose_of("IoT").ok().as_deref(), Some("IoT"));
         assert_eq!(purpose_of("tests").ok().as_deref(), Some("Other: tests"));
         assert_eq!(purpose_of("Other: tests").ok().as_deref(), Some("Other: tests"), "as it reads back");
-        assert!(purpose_of("").is_err() && purpose_of(&"p".repeat(256)).is_err());
+        assert!(purpose_of("").is_err() && purpose_of(&"p".repeat(249)).is_err(), "with its beginning it is too long");
+        assert_eq!(purpose_of(&"p".repeat(248)).map(|kept| kept.len()).ok(), Some(TEXT_MAX));
+        let longest = format!("{OTHER}{}", "p".repeat(248));
+        assert!(purpose_of(&longest).is_ok() && purpose_of(&format!("{longest}p")).is_err());
+    }
+
+    #[test]
+    fn what_names_no_kind_of_resource_is_no_urn() {
+        for urn in ["do:droplet:7", "do:droplet:07", "do:space:", "do:reservedip:1.2.3.4", "do:volume:a:b"] {
+            assert!(well_formed(urn).is_ok(), "{urn:?}");
+        }
+        for urn in ["", "nonsense", "do:", "do:droplet", "do:moon:1", "DO:droplet:7", " do:droplet:7", "x:droplet:7"] {
+            assert!(well_formed(urn).is_err(), "{urn:?}");
+        }
     }
 }

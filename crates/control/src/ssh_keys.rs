@@ -17,15 +17,29 @@ pub fn fingerprint(public_key: &str) -> Option<String> {
     let (kind, body) = (words.next()?, words.next()?);
     let known = kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-") || kind.starts_with("sk-");
     let blob = STANDARD.decode(body).ok()?;
-    let (length, rest) = blob.split_first_chunk::<4>()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    // A key has at least one field after its type.
-    let fits = known
-        && !public_key.chars().any(|c| c.is_control() && c != '\t')
-        && rest.get(..length) == Some(kind.as_bytes())
-        && rest.len() > length + 4;
+    let fields = fields(&blob)?;
+    let (inner, parts) = fields.split_first()?;
+    // What a key of another type consists of is not known here; it has at least one part that is not empty.
+    let whole = match kind {
+        "ssh-ed25519" => matches!(parts, [key] if key.len() == 32),
+        "ssh-rsa" => matches!(parts, [exponent, modulus] if !exponent.is_empty() && !modulus.is_empty()),
+        _ => parts.iter().any(|part| !part.is_empty()),
+    };
+    let fits = known && whole && *inner == kind.as_bytes() && !public_key.chars().any(|c| c.is_control() && c != '\t');
     let bytes: Vec<String> = Md5::digest(&blob).iter().map(|byte| format!("{byte:02x}")).collect();
     fits.then(|| bytes.join(":"))
+}
+
+/// The fields of a decoded key, each behind its length; `None` when they do not fill it exactly.
+fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut fields = Vec::new();
+    while !blob.is_empty() {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let (field, behind) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        fields.push(field);
+        blob = behind;
+    }
+    Some(fields)
 }
 
 /// Finds a key by number or fingerprint.
@@ -146,6 +160,10 @@ mod tests {
             "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIA==",
             "hello world",
             "ssh-ed25519 AAAA",
+            // 29 bytes of 32, a type alone, and a length that leads past the end.
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAHQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5",
+            "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB/////w==",
         ];
         for text in bad {
             assert_eq!(fingerprint(text), None, "{text:?}");

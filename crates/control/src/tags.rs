@@ -1,7 +1,7 @@
 //! Tags and what they are put on.
 
 use dewpoint_api::{
-    AccountId, DropletId, ImageId, PageRequest, Scope, TagName, TagResource, VolumeId, VolumeSnapshotId,
+    AccountId, DropletId, ImageId, PageRequest, Scope, TagName, TagResource, VolumeId, VolumeSnapshotId, rules,
 };
 use dewpoint_store::{Page, Tx, droplets, tags, tags::TagUse, tags::Tagged, volume_snapshots, volumes};
 
@@ -134,6 +134,7 @@ impl Control {
         if resources.is_empty() {
             return Err(Error::invalid("resources is required and cannot be empty."));
         }
+        rules::listed("resources", resources.len())?;
         // What the token may do comes before what there is (ERR-9).
         let mut wanted = Vec::with_capacity(resources.len());
         for resource in resources {

@@ -53,9 +53,12 @@ impl FromRequestParts<App> for RequestId {
     }
 }
 
-/// The token of `Authorization: Bearer TOKEN`; the scheme in any case (behaviour rule AUTH-1).
+/// The token of `Authorization: Bearer TOKEN`; the scheme in any case (behaviour rule AUTH-1). `None` for two such headers:
+/// whoever checked the request before us may have looked at the other one.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (value, None) = (values.next()?, values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }

@@ -9,12 +9,13 @@ const EXPOSED: HeaderValue =
     HeaderValue::from_static("RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id");
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
-/// The answer to a preflight request, or to any other `OPTIONS`: 204 and what may be sent.
-pub(crate) fn preflight(request: &HeaderMap) -> Response {
+/// The answer to a preflight request, or to any other `OPTIONS`: 204 and what may be sent. `allow` has what the path takes,
+/// if there is one; a page may send any method, so that it can read the refusal.
+pub(crate) fn preflight(request: &HeaderMap, allow: Option<HeaderValue>) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    headers.insert(header::ALLOW, METHODS);
+    headers.insert(header::ALLOW, allow.unwrap_or(METHODS));
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     let asked = request.get(header::ACCESS_CONTROL_REQUEST_HEADERS);
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, asked.cloned().unwrap_or(USUAL_HEADERS));

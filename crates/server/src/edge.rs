@@ -26,12 +26,13 @@ use tracing::{Instrument as _, Span, field};
 use uuid::Uuid;
 
 use crate::{
-    ApiError, App,
+    ApiError, App, ambiguous,
     audit::Trail,
     auth,
     context::Context,
     cors,
     extract::JSON,
+    leftover::Leftover,
     once,
     operation::{Access, Operation},
     rate::{Allowance, RateLimiter},
@@ -121,16 +122,24 @@ impl Edge {
             }
             Some(Found::OtherMethods(_) | Found::Nothing) | None => None,
         };
+        let (request, leftover) = Leftover::of(request);
         let (request, note) = self.note(request, found.as_ref()).await;
         let dispatched = self.dispatch(request, found, &request_id, trail.as_mut());
         let outcome = feed::asked_by(Arc::clone(&request_id), dispatched).instrument(span.clone()).await;
 
+        let ends = match leftover {
+            Some(leftover) => !leftover.is_gone().await,
+            None => false,
+        };
         let entered = span.enter();
         let (grant, unanswered) = (outcome.grant, outcome.unanswered);
         let mut response = with_error_body(outcome.response, &request_id);
         let status = response.status();
         if let Some(trail) = trail {
             trail.answered(status);
+        }
+        if ends {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let allowance = outcome.allowance.unwrap_or_else(|| RateLimiter::untouched(self.app.control.clock().now()));
         put_headers(&mut response, &request_id, &allowance);
@@ -180,8 +189,14 @@ impl Edge {
         request_id: &Arc<str>,
         trail: Option<&mut Trail<'_>>,
     ) -> Outcome {
+        if let Some(why) = ambiguous::refusal(request.headers()) {
+            return ApiError::ambiguous(why).into();
+        }
         let (operation, parameters) = match found {
-            None => return cors::preflight(request.headers()).into(),
+            None => {
+                let allow = self.app.table.allowed(request.uri().path());
+                return cors::preflight(request.headers(), allow).into();
+            }
             Some(Found::Nothing) => return ApiError::not_found().into(),
             Some(Found::OtherMethods(allow)) => return ApiError::method_not_allowed(&allow).into(),
             Some(Found::Operation(_, operation, parameters)) => (operation, parameters),

@@ -77,6 +77,11 @@ impl ApiError {
             .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
     }
 
+    /// 400, and the end of the connection: what comes behind such a request may be part of it.
+    pub(crate) fn ambiguous(why: &'static str) -> Self {
+        Self::bad_request(why).with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
     /// 413: the body is larger than `limit` bytes. The `id` is one that clients know.
     pub fn too_large(limit: usize) -> Self {
         let mut error = Self::bad_request(format!("The request body is larger than {limit} bytes."));

@@ -90,7 +90,7 @@ pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Byt
 }
 
 /// Whether the sender holds its body back until it is told to go on, and so will read a refusal at once.
-fn waits_for_consent(headers: &HeaderMap) -> bool {
+pub(crate) fn waits_for_consent(headers: &HeaderMap) -> bool {
     headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 

@@ -267,6 +267,9 @@ async fn pages_of_other_origins_may_call_pro_8() {
     assert_eq!(preflight.header("access-control-allow-headers"), "authorization, x-mine");
     assert!(preflight.header("access-control-allow-methods").contains("DELETE"));
     assert_eq!(preflight.header("access-control-max-age"), "600");
+    assert_eq!(preflight.header("allow"), "GET, POST, DELETE, HEAD, OPTIONS", "the path's own methods");
+    let unknown = server.send("OPTIONS /v2/nothing", &asked, "").await;
+    assert!(unknown.status == 204 && unknown.header("allow").contains("PATCH"), "{}", unknown.header("allow"));
 
     let refused = server.send("GET /v2/droplets", &["origin: https://example.com"], "").await;
     assert_eq!((refused.status, refused.header("access-control-allow-origin")), (401, "https://example.com"));

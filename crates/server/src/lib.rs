@@ -4,6 +4,7 @@
 //! table of [`Operation`]s what is meant and who may; the handler behind it (`v2/`) takes the request apart with the
 //! extractors here, calls the control plane once and answers. `docs/adding-an-endpoint.md` shows how to add one.
 
+mod ambiguous;
 mod audit;
 mod auth;
 mod backup;
@@ -19,6 +20,7 @@ mod extract;
 #[cfg(test)]
 mod frame_tests;
 mod health;
+mod leftover;
 mod metrics;
 mod once;
 mod openapi;

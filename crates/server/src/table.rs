@@ -61,10 +61,14 @@ impl Table {
         &self.operations
     }
 
+    /// What the header `allow` of `path` says; `None` when there is no such path.
+    pub(crate) fn allowed(&self, path: &str) -> Option<HeaderValue> {
+        self.paths.at(without_slash(path)).ok()?.value.allow.clone()
+    }
+
     /// What is meant by `method` on `path`. `HEAD` means `GET`; one trailing slash is forgiven.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
-        let Ok(matched) = self.paths.at(path) else { return Found::Nothing };
+        let Ok(matched) = self.paths.at(without_slash(path)) else { return Found::Nothing };
         let method = if method == Method::HEAD { &Method::GET } else { method };
         let Some((_, position)) = matched.value.operations.iter().find(|(known, _)| known == method) else {
             return matched.value.allow.clone().map_or(Found::Nothing, Found::OtherMethods);
@@ -74,6 +78,10 @@ impl Table {
             None => Found::Nothing,
         }
     }
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path)
 }
 
 fn allow(operations: &[(Method, usize)]) -> HeaderValue {

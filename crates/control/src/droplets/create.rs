@@ -208,13 +208,8 @@ impl Control {
             }
             None => None,
         };
-        let mut tags: Vec<TagName> = Vec::new();
-        for tag in &request.tags {
-            let tag: TagName = tag.parse()?;
-            if !tags.iter().any(|known| known.folded() == tag.folded()) {
-                tags.push(tag);
-            }
-        }
+        let tags = rules::tag_names(&request.tags)?;
+        rules::listed("ssh_keys", request.ssh_keys.len())?;
         let now = self.now();
         Ok(Plan {
             account,

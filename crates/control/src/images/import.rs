@@ -2,7 +2,7 @@
 
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, Distribution, ImageCreateRequest, ImageId, ImageKind, ImageStatus, RegionSlug,
-    TagName,
+    TagName, rules,
 };
 use dewpoint_store::{ImageRecord, Sequence, Tx, actions, counters, images, tags, tags::Tagged};
 use http::{Uri, uri::Scheme};
@@ -37,7 +37,7 @@ fn check(request: ImageCreateRequest) -> Result<Wanted, Error> {
         region: request.region.ok_or_else(|| missing("region"))?,
         distribution: Distribution::of(request.distribution.as_deref().unwrap_or_default()),
         description: request.description,
-        tags: request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?,
+        tags: rules::tag_names(&request.tags)?,
     })
 }
 

@@ -28,7 +28,7 @@ fn wanted(request: &VolumeActionRequest) -> Result<Wanted, Error> {
     let droplet = || request.droplet_id.ok_or_else(|| Error::invalid("droplet_id is required."));
     match request.kind.as_str() {
         "attach" => {
-            let tags = request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+            let tags = rules::tag_names(&request.tags)?;
             Ok(Wanted::Attach { droplet: droplet()?, tags })
         }
         "detach" => Ok(Wanted::Detach { droplet: droplet()? }),

@@ -78,7 +78,7 @@ fn check(request: &VolumeCreateRequest, id: VolumeId, now: Timestamp) -> Result<
         running_action: None,
         made: false,
     };
-    let tags = request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+    let tags = rules::tag_names(&request.tags)?;
     Ok(Wanted { row, region: request.region.clone(), size_gib, tags })
 }
 

@@ -1,7 +1,7 @@
 //! Snapshots of volumes: asked for, seen, deleted.
 
 use dewpoint_api::{
-    AccountId, ActionKind, PageRequest, TagName, VolumeId, VolumeSnapshotCreateRequest, VolumeSnapshotId,
+    AccountId, ActionKind, PageRequest, TagName, VolumeId, VolumeSnapshotCreateRequest, VolumeSnapshotId, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
@@ -94,7 +94,7 @@ impl Control {
     ) -> Result<VolumeSnapshotView, Error> {
         let (now, id) = (self.now(), VolumeSnapshotId(self.inner.random.uuid()));
         let refusal = checked_name(&request.name).err().map(|error| error.to_string());
-        let tags: Vec<TagName> = request.tags.iter().map(|tag| tag.parse()).collect::<Result<_, _>>()?;
+        let tags = rules::tag_names(&request.tags)?;
         let name = request.name.clone();
         let view = self
             .inner

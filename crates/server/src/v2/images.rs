@@ -73,7 +73,11 @@ impl ImageQuery {
     /// Which of the catalogue's images are shown, and which of the account's own; an own one is of neither public kind.
     fn wanted(&self) -> Result<(Option<Public>, Option<ImageFilter>), ApiError> {
         let kind = self.public_kind()?;
-        let private = self.private.as_deref().is_some_and(|word| matches!(word, "true" | "1" | "TRUE" | "True"));
+        let private = match self.private.as_deref() {
+            Some("true" | "1" | "TRUE" | "True") => true,
+            None | Some("" | "false" | "0" | "FALSE" | "False") => false,
+            Some(_) => return Err(ApiError::bad_request("private must be true or false.")),
+        };
         let own = kind.is_none();
         match self.tag_name.as_deref().filter(|tag| !tag.is_empty()) {
             Some(tag) => Ok((None, tag.parse::<TagName>().ok().filter(|_| own).map(ImageFilter::Tag))),

@@ -1,11 +1,11 @@
 //! What a Droplet runs on and beside: kernels (DRO-11), and Droplets on the same host (DRO-10).
 
-use axum::extract::State;
-use dewpoint_api::{
-    Collection, Droplet, DropletId, Kernel, KernelsResponse, NeighborIdsResponse, NeighborsResponse, Scope,
-};
+use std::iter;
 
-use crate::{ApiError, App, Caller, Json, Operation, Path, view};
+use axum::extract::State;
+use dewpoint_api::{Droplet, DropletId, Kernel, KernelsResponse, NeighborIdsResponse, NeighborsResponse, Scope};
+
+use crate::{ApiError, App, Caller, Json, Operation, Paging, Path, view};
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -33,9 +33,10 @@ async fn kernels(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<DropletId>,
+    paging: Paging,
 ) -> Result<Json<KernelsResponse>, ApiError> {
     app.control.droplet_get(caller.account, id).await?;
-    Ok(Json(Collection::<Kernel>::whole(Vec::new())))
+    Ok(Json(paging.slice(iter::empty::<Kernel>())))
 }
 
 /// `GET /v2/droplets/{id}/neighbors`: not paged (PAG-10).

@@ -33,8 +33,8 @@ pub(crate) fn project_resource(base: &BaseUrl, entry: ProjectEntry) -> api::Proj
 pub(crate) fn assigned(base: &BaseUrl, came_out: Assigned) -> api::ProjectResource {
     let Assigned { entry, status } = came_out;
     let own = match entry.urn.strip_prefix("do:").and_then(|name| name.split_once(':')) {
-        Some((kind, id)) if status != Status::NotFound => base.address(&format!("/v2/{kind}s/{id}")),
-        Some(_) | None => String::new(),
+        Some((kind, id)) if status != Status::NotFound => Some(base.address(&format!("/v2/{kind}s/{id}"))),
+        Some(_) | None => None,
     };
     let links = api::ProjectResourceLinks { own };
     api::ProjectResource { urn: entry.urn, assigned_at: entry.assigned_at, links, status }

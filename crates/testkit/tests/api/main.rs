@@ -21,6 +21,8 @@ mod droplet_snapshots;
 mod droplets;
 mod events;
 mod history;
+mod hostile;
+mod hostile_socket;
 mod images;
 mod leases;
 mod model;

@@ -117,10 +117,17 @@ async fn resources_are_put_into_projects_each_with_its_own_outcome() {
     let theirs = format!("do:droplet:{}", app.other_account().await.active_droplet("theirs").await);
     let (id, other) = (made(&admin, json!({})).await, made(&admin, json!({ "name": "other" })).await);
 
-    let wanted = json!([droplet, disk, theirs, "do:floatingip:1.2.3.4", "do:droplet:07", "nonsense", ""]);
+    let wanted = json!([droplet, disk, theirs, "do:floatingip:1.2.3.4", "do:droplet:07", "do:volume:x", "do:space:"]);
     let body = assign(&admin, &id, wanted).await.expect(200);
     let not = "not_found";
     assert_eq!(each(&body["resources"], "status"), ["assigned", "assigned", not, not, not, not, not]);
+    assert_eq!(body["resources"][2]["links"], json!({}), "no address of what is not there");
+    for nonsense in ["nonsense", "", "do:moon:1"] {
+        let refused = assign(&admin, &other, json!([droplet, nonsense])).await.invalid();
+        assert!(refused.contains("URNs"), "{refused}");
+        let nowhere = "2f85be8a-43b9-4ca3-ba6e-2ed871caace0";
+        assign(&admin, nowhere, json!([nonsense])).await.refusal(404, "not_found");
+    }
     assert_eq!(urns(&admin, &id).await, [droplet.clone(), disk.clone()]);
     assert_eq!(urns(&admin, "default").await, [""; 0]);
     let again = assign(&admin, &id, json!([droplet])).await.expect(200);
