@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the released clients of the public API against `dew serve --engine sim`: tests/clients.
 #
-# Takes nothing for granted but python3 and cargo: makes .venv, builds the server when there is none, starts four of it on
+# Takes nothing for granted but python3 and cargo: makes .venv, builds the server when there is none, starts five of it on
 # free loopback ports over a temporary directory, and leaves nothing running and no file behind. Arguments go to pytest.
 #
 # DEW_BINARY names a server to test instead of the one in the target directory.
@@ -50,5 +50,7 @@ start steered
 export DEW_TEST_SIMULATOR_URL=$address
 start secure --tls
 export DEW_TEST_TLS_URL=$address DEW_TEST_TLS_CERT="$work/secure/tls-cert.pem"
+start hostile
+export DEW_TEST_HOSTILE_URL=$address
 
 PYTHONDONTWRITEBYTECODE=1 "$venv/bin/python" -m pytest -c tests/clients/pytest.ini tests/clients "$@"
