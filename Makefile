@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres check-docs simulate bench schemas image-micro image-debian
+.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres check-docs simulate bench schemas fuzz image-micro image-debian
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -35,6 +35,9 @@ test-clients:    ## released Python clients against the server
 
 schemas:         ## slow: schemathesis for longer; EXAMPLES an operation (200), SEED
 	DEW_SCHEMA_EXAMPLES=$(or $(EXAMPLES),200) DEW_SCHEMA_SEED=$(SEED) scripts/test-clients.sh -k schemathesis
+
+fuzz:            ## slow: fuzz TARGET (every one) for TIME seconds each (60), guided by coverage; needs g++
+	scripts/fuzz.sh
 
 test-guests:     ## scenarios with real guests, through the released Python SDK and over SSH
 	scripts/test-guests.sh

@@ -26,7 +26,7 @@ from harness import DOCUMENTED_IMAGE, DOCUMENTED_KEY, DOCUMENTED_SIZE, DOCUMENTE
 from tolerated import TOLERATED
 
 SEED = int(os.environ.get("DEW_SCHEMA_SEED") or 20261122)
-EXAMPLES = int(os.environ.get("DEW_SCHEMA_EXAMPLES") or 12)
+EXAMPLES = int(os.environ.get("DEW_SCHEMA_EXAMPLES") or 8)
 URL = os.environ.get("DEW_TEST_HOSTILE_URL", "")
 HEADERS = {"Authorization": f"Bearer {os.environ.get('DEW_TEST_TOKEN', '')}"}
 KEPT = "/dew/v1/snapshots/whole"

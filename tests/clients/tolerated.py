@@ -33,7 +33,7 @@ def clamped(case, answer, failure):
 
 def empty_is_absent(case, answer, failure):
     """A parameter of the query without a value."""
-    return isinstance(failure, AcceptedNegativeData) and "" in (case.query or {}).values()
+    return isinstance(failure, AcceptedNegativeData) and any(value in ("", [], {}) for value in (case.query or {}).values())
 
 
 def region_by_any_name(case, answer, failure):

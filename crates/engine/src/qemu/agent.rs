@@ -108,12 +108,7 @@ impl Agent {
         if (&mut self.stream).take(LONGEST_LINE).read_until(b'\n', &mut line).await? == 0 {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
-        let mut answer: Value = serde_json::from_slice(&line).map_err(|_| AgentError::Protocol)?;
-        if let Some(value) = answer.get_mut("return") {
-            return Ok(value.take());
-        }
-        let reason = answer["error"]["desc"].as_str().ok_or(AgentError::Protocol)?;
-        Err(AgentError::Refused { command, reason: reason.chars().filter(|c| !c.is_control()).take(300).collect() })
+        parse_answer(command, &line)
     }
 
     async fn skip_to_delimiter(&mut self) -> io::Result<()> {
@@ -123,6 +118,16 @@ impl Agent {
             }
         }
     }
+}
+
+/// What one line of an agent's says in answer to `command`. The guest wrote it, so it may be anything.
+pub(super) fn parse_answer(command: &'static str, line: &[u8]) -> Result<Value, AgentError> {
+    let mut answer: Value = serde_json::from_slice(line).map_err(|_| AgentError::Protocol)?;
+    if let Some(value) = answer.get_mut("return") {
+        return Ok(value.take());
+    }
+    let reason = answer["error"]["desc"].as_str().ok_or(AgentError::Protocol)?;
+    Err(AgentError::Refused { command, reason: reason.chars().filter(|c| !c.is_control()).take(300).collect() })
 }
 
 /// A guest whose file systems are held still. They go on when this is thawed or dropped, whatever became of the caller.

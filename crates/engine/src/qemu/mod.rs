@@ -19,6 +19,8 @@ mod config;
 mod console;
 mod contain;
 mod disk;
+#[doc(hidden)]
+pub mod doors;
 pub mod images;
 mod import;
 mod layers;

@@ -39,14 +39,15 @@ pub(super) struct Event {
 
 /// One line from QEMU.
 #[derive(Clone, Debug, PartialEq)]
-enum Message {
+pub(super) enum Message {
     Greeting,
     Return { id: Option<u64>, value: Value },
     Failure { id: Option<u64>, reason: String },
     Event(Event),
 }
 
-fn parse(line: &str) -> Result<Message, QmpError> {
+/// What one line of QEMU's says.
+pub(super) fn parse(line: &str) -> Result<Message, QmpError> {
     let strange = || QmpError::Protocol(line.chars().take(200).collect());
     let mut value: Value = serde_json::from_str(line).map_err(|_| strange())?;
     let id = value.get("id").and_then(Value::as_u64);

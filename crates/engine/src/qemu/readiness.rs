@@ -42,7 +42,7 @@ pub(super) fn parse_report(line: &str) -> Option<Heard> {
         ("user-data", "unsupported") => Some(Heard::UserData(UserDataOutcome::Unsupported)),
         ("user-data", "failed") => {
             let plain: String = detail.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            Some(Heard::UserData(UserDataOutcome::Failed(plain)))
+            Some(Heard::UserData(UserDataOutcome::Failed(plain.trim().to_owned())))
         }
         _ => None,
     }
@@ -95,7 +95,8 @@ mod tests {
         assert_eq!(parse_report("user-data done\r"), user_data(UserDataOutcome::Done));
         assert_eq!(parse_report("user-data unsupported"), user_data(UserDataOutcome::Unsupported));
         let failed = UserDataOutcome::Failed("exit status 3".to_owned());
-        assert_eq!(parse_report("user-data failed exit\tstatus 3"), user_data(failed));
+        assert_eq!(parse_report("user-data failed exit\tstatus 3"), user_data(failed.clone()));
+        assert_eq!(parse_report("user-data failed \u{1b}exit status 3\u{1b}"), user_data(failed));
         assert_eq!(parse_report("user-data failed"), user_data(UserDataOutcome::Failed(String::new())));
         assert_eq!(parse_report("user-data"), None);
         assert_eq!(parse_report("ssh is here"), None);

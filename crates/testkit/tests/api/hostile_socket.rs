@@ -16,7 +16,7 @@ async fn served(test: impl AsyncFnOnce(&TestApp, SocketAddr)) {
     let address = listener.local_addr().expect("an address");
     let edge = app.edge().clone();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(dewpoint_server::serve(listener, edge, async { drop(stopped.await) }));
+    let serving = tokio::spawn(dewpoint_server::serve(listener, None, edge, async { drop(stopped.await) }));
     test(&app, address).await;
     drop(stop);
     serving.await.expect("no panic").expect("an orderly end");

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use super::{problem::Problem, unpack::Format};
 
 /// The size in bytes of the disk in `image`, which is of `format` and stands alone; else why it is refused.
-pub(super) fn check(format: Format, image: &mut (impl Read + Seek), most: u64) -> Result<u64, Problem> {
+pub(in crate::qemu) fn check(format: Format, image: &mut (impl Read + Seek), most: u64) -> Result<u64, Problem> {
     let result = match format {
         Format::Raw => image.seek(SeekFrom::End(0)).map_err(Flaw::from),
         Format::Qcow2 => qcow2(image),

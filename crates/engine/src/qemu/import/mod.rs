@@ -12,13 +12,13 @@
 mod addresses;
 mod convert;
 mod download;
-mod headers;
+pub(super) mod headers;
 mod limits;
-mod problem;
+pub(super) mod problem;
 mod raw;
 mod sandbox;
 mod space;
-mod unpack;
+pub(super) mod unpack;
 
 pub use limits::ImportLimits;
 

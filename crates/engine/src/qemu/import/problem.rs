@@ -6,7 +6,7 @@ use crate::{Error, qemu::layout::io_error};
 
 /// What stops a download, or what is made of it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
+pub(in crate::qemu) enum Problem {
     /// For the one who gave the address; asking again does not help.
     #[error("{0}")]
     Refused(String),

@@ -9,7 +9,7 @@ use super::problem::Problem;
 
 /// The kinds of disk image that are taken (IMG-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::qemu) enum Format {
     Raw,
     Qcow2,
     Vhdx,
@@ -19,7 +19,7 @@ pub(super) enum Format {
 
 impl Format {
     /// Its name to QEMU.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::qemu) fn name(self) -> &'static str {
         match self {
             Self::Raw => "raw",
             Self::Qcow2 => "qcow2",
@@ -34,7 +34,9 @@ impl Format {
 const HEAD: u64 = 64 * 1024;
 
 /// Looks at the first bytes of `download` and returns what it is, unpacked, from its first byte on.
-pub(super) fn open(mut download: impl Read + Send + 'static) -> Result<(Format, Box<dyn Read + Send>), Problem> {
+pub(in crate::qemu) fn open(
+    mut download: impl Read + Send + 'static,
+) -> Result<(Format, Box<dyn Read + Send>), Problem> {
     let head = head(&mut download)?;
     let mut unpacked: Box<dyn Read + Send> = match packing(&head)? {
         Packing::Plain => {
@@ -115,7 +117,7 @@ fn format(head: &[u8]) -> Result<Format, Problem> {
 }
 
 /// Fills as much of `buffer` as the source has; fewer bytes than asked for are its end.
-pub(super) fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Problem> {
+pub(in crate::qemu) fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, Problem> {
     let mut filled = 0;
     while filled < buffer.len() {
         match source.read(&mut buffer[filled..]) {
