@@ -86,7 +86,11 @@ class World:
         kept = http.get(f"/v2/volumes/{volume}/actions").json()["actions"][0]["id"]
         finish(http, kept)
         project = http.post("/v2/projects", json={"name": "shop", "purpose": "IoT"}).json()["project"]["id"]
+        domain = http.post("/v2/domains", json={"name": "example.com"}).json()["domain"]["name"]
+        record = {"type": "A", "name": "www", "data": "192.0.2.1"}
+        record = http.post(f"/v2/domains/{domain}/records", json=record).json()["domain_record"]["id"]
         self.objects = {
+            "domain_name": [domain], "domain_record_id": [record],
             "droplet_id": droplets, "image_id": [image, DOCUMENTED_IMAGE], "volume_id": [volume], "project_id": [project],
             "snapshot_id": [snapshot, image], "volumes/snapshot_id": [snapshot], "ssh_key_identifier": list(DOCUMENTED_KEY),
             "tag_id": ["prod"], "vpc_id": [DOCUMENTED_VPC], "action_id": [taken, moved, kept], "droplets/action_id": [taken],

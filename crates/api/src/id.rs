@@ -76,8 +76,7 @@ id!(
 );
 id!(
     /// Names a record of a domain.
-    DomainRecordId(u64),
-    ParseIntError
+    DomainRecordId(u64)
 );
 id!(
     /// Names a VPC.
