@@ -128,7 +128,7 @@ impl Edge {
         let outcome = feed::asked_by(Arc::clone(&request_id), dispatched).instrument(span.clone()).await;
 
         let ends = match leftover {
-            Some(leftover) => !leftover.is_gone().await,
+            Some(leftover) => !leftover.discard().await,
             None => false,
         };
         let entered = span.enter();

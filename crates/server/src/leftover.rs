@@ -16,7 +16,7 @@ use axum::{
     extract::Request,
 };
 use http_body_util::BodyExt as _;
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 
 use crate::extract::{BODY_MAX, waits_for_consent};
 
@@ -44,7 +44,7 @@ impl Leftover {
     }
 
     /// Reads what is left and throws it away: at most [`BODY_MAX`] bytes and [`TIME`]. Whether that was all of it.
-    pub(crate) async fn is_gone(mut self) -> bool {
+    pub(crate) async fn discard(mut self) -> bool {
         if self.is_end_stream() {
             return true;
         }
@@ -77,5 +77,9 @@ impl HttpBody for Leftover {
 
     fn is_end_stream(&self) -> bool {
         self.body.lock().unwrap_or_else(PoisonError::into_inner).is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
     }
 }
