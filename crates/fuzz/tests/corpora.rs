@@ -40,11 +40,11 @@ fn no_target_minds_its_corpus_or_what_is_like_it() {
             let input = mutator.mutate(&inputs[one].1, &inputs[other].1);
             say_if_it_panics(target, &input, || format!("mutation {number} of seed {seed}"));
         }
-        println!("{}: {} kept inputs, {mutations} mutations, {:.1?}", target.name, inputs.len(), began.elapsed());
+        eprintln!("{}: {} kept inputs, {mutations} mutations, {:.1?}", target.name, inputs.len(), began.elapsed());
         kept += inputs.len();
         made += mutations;
     }
-    println!("{} fuzz targets: {kept} kept inputs and {made} mutations, seed {seed}", TARGETS.len());
+    eprintln!("{} fuzz targets: {kept} kept inputs and {made} mutations, seed {seed}", TARGETS.len());
 }
 
 /// Feeds the target; if that panics, says with what first.
