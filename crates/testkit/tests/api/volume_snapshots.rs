@@ -207,6 +207,7 @@ async fn a_volume_made_behind_the_failure_of_its_snapshot_leaves_no_snapshot_beh
     app.admin().post("/dew/v1/faults", fault).await.expect(201);
     let worker = app.worker();
     let working = tokio::spawn(async move { worker.run_until_idle().await });
+    app.until("the snapshot has come to nothing", async || app.rows("volume_snapshots").await == 0).await;
     app.until("both are over", async || {
         if app.clock().sleepers() > 0 {
             app.clock().advance(Duration::from_millis(100));
