@@ -14,7 +14,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig, hooks::Wal};
 use crate::{
     beside_it,
     sums::Sums,
-    wal::{self, Found, Log},
+    wal::{self, Log},
 };
 
 thread_local! {
@@ -33,6 +33,9 @@ pub struct Keeper {
     path: PathBuf,
     /// Copies while the writer holds the lock, so that nothing is written in between.
     copier: Connection,
+    /// The database itself. Opened once and closed after every connection to it: a process that closes a file loses all the
+    /// locks it has on it, SQLite's too (POSIX locks).
+    file: File,
     /// How many pages the log may have before it is copied.
     most: u32,
     next: Cell<u32>,
@@ -58,7 +61,12 @@ impl Keeper {
         copier.busy_timeout(Duration::from_secs(10))?;
         copier.pragma_update(None, "synchronous", "FULL")?;
         Self::forbid_copying(&copier)?;
-        Ok(Self { path: path.to_owned(), copier, most, next: Cell::new(most) })
+        let cannot_open = |error: io::Error| {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+            rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
+        };
+        let file = File::open(path).map_err(cannot_open)?;
+        Ok(Self { path: path.to_owned(), copier, file, most, next: Cell::new(most) })
     }
 
     /// Lets a connection neither copy the log after a commit nor when it is closed.
@@ -92,12 +100,9 @@ impl Keeper {
     pub fn adopt(&self, writer: &Connection) -> io::Result<()> {
         let failed = |error: &dyn std::error::Error| io::Error::other(chain(error));
         writer.execute_batch("BEGIN IMMEDIATE").map_err(|error| failed(&error))?;
-        let log = match wal::scan(&self.path) {
-            Ok(Found::Whole(log) | Found::Doubtful(log, _)) => Ok(log),
-            Err(damage) => Err(failed(&damage)),
-        };
+        let log = wal::scan_own(&self.path).map_err(|damage| failed(&damage));
         let written = log.and_then(|log| {
-            let sums = Sums::of(&self.path)?;
+            let sums = Sums::of(&self.file)?;
             with_log(sums, &log).write(&self.path)
         });
         writer.execute_batch("ROLLBACK").map_err(|error| failed(&error))?;
@@ -116,9 +121,7 @@ impl Keeper {
     }
 
     fn copy(&self) -> Result<bool, Error> {
-        let log = match wal::scan(&self.path)? {
-            Found::Whole(log) | Found::Doubtful(log, _) => log,
-        };
+        let log = wal::scan_own(&self.path)?;
         if log.database_pages.is_some() {
             // Sums of what a power cut could still take from the log would outlive it.
             File::open(beside_it(&self.path, "-wal"))?.sync_data()?;
@@ -136,8 +139,8 @@ impl Keeper {
         let sums = match Sums::read(&self.path) {
             Ok(Some(sums)) => sums,
             // Gone or damaged since the start, when they were there: the file was whole then.
-            Ok(None) => Sums::of(&self.path)?,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Sums::of(&self.path)?,
+            Ok(None) => Sums::of(&self.file)?,
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Sums::of(&self.file)?,
             Err(error) => return Err(error.into()),
         };
         Ok(with_log(sums, log))
@@ -146,7 +149,8 @@ impl Keeper {
     /// Copies the log and closes the writer's connection. If that is the last one, the log is gone and the file is all there is.
     pub fn close(self, writer: Connection) {
         let copied = self.checkpoint(&writer);
-        drop(self);
+        let Self { copier, file, .. } = self;
+        drop(copier);
         match copied {
             // Nothing is left to copy, but only a connection that may copy takes the log away.
             Ok(true) => drop(writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)),
@@ -157,6 +161,7 @@ impl Keeper {
         }
         // Closed as it goes: what cannot be closed in order is taken up by the next start.
         drop(writer);
+        drop(file);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, ErrorKind, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -69,9 +69,9 @@ impl Sums {
     }
 
     /// Takes them of the file as it is.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
         let mut head = [0; 100];
-        File::open(path)?.read_exact(&mut head)?;
+        file.read_exact_at(&mut head, 0)?;
         let page_size = match u16::from_be_bytes([head[16], head[17]]) {
             1 => 65_536,
             size => u32::from(size),
@@ -80,26 +80,30 @@ impl Sums {
             return Err(ErrorKind::InvalidData.into());
         }
         let mut pages = Vec::new();
-        each_page(path, page_size, |_, page| pages.push(crc32fast::hash(page)))?;
+        each_page(file, page_size, |_, page| pages.push(crc32fast::hash(page)))?;
         Ok(Self { page_size, pages })
     }
 }
 
 /// Takes the checksums of the file in `path` as it is, which nobody has open and which has no log.
 pub fn seal(path: &Path) -> io::Result<()> {
-    Sums::of(path)?.write(path)
+    Sums::of(&File::open(path)?)?.write(path)
 }
 
 /// Hands every whole page of a file to `each`, with its number; returns how many bytes follow the last whole one.
-pub(crate) fn each_page(path: &Path, page_size: u32, mut each: impl FnMut(u32, &[u8])) -> io::Result<usize> {
-    let mut file = File::open(path)?;
+///
+/// Of an open file: to open and close it here would take SQLite's locks on it from this whole process (POSIX locks).
+pub(crate) fn each_page(file: &File, page_size: u32, mut each: impl FnMut(u32, &[u8])) -> io::Result<usize> {
     let page_size = page_size as usize;
     let mut buffer = vec![0; page_size.max(1 << 18)];
-    let (mut filled, mut number) = (0, 0);
+    let (mut filled, mut number, mut at) = (0, 0, 0_u64);
     loop {
-        match file.read(&mut buffer[filled..]) {
+        match file.read_at(&mut buffer[filled..], at) {
             Ok(0) => return Ok(filled),
-            Ok(read) => filled += read,
+            Ok(read) => {
+                filled += read;
+                at += read as u64;
+            }
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }

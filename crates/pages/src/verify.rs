@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -46,7 +46,8 @@ pub enum Verdict {
 
 /// Compares the database in `path`, its log and its checksums. Reads all of it and changes nothing.
 ///
-/// Nobody may write to it meanwhile: what is written then may look like damage.
+/// Nobody may write to it meanwhile: what is written then may look like damage. And nobody in this process may have it open:
+/// closing the files here would end the locks of the whole process on them, which is how POSIX locks are.
 pub fn verify(path: &Path, durability: Durability) -> Result<Verdict, Damage> {
     let (log, doubt) = match wal::scan(path) {
         Ok(Found::Whole(log)) => (log, None),
@@ -75,7 +76,7 @@ pub fn verify(path: &Path, durability: Durability) -> Result<Verdict, Damage> {
 
 /// Whether the file is no longer than one page, or is not there.
 fn is_new(path: &Path) -> bool {
-    match (fs::metadata(path), Sums::of(path)) {
+    match (fs::metadata(path), fs::File::open(path).and_then(|file| Sums::of(&file))) {
         (Ok(file), _) if file.len() < 100 => true,
         (Ok(_), Ok(sums)) => sums.pages.len() <= 1,
         (Ok(_), Err(_)) => false,
@@ -86,14 +87,16 @@ fn is_new(path: &Path) -> bool {
 fn compare(path: &Path, sums: &Sums, log: &Log) -> Result<(), Damage> {
     let expected = log.database_pages.unwrap_or(u32::try_from(sums.pages.len()).unwrap_or(u32::MAX));
     let (mut damaged, mut last) = (Vec::new(), 0);
-    let rest = sums::each_page(path, sums.page_size, |number, page| {
+    let unreadable = |error: io::Error| Damage::unreadable(path, &error);
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let rest = sums::each_page(&file, sums.page_size, |number, page| {
         last = number;
         let known = sums.pages.get(number as usize - 1);
         if number <= expected && !log.pages.contains_key(&number) && known != Some(&crc32fast::hash(page)) {
             damaged.push(number);
         }
     });
-    let rest = rest.map_err(|error| Damage::unreadable(path, &error))?;
+    let rest = rest.map_err(unreadable)?;
     let missing = (last + 1..=expected).find(|number| !log.pages.contains_key(number));
     if let Some(missing) = missing {
         let problem = format!("the file ends before page {missing} of {expected}: its end is cut off");

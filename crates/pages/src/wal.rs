@@ -83,8 +83,22 @@ fn read_start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads the log of the database in `path`. No log is an empty one.
+/// Reads the log of the database in `path`, which nobody in this process has open. No log is an empty one.
 pub(crate) fn scan(path: &Path) -> Result<Found, Damage> {
+    read(path, |salts| index(path, salts))
+}
+
+/// Reads the log of a database that this process has open and nobody is writing to.
+///
+/// The index is left alone: SQLite's locks are on it, and closing it here would end them for the whole process. Another
+/// program that then opened the database would take it for abandoned and make the index anew under the feet of this one.
+pub(crate) fn scan_own(path: &Path) -> Result<Log, Damage> {
+    match read(path, |_| None)? {
+        Found::Whole(log) | Found::Doubtful(log, _) => Ok(log),
+    }
+}
+
+fn read(path: &Path, index: impl FnOnce(&[u8]) -> Option<Index>) -> Result<Found, Damage> {
     let name = beside_it(path, "-wal");
     let unreadable = |error: io::Error| Damage::unreadable(&name, &error);
     let mut file = match File::open(&name) {
@@ -111,7 +125,7 @@ pub(crate) fn scan(path: &Path) -> Result<Found, Damage> {
         return Err(Damage::new(&name, "its first 32 bytes do not fit their checksum"));
     }
     let page_size = be(&header, 8) as usize;
-    let index = index(path, &header[16..24]);
+    let index = index(&header[16..24]);
     file.seek(SeekFrom::Start(HEADER as u64)).map_err(unreadable)?;
     let frames = (length - HEADER as u64) / (FRAME_HEADER + page_size) as u64;
     let mut reader = Frames {
