@@ -32,7 +32,7 @@ async fn nothing_was_made(admin: &Client<'_>) {
         ("/v2/account/keys", "ssh_keys"),
         ("/v2/snapshots", "snapshots"),
     ] {
-        assert_eq!(admin.all(path, key).await, [json!(0); 0], "{path}");
+        assert!(admin.all(path, key).await.is_empty(), "{path}");
     }
 }
 
