@@ -16,6 +16,7 @@
 //! before anything is opened, and changes nothing.
 
 mod beside;
+mod closing;
 mod keeper;
 mod sums;
 mod verify;
@@ -24,6 +25,7 @@ mod wal;
 use std::path::{Path, PathBuf};
 
 pub use beside::{CopyError, copy, open_beside};
+pub use closing::{Alive, Closing};
 pub use keeper::Keeper;
 pub use sums::{seal, sums_beside};
 pub use verify::{Durability, Verdict, verify};

@@ -3,12 +3,12 @@
 
 use std::{fmt, sync::Arc};
 
+use dewpoint_pages::Closing;
 use tokio::sync::oneshot;
 
 use crate::{
     Deed, Error, Made,
     feed::{self, Changes, Feed, Happened, Thing},
-    queue::Closing,
     row::Row,
     value::Value,
 };

@@ -1,7 +1,6 @@
 //! The queues between callers and the threads that own the connections.
 
 use std::{
-    convert::Infallible,
     fmt,
     sync::{
         Arc, Mutex,
@@ -9,8 +8,9 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
 };
+
+use dewpoint_pages::{Alive, Closing};
 
 use crate::{
     Error,
@@ -28,24 +28,10 @@ pub(crate) struct Queues {
     write: mpsc::Sender<Box<dyn Job>>,
     read: mpsc::Sender<Box<dyn Job>>,
     commits: Arc<AtomicU64>,
-    /// Every thread has a clone for as long as it runs; nothing is ever sent.
-    alive: mpsc::Sender<Infallible>,
+    /// Every thread has a clone for as long as it runs.
+    alive: Alive,
     closing: Closing,
     feed: Arc<Feed>,
-}
-
-/// Tells when a store is closed: every clone of it dropped, every thread of it ended.
-#[derive(Clone, Debug)]
-pub struct Closing(Arc<Mutex<mpsc::Receiver<Infallible>>>);
-
-impl Closing {
-    /// Waits until the store is closed and its file, if it is one, is whole without the log beside it. Blocks.
-    ///
-    /// Answers whether that was so within `limit`. If it was not, nothing is lost: the next opening finishes it.
-    pub fn wait(&self, limit: Duration) -> bool {
-        let ended = self.0.lock().map(|alive| alive.recv_timeout(limit));
-        matches!(ended, Ok(Err(mpsc::RecvTimeoutError::Disconnected)))
-    }
 }
 
 impl Queues {
@@ -53,8 +39,7 @@ impl Queues {
     pub(crate) fn new(dialect: Dialect) -> (Self, Jobs, Arc<Mutex<Jobs>>) {
         let (write, to_write) = mpsc::channel();
         let (read, to_read) = mpsc::channel();
-        let (alive, ended) = mpsc::channel();
-        let closing = Closing(Arc::new(Mutex::new(ended)));
+        let (alive, closing) = Closing::new();
         let (commits, feed) = (Arc::default(), Arc::default());
         let queues = Self { dialect, write, read, commits, alive, closing, feed };
         (queues, to_write, Arc::new(Mutex::new(to_read)))

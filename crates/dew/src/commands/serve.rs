@@ -35,7 +35,7 @@ use crate::{
 
 /// How long steps under way may take to end after SIGTERM; what is not done by then is resumed at the next start.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How long the store may take to bring everything into its one file, which a copy of that file then holds.
+/// How long store and simulator may each take to bring everything into their one file, which a copy of that file then holds.
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// Runs the server until SIGTERM or SIGINT.
@@ -49,7 +49,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<()> {
     let closing = runtime.block_on(serve(settings, &data_dir))?;
     // Tasks that are left hold the store; it is closed once they are gone.
     runtime.shutdown_timeout(CLOSING);
-    if !closing.wait(CLOSING) {
+    if !closing.iter().all(|file| file.wait(CLOSING)) {
         tracing::warn!("The store is still being closed; the next start finishes that");
     }
     tracing::info!("Stopped");
@@ -88,7 +88,7 @@ fn start_logging() -> Result<()> {
     Ok(())
 }
 
-async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
+async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     // From here on a signal ends the server in order, also while it is still starting.
     let (stop, stopped) = watch::channel(false);
     let signals = end_signals()?;
@@ -116,7 +116,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Closing> {
             open_store(&settings, data_dir)?
         }
     };
-    let closing = store.closing();
+    let mut closing = vec![store.closing()];
+    if let Opened::Sim(sim) = &opened {
+        closing.push(sim.closing());
+    }
     let Settings { listen, fixtures, server, control: config, catalogue, .. } = settings;
     let parts =
         Parts { store: store.clone(), engine, clock: clock.clone(), random: Random::default(), catalogue, config };

@@ -5,7 +5,7 @@ use std::{
 };
 
 use dewpoint_clock::Timestamp;
-use dewpoint_pages::{Damage, Durability, Keeper, Verdict};
+use dewpoint_pages::{Alive, Closing, Damage, Durability, Keeper, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
@@ -24,11 +24,13 @@ type Calls = mpsc::Receiver<Box<dyn Call>>;
 struct File {
     connection: Connection,
     keeper: Keeper,
+    alive: Alive,
 }
 
 #[derive(Debug)]
 pub(super) struct Machines {
     calls: mpsc::Sender<Box<dyn Call>>,
+    closing: Closing,
 }
 
 impl Machines {
@@ -50,6 +52,11 @@ impl Machines {
         Ok((machines, Stepper { file, incoming, waiting: VecDeque::new() }))
     }
 
+    /// When the file is closed.
+    pub(super) fn closing(&self) -> Closing {
+        self.closing.clone()
+    }
+
     fn open_file(path: &Path) -> Result<(Self, File, Calls), Error> {
         // What a machine is made from has keys and user data in it; SQLite gives its log the mode of its file.
         OpenOptions::new()
@@ -66,7 +73,8 @@ impl Machines {
             adopt(path, (&connection, &keeper), remark)?;
         }
         let (calls, waiting) = mpsc::channel();
-        Ok((Self { calls }, File { connection, keeper }, waiting))
+        let (alive, closing) = Closing::new();
+        Ok((Self { calls, closing }, File { connection, keeper, alive }, waiting))
     }
 
     pub(super) async fn ensure(&self, id: MachineId, spec: &MachineSpec) -> Result<(), Error> {
@@ -373,6 +381,7 @@ impl File {
             self.carry_out(batch);
         }
         self.keeper.close(self.connection);
+        drop(self.alive);
     }
 
     fn carry_out(&self, mut batch: Vec<Box<dyn Call>>) {

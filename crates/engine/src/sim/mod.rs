@@ -21,6 +21,7 @@ use std::{
 };
 
 use dewpoint_clock::Clock;
+use dewpoint_pages::Closing;
 use machines::Machines;
 use tokio::sync::broadcast;
 
@@ -113,6 +114,11 @@ impl SimEngine {
     /// Whether the file in `path` is as it was written, if it is there. Changes nothing, which [`SimEngine::open`] does only then.
     pub fn verify(path: &Path) -> Result<(), Error> {
         machines::verify(path).map(drop)
+    }
+
+    /// Tells when its file is closed: the simulator dropped, its thread ended.
+    pub fn closing(&self) -> Closing {
+        self.machines.closing()
     }
 
     /// The same simulator with only this to offer.
