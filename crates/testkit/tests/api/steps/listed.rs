@@ -29,6 +29,7 @@ const BEGIN_NOTHING: &[&str] = &[
     "projects_delete",
     "projects_assign_resources",
     "projects_assign_resources_default",
+    "dew_backup_take",
     "domains_create",
     "domains_delete",
     "domains_create_record",
