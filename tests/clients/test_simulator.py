@@ -25,17 +25,6 @@ def dew():
         yield client
 
 
-def test_a_create_whose_answers_fail_after_it_was_done_makes_one_droplet(dew):
-    storm = {"effect": {"type": "status", "status": 502, "after_effect": True}, "method": "POST", "count": 2}
-    dew.post("/dew/v1/faults", json=storm).raise_for_status()
-    client = Gradient(base_url=str(dew.base_url), access_token=os.environ["DEW_TEST_TOKEN"])
-    made = client.gpu_droplets.create(name="web-1", region="nyc3", size="s-1vcpu-1gb", image="ubuntu-24-04-x64")
-
-    asked = dew.get("/dew/v1/requests?method=POST").json()["requests"]
-    assert [request["status"] for request in asked] == [502, 502, 202]
-    assert [droplet["id"] for droplet in dew.get("/v2/droplets?name=web-1").json()["droplets"]] == [made.droplet.id]
-
-
 def test_a_create_gets_through_two_server_errors(dew):
     storm = {"effect": {"type": "status", "status": 500}, "method": "POST", "count": 2}
     dew.post("/dew/v1/faults", json=storm).raise_for_status()
@@ -178,3 +167,14 @@ def test_the_page_shows_tests_that_are_run():
     assert python in pathlib.Path(__file__).read_text(encoding="utf-8")
     (rust,) = re.findall(r"^```rust\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
     assert rust in (ROOT / "crates" / "dew" / "tests" / "simulator.rs").read_text(encoding="utf-8")
+
+
+def test_a_create_whose_answers_fail_after_it_was_done_makes_one_droplet(dew):
+    storm = {"effect": {"type": "status", "status": 502, "after_effect": True}, "method": "POST", "count": 2}
+    dew.post("/dew/v1/faults", json=storm).raise_for_status()
+    client = Gradient(base_url=str(dew.base_url), access_token=os.environ["DEW_TEST_TOKEN"])
+    made = client.gpu_droplets.create(name="web-1", region="nyc3", size="s-1vcpu-1gb", image="ubuntu-24-04-x64")
+
+    asked = dew.get("/dew/v1/requests?method=POST").json()["requests"]
+    assert [request["status"] for request in asked] == [502, 502, 202]
+    assert [droplet["id"] for droplet in dew.get("/v2/droplets?name=web-1").json()["droplets"]] == [made.droplet.id]
