@@ -182,8 +182,12 @@ impl TestApp {
     }
 
     /// Kills this process's part and starts the next one on the same files: what was in memory alone is lost.
+    ///
+    /// Machines and guests stay as slow as they were: the next one may look at them at once.
     pub async fn restart(&mut self) {
+        let delays = self.sim().delays();
         self.running = Running::open(&self.directory, &self.clock, &self.setup).await;
+        self.running.sim.set_delays(delays);
         self.running.control.resume(true).await.expect("what the last one left can be taken up");
     }
 

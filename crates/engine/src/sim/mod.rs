@@ -159,7 +159,8 @@ impl SimEngine {
         Ok(())
     }
 
-    fn delays(&self) -> Delays {
+    /// How long things take now.
+    pub fn delays(&self) -> Delays {
         self.delays.lock().map(|delays| *delays).unwrap_or_default()
     }
 
