@@ -56,6 +56,14 @@ words! {
         DropletRead = "droplet:read",
         /// Change Droplets.
         DropletUpdate = "droplet:update",
+        /// Make firewalls.
+        FirewallCreate = "firewall:create",
+        /// Remove firewalls.
+        FirewallDelete = "firewall:delete",
+        /// See firewalls.
+        FirewallRead = "firewall:read",
+        /// Change firewalls, and what they guard.
+        FirewallUpdate = "firewall:update",
         /// Make images.
         ImageCreate = "image:create",
         /// Remove images.
@@ -108,6 +116,14 @@ words! {
         VpcCreate = "vpc:create",
         /// Remove VPCs.
         VpcDelete = "vpc:delete",
+        /// Join VPCs.
+        VpcPeeringCreate = "vpc_peering:create",
+        /// Part VPCs that were joined.
+        VpcPeeringDelete = "vpc_peering:delete",
+        /// See which VPCs are joined.
+        VpcPeeringRead = "vpc_peering:read",
+        /// Rename what joins VPCs.
+        VpcPeeringUpdate = "vpc_peering:update",
         /// See VPCs.
         VpcRead = "vpc:read",
         /// Change VPCs.
@@ -121,16 +137,16 @@ impl Scope {
         self.as_str().ends_with(":read")
     }
 
-    const fn bit(self) -> u64 {
+    const fn bit(self) -> u128 {
         1 << self as u64
     }
 }
 
-const _: () = assert!(Scope::ALL.len() <= 64, "a set of scopes is the bits of a u64");
+const _: () = assert!(Scope::ALL.len() <= 128, "a set of scopes is the bits of a u128");
 
 /// A set of scopes, as the bits of a number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ScopeSet(u64);
+pub struct ScopeSet(u128);
 
 impl ScopeSet {
     /// The set with `scope` added.

@@ -22,6 +22,8 @@ pub use storage::{Filesystem, FilesystemKind, ImageFacts, ObservedVolume, Storag
 
 use std::fmt;
 
+use dewpoint_network::Plan;
+
 /// A maker of machines. Shared as `Arc<dyn Engine>`; every method may be called from many tasks at once, and calls for one
 /// machine are put in a row by the engine itself.
 #[async_trait::async_trait]
@@ -97,6 +99,20 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
 
     /// How to reach the machine from this host.
     async fn access(&self, id: MachineId) -> Result<Access, Error>;
+
+    /// Whether machines' links are real and follow [`Engine::apply_network`]. Where they are not, nobody needs to make a plan.
+    fn has_network(&self) -> bool {
+        false
+    }
+
+    /// Makes what the links of its machines lead to as `plan` says, whole, and returns when it is in force. What was there
+    /// before and is not in the plan is gone then. On failure what was in force stays in force.
+    ///
+    /// Also done at each start, before any machine is touched: it builds everything that is not there.
+    async fn apply_network(&self, plan: &Plan) -> Result<(), Error> {
+        let _ = plan;
+        Ok(())
+    }
 
     /// Removes the machine with everything that is its own: process, disks, seed, logs. No such machine is success.
     async fn destroy(&self, id: MachineId) -> Result<(), Error>;
