@@ -1,9 +1,9 @@
 //! Making machines and removing them: all that is files.
 
 use std::{
-    fs::DirBuilder,
+    fs::{self, DirBuilder, Permissions},
     io,
-    os::unix::fs::{DirBuilderExt, chown},
+    os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
     path::Path,
     time::Duration,
 };
@@ -93,7 +93,8 @@ impl Inner {
         self.give_to_qemu(&path)
     }
 
-    fn make_directory(&self, dir: &MachineDir) -> Result<(), Error> {
+    /// The machine's directories as they should be, whatever is there of them: a backup has the record alone.
+    pub(super) fn make_directory(&self, dir: &MachineDir) -> Result<(), Error> {
         // Walkable by QEMU's group, listable by the server alone.
         let mode = if self.user.is_some() { 0o710 } else { 0o700 };
         self.make_one_directory(dir.path(), mode, None)?;
@@ -104,7 +105,8 @@ impl Inner {
         let failed = |error: io::Error| io_error("make a machine's directory", path, &error);
         match DirBuilder::new().mode(mode).create(path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            _ => {}
+            Err(_) => fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?,
+            Ok(()) => {}
         }
         match &self.user {
             Some(user) => chown(path, owner, Some(user.gid)).map_err(failed),

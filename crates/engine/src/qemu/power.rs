@@ -14,7 +14,7 @@ use super::{
     command::{self, Line},
     contain::{Cell, Share, THREADS},
     layers::Layers,
-    layout::{MachineDir, names},
+    layout::{MachineDir, io_error, names},
     make::kill,
     network::{choose_ports, forwarded_ports, public_address, try_bind},
     process::{self, Process},
@@ -79,6 +79,12 @@ impl Inner {
             None => Vec::new(),
         };
         self.settle_root_disk(id, dir, machine).await?;
+        let disk = dir.file(&machine.disk);
+        if !disk.try_exists().map_err(|error| io_error("look for a machine's disk", &disk, &error))? {
+            let problem = format!("its disk {} is not there: rebuild the Droplet, or restore the file", disk.display());
+            return Err(Error::host("start a machine", problem));
+        }
+        self.make_directory(dir)?;
         self.layers.open_to_qemu(&dir.file(&machine.disk))?;
         self.write_seed(dir, machine)?;
         let user = self.containment.user_of(id);

@@ -1,6 +1,11 @@
 //! Machines that get another size or another disk, as their guests see it.
 
-use dewpoint_engine::{Engine, ImageName, MachineSpec, Power, Storage, UserDataOutcome};
+use std::{
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
+};
+
+use dewpoint_engine::{Engine, ImageName, MachineSpec, Power, PowerState, Storage, UserDataOutcome};
 
 use crate::lab::{ID, Lab};
 
@@ -63,4 +68,24 @@ async fn a_larger_machine_shows_its_guest_more_of_everything() {
 
 fn numbers(text: &str) -> Vec<u64> {
     text.lines().map(|line| line.parse().expect("a number")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_of_which_a_backup_has_the_record_alone_starts_after_a_rebuild() {
+    let test = "a_machine_of_which_a_backup_has_the_record_alone_starts_after_a_rebuild";
+    let Some(lab) = Lab::open(test).await else { return };
+    let spec = lab.spec(None);
+    lab.engine.ensure(ID, &spec).await.expect("it is made");
+    let record = fs::read(lab.dir().join("machine.json")).expect("a record");
+    fs::remove_dir_all(lab.dir()).expect("what is lost");
+    DirBuilder::new().mode(0o700).create(lab.dir()).expect("as dew restore makes it");
+    fs::write(lab.dir().join("machine.json"), record).expect("written");
+
+    assert_eq!(lab.power().await, PowerState::Off);
+    let refused = lab.engine.power(ID, Power::On).await.expect_err("there is no disk").to_string();
+    assert!(refused.contains("is not there: rebuild the Droplet, or restore the file"), "{refused}");
+    lab.engine.rebuild(ID, &spec).await.expect("a new disk");
+    lab.engine.power(ID, Power::On).await.expect("it starts");
+    lab.ssh_answers().await;
+    lab.close().await;
 }
