@@ -97,7 +97,7 @@ fn damage(seen: &Survey, all: &mut Vec<Finding>) {
     for damaged in &seen.damaged {
         let (why, remedy) = match &damaged.part {
             Part::Machine(_) => (
-                "the machine cannot be started, changed or removed",
+                "the machine cannot be started or changed, only deleted",
                 "restore its files from a backup; if its disk alone is missing, rebuild the Droplet",
             ),
             Part::Volume(_) => ("what is on it cannot be reached", "restore its files from a backup"),

@@ -48,7 +48,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
     let spec = &line.machine.spec;
     let mut words = Words::default();
     words.one(PROGRAM);
-    words.pair("-name", format!("guest=dewpoint-{},debug-threads=on", line.id));
+    words.pair("-name", guest_name(line.id));
     words.pair("-uuid", line.machine.uuid.to_string());
     for flag in ["-nodefaults", "-no-user-config", "-S"] {
         words.one(flag);
@@ -79,6 +79,11 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
         words.pair("-append", command_line.clone());
     }
     words.0
+}
+
+/// What QEMU calls a machine: the value of `-name`.
+pub(super) fn guest_name(id: MachineId) -> String {
+    format!("guest=dewpoint-{id},debug-threads=on")
 }
 
 fn user_network(index: usize, forwards: &[ForwardRecord], egress: bool) -> String {

@@ -1,6 +1,7 @@
 //! Making machines and removing them: all that is files.
 
 use std::{
+    fmt::Display,
     fs::{self, DirBuilder, Permissions},
     io,
     os::unix::fs::{DirBuilderExt, PermissionsExt, chown},
@@ -18,7 +19,7 @@ use super::{
     layout::{MachineDir, io_error, names, write_atomically},
     network::guest_links,
     process::Process,
-    record::MachineRecord,
+    record::{MachineRecord, RunRecord},
     seed,
     user::{self, QemuUser},
 };
@@ -71,10 +72,17 @@ impl Inner {
     /// Ends the process, then removes the record, then everything else: what a crash leaves is half made and can go.
     pub(super) async fn destroy(&self, id: MachineId) -> Result<(), Error> {
         let dir = self.layout.machine(id);
-        if let Some(machine) = dir.read::<MachineRecord>(names::MACHINE)? {
-            if let Some((_, process)) = self.running(&dir, &machine)? {
-                kill(&process).await?;
-            }
+        let record = dir.read::<MachineRecord>(names::MACHINE);
+        let process = match &record {
+            Ok(None) => None,
+            Ok(Some(machine)) => self.running(&dir, machine)?.map(|(_, process)| process),
+            // Damaged, and removed all the same: nobody could ever do anything else with it.
+            Err(damage) => running_by_number(id, &dir, damage)?,
+        };
+        if let Some(process) = process {
+            kill(&process).await?;
+        }
+        if !matches!(record, Ok(None)) {
             self.free_volumes(id).await?;
             dir.remove(names::MACHINE)?;
         }
@@ -134,6 +142,19 @@ impl Inner {
         user::give_to_qemu(self.user.as_ref(), path)
             .map_err(|error| io_error("give a file to QEMU's user", path, &error))
     }
+}
+
+/// The process of a machine whose record cannot be read, by what its last start wrote down: that comes before the process, so
+/// without it there is none. Fails with the damage when it cannot be told.
+fn running_by_number(id: MachineId, dir: &MachineDir, damage: &Error) -> Result<Option<Process>, Error> {
+    let cannot_tell = |why: &dyn Display| Error::Host {
+        operation: "find out whether a machine runs",
+        problem: format!("{damage}; {why}; end its QEMU, then remove {}", dir.path().display()),
+        transient: false,
+    };
+    let Some(run) = dir.read::<RunRecord>(names::RUN).map_err(|error| cannot_tell(&error))? else { return Ok(None) };
+    let Some(identity) = run.process else { return Err(cannot_tell(&"its last start was cut off")) };
+    Process::find_by_number(identity, id).map_err(|error| cannot_tell(&error))
 }
 
 /// Pulls the plug and waits until the process is gone.

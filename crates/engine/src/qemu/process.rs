@@ -24,7 +24,8 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::record::ProcessIdentity;
+use super::{command, record::ProcessIdentity};
+use crate::MachineId;
 
 /// How long the kernel may take to end a process that has closed its sockets already.
 const END_LIMIT: Duration = Duration::from_secs(2);
@@ -45,6 +46,18 @@ impl Process {
             return Ok(None);
         }
         Self::watched(identity, fd).map(Some)
+    }
+
+    /// The process of `identity` if it lives and runs a machine of this number: for a machine whose uuid cannot be read.
+    pub(super) fn find_by_number(identity: ProcessIdentity, machine: MachineId) -> io::Result<Option<Self>> {
+        let Some(fd) = handle(identity.pid)? else { return Ok(None) };
+        let proc = Path::new("/proc");
+        let as_written = |stat: Stat| !stat.dead && stat.start_ticks == identity.start_ticks;
+        let name = command::guest_name(machine);
+        let named = |line: Vec<u8>| has_pair(&line, "-name", &name);
+        let is_it = stat(proc, identity.pid)?.is_some_and(as_written)
+            && command_line(proc, identity.pid)?.is_some_and(|line| line.is_empty() || named(line));
+        if is_it { Self::watched(identity, fd).map(Some) } else { Ok(None) }
     }
 
     /// A child of ours that nobody has waited for yet: its number cannot be another's, so nothing has to be looked at.
@@ -154,9 +167,12 @@ fn of_process(proc: &Path, pid: i32, name: &str) -> io::Result<Option<Vec<u8>>> 
 
 /// Whether `-uuid UUID` is on a command line; also true in the moment when it is still setsid's or setpriv's.
 fn has_uuid(line: &[u8], uuid: Uuid) -> bool {
-    let wanted = uuid.to_string();
+    has_pair(line, "-uuid", &uuid.to_string())
+}
+
+fn has_pair(line: &[u8], option: &str, value: &str) -> bool {
     let words: Vec<&[u8]> = line.split(|&byte| byte == 0).collect();
-    words.windows(2).any(|pair| pair[0] == b"-uuid" && pair[1] == wanted.as_bytes())
+    words.windows(2).any(|pair| pair[0] == option.as_bytes() && pair[1] == value.as_bytes())
 }
 
 /// The identity of a child that was just made and not yet waited for.

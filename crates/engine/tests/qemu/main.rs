@@ -155,6 +155,21 @@ async fn a_removed_machine_leaves_no_process_and_no_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_record_is_damaged_is_removed_with_its_process() {
+    let Some(lab) = Lab::open("a_machine_whose_record_is_damaged_is_removed_with_its_process").await else { return };
+    lab.started(None).await;
+    let pid = lab.pid();
+    let path = lab.dir().join("machine.json");
+    let mut record = fs::read(&path).expect("a record");
+    record[40] ^= 4;
+    fs::write(&path, record).expect("written");
+    assert!(lab.engine.observe(ID).await.is_err(), "nobody can say what it is");
+    lab.engine.destroy(ID).await.expect("it is removed");
+    assert!(!process_lives(pid));
+    assert!(!lab.dir().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_at_its_start_leaves_its_last_words() {
     let Some(lab) = Lab::open("a_process_that_dies_at_its_start_leaves_its_last_words").await else { return };
     let mut spec = lab.spec(None);
