@@ -30,6 +30,7 @@ pub mod tags;
 pub mod tokens;
 pub mod volumes;
 pub mod vpcs;
+mod wire;
 mod world;
 
 pub use config::ControlConfig;
@@ -72,6 +73,8 @@ struct Inner {
     restless: reconcile::Restless,
     /// Who is at work, so that all can be told to leave.
     world: world::World,
+    /// Puts the network in force.
+    wire: wire::Wire,
 }
 
 /// The public IPv4 network as Droplets show it.
@@ -146,6 +149,7 @@ impl Control {
             bell,
             restless,
             world,
+            wire: wire::Wire::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

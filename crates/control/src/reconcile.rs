@@ -88,6 +88,11 @@ impl Control {
             let store = &self.inner.store;
             store.write(|tx: &mut dyn Tx| addresses::address_unban_all(tx, PUBLIC_POOL).map_err(Error::from)).await?;
         }
+        // Before any machine is touched. One that needs it and does not find it asks again, and so does whoever keeps it.
+        if let Err(error) = self.settle_network().await {
+            tracing::error!(error = %chain(&error), "The network is not as it should be: {}", chain(&error));
+            self.network_changed();
+        }
         self.sweep(alone).await?;
         readiness::resume(self).await
     }

@@ -178,7 +178,9 @@ impl Control {
                 addresses::address_pool_drop(tx, &vpc_pool(id))?;
                 Ok(())
             })
-            .await
+            .await?;
+        self.links_changed();
+        Ok(())
     }
 
     /// What is in a VPC: its Droplets, oldest first (VPC-4).

@@ -68,6 +68,7 @@ impl Control {
         self.inner.restless.clear();
         self.inner.store.write(|tx: &mut dyn Tx| actions::action_let_go_all(tx).map_err(Error::from)).await?;
         drop(held);
+        self.network_changed();
         self.inner.bell.notify_one();
         readiness::resume(self).await
     }

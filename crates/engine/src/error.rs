@@ -41,6 +41,8 @@ pub enum Operation {
     ResizeVolume,
     /// [`crate::Storage::remove_volume`]
     RemoveVolume,
+    /// [`crate::Engine::apply_network`]
+    ApplyNetwork,
 }
 
 impl fmt::Display for Operation {
@@ -63,6 +65,7 @@ impl fmt::Display for Operation {
             Self::Detach => "detach a volume from",
             Self::ResizeVolume => "resize a volume of",
             Self::RemoveVolume => "remove a volume of",
+            Self::ApplyNetwork => "settle the network of",
         })
     }
 }

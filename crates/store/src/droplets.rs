@@ -1,6 +1,7 @@
 //! Droplets and what their machines are made from.
 
 mod change;
+mod links;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -9,6 +10,7 @@ use dewpoint_api::{
     AccountId, ActionId, DropletId, DropletStatus, ImageId, RegionSlug, SizeSlug, TagName, VolumeId, VpcId,
 };
 use dewpoint_clock::Timestamp;
+pub use links::{DropletLinks, droplet_links_of_all};
 
 use crate::{
     Error, Made, Page, Row, Tx, Value, Window,

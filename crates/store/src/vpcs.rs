@@ -74,6 +74,11 @@ pub fn vpc_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result<P
     counters::page(tx, COLUMNS, "FROM vpcs WHERE account_id = $1", "created_at, id", &[account.into()], window, read)
 }
 
+/// Every VPC of every account with its range, by ascending id: what is on the wire.
+pub fn vpc_ranges_of_all(tx: &mut dyn Tx) -> Result<Vec<(VpcId, String)>, Error> {
+    tx.query_all("SELECT id, ip_range FROM vpcs ORDER BY id", &[], |row| Ok((row.next()?, row.next()?)))
+}
+
 /// Writes name and description anew; whether there is such a VPC. [`Error::Duplicate`] when another has that name.
 pub fn vpc_describe(
     tx: &mut dyn Tx,

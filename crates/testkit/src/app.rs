@@ -237,8 +237,10 @@ impl TestApp {
     }
 
     /// Does what there is to do and can be done now. Stops early where [`TestApp::crash_worker_at`] says so.
+    /// What the wire should follow is put in force then; what fails stays undone, as it does until somebody tries again.
     pub async fn run_actions_to_end(&self) {
         self.worker().run_until_idle().await;
+        let _ = self.control().settle_what_changed().await;
     }
 
     /// Does what there is to do, moving the clock by a second whenever an action waits to be tried again.

@@ -103,6 +103,7 @@ async fn boot(cx: &Context) -> Result<(), Error> {
         catch_up(cx).await?;
     }
     for _ in 0..ADDRESSES_TRIED {
+        cx.control.settle_links().await?;
         match cx.engine().power(cx.machine(), Power::On).await {
             Ok(()) => return Ok(()),
             Err(EngineError::AddressUnusable(bad)) => {

@@ -223,7 +223,11 @@ impl Worker {
     async fn store_progress(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
         let action = cx.action.clone();
         let store = &self.control.inner.store;
+        let changes_links = effect.changes_links();
         let kept = store.write(move |tx: &mut dyn Tx| effect::store(tx, &action, &effect)).await?;
+        if changes_links {
+            self.control.links_changed();
+        }
         Ok(if kept { Ended::Over } else { Ended::Lost })
     }
 }

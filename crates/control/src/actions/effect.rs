@@ -21,6 +21,16 @@ pub(crate) struct Effect {
     pub(crate) also: Vec<Also>,
 }
 
+impl Effect {
+    /// Whether what it writes changes links of Droplets, which the wire has to follow.
+    pub(super) fn changes_links(&self) -> bool {
+        let gone = |also: &Also| {
+            matches!(also, Also::RemoveDroplet | Also::ForgetDroplet | Also::ReleaseAddresses | Also::EndTeardown)
+        };
+        self.change.public_v4.is_some() || self.change.public_v6.is_some() || self.also.iter().any(gone)
+    }
+}
+
 /// What else goes with it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Also {

@@ -58,6 +58,7 @@ impl Control {
                 delete(tx, &droplet, now)
             })
             .await?;
+        self.links_changed();
         self.inner.bell.notify_one();
         Ok(())
     }
@@ -80,6 +81,7 @@ impl Control {
                 Ok(())
             })
             .await?;
+        self.links_changed();
         self.inner.bell.notify_one();
         Ok(())
     }

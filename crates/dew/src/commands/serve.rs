@@ -360,5 +360,6 @@ async fn work(control: Control, worker: Worker, stopped: watch::Receiver<bool>, 
     ready.store(true, Ordering::Release);
     let following = control.clone().follow_changes(stopped.clone());
     let backups = control.clone().make_backups(stopped.clone());
-    tokio::join!(worker.run(stopped), following, backups);
+    let network = control.clone().keep_network(stopped.clone());
+    tokio::join!(worker.run(stopped), following, backups, network);
 }

@@ -72,7 +72,7 @@ pub(super) fn unsigned(number: i64) -> u64 {
 }
 
 /// Faults of volumes that are attached to nothing are ordered for no machine.
-const NO_MACHINE: MachineId = MachineId(0);
+pub(super) const NO_MACHINE: MachineId = MachineId(0);
 
 impl SimEngine {
     async fn machine_of(&self, id: VolumeId) -> Result<MachineId, Error> {

@@ -21,7 +21,9 @@ use std::{
 };
 
 use dewpoint_clock::Clock;
+use dewpoint_network::Plan;
 use dewpoint_pages::Closing;
+use disks::NO_MACHINE;
 use machines::Machines;
 use tokio::sync::broadcast;
 
@@ -49,6 +51,8 @@ pub struct Delays {
     pub import: Duration,
     /// Giving a volume to a machine or taking it away.
     pub attach: Duration,
+    /// Putting changes of the network in force.
+    pub network: Duration,
     /// From a running guest to one that answers and has run its user data.
     pub ready: Duration,
 }
@@ -64,12 +68,14 @@ pub struct Equipment {
     pub droplet_agent: bool,
     /// Whether machines nobody has a key to are given passwords, as real ones are.
     pub passwords: bool,
+    /// Whether it follows plans of the network as an engine with real links does; the last one can be looked at.
+    pub network: bool,
 }
 
 impl Default for Equipment {
     fn default() -> Self {
         let host = Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: true };
-        Self { hosts: vec![host], missing_images: Vec::new(), droplet_agent: true, passwords: false }
+        Self { hosts: vec![host], missing_images: Vec::new(), droplet_agent: true, passwords: false, network: false }
     }
 }
 
@@ -81,6 +87,8 @@ pub struct SimEngine {
     clock: Arc<dyn Clock>,
     delays: Mutex<Delays>,
     faults: Arc<Faults>,
+    /// The network that is in force.
+    plan: Mutex<Plan>,
     changes: broadcast::Sender<MachineId>,
 }
 
@@ -107,6 +115,7 @@ impl SimEngine {
             clock,
             delays: Mutex::default(),
             faults: Arc::default(),
+            plan: Mutex::default(),
             changes: broadcast::Sender::new(1024),
         }
     }
@@ -157,6 +166,11 @@ impl SimEngine {
         self.machines.remove(id).await?;
         let _ = self.changes.send(id);
         Ok(())
+    }
+
+    /// The network that is in force, where it follows plans.
+    pub fn plan(&self) -> Plan {
+        self.plan.lock().map(|plan| plan.clone()).unwrap_or_default()
     }
 
     /// How long things take now.
@@ -274,6 +288,19 @@ impl Engine for SimEngine {
     async fn access(&self, id: MachineId) -> Result<Access, Error> {
         self.machines.observe(id).await?.ok_or(Error::NoSuchMachine(id))?;
         Ok(Access::default())
+    }
+
+    fn has_network(&self) -> bool {
+        self.equipment.network
+    }
+
+    async fn apply_network(&self, plan: &Plan) -> Result<(), Error> {
+        self.faults.check(Operation::ApplyNetwork, NO_MACHINE, Moment::Before)?;
+        self.pause(|delays| delays.network).await;
+        if let Ok(mut in_force) = self.plan.lock() {
+            in_force.clone_from(plan);
+        }
+        self.faults.check(Operation::ApplyNetwork, NO_MACHINE, Moment::After)
     }
 
     async fn destroy(&self, id: MachineId) -> Result<(), Error> {

@@ -25,6 +25,7 @@ on_each_database!(
     backups_come_due_longest_first,
     neighbors_are_those_of_one_host_and_account,
     a_password_is_taken_once_and_goes_with_its_droplet,
+    links_are_those_of_every_accounts_droplets,
 );
 
 const PLAIN: DropletFilter = DropletFilter::Kind { gpu: false };
@@ -308,4 +309,20 @@ async fn a_password_is_taken_once_and_goes_with_its_droplet(database: &Database)
     assert_eq!(seed, DropletSeed { password_hash: Some("$6$a$b".into()), ..DropletSeed::default() });
     database.write(|tx| droplet_set_password_hash(tx, DropletId(1), "$6$c$d")).await;
     assert_eq!(database.read(|tx| droplet_seed(tx, DropletId(1))).await.password_hash.as_deref(), Some("$6$c$d"));
+}
+
+async fn links_are_those_of_every_accounts_droplets(database: &Database) {
+    let (one, other) = (full(2), droplet(1, BOB));
+    insert(database, one.clone()).await;
+    insert(database, other.clone()).await;
+
+    let links = |of: &DropletRecord| DropletLinks {
+        id: of.id,
+        vpc: of.vpc,
+        public_v4: of.public_v4,
+        private_v4: of.private_v4,
+        private_netmask: of.private_netmask,
+        public_v6: of.public_v6,
+    };
+    assert_eq!(database.read(|tx| droplet_links_of_all(tx)).await, [links(&other), links(&one)]);
 }

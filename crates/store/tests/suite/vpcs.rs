@@ -15,6 +15,7 @@ on_each_database!(
     a_region_has_the_default_that_was_made_for_it,
     a_name_is_taken_once_in_an_account,
     a_list_is_the_accounts_own_in_order,
+    ranges_are_those_of_every_account,
     name_and_description_change_and_the_default_moves_within_its_region,
     members_are_the_droplets_in_it,
     a_deleted_vpc_is_gone_and_its_pool_starts_anew,
@@ -97,4 +98,12 @@ async fn a_deleted_vpc_is_gone_and_its_pool_starts_anew(database: &Database) {
     database.write(|tx| address_release_all(tx, DropletId(1))).await;
     database.write(|tx| address_pool_drop(tx, "vpc:1")).await;
     assert_eq!(database.write(take(1)).await, Some(2));
+}
+
+async fn ranges_are_those_of_every_account(database: &Database) {
+    database.write(|tx| vpc_insert(tx, BOB, &vpc(2, "nyc3"))).await;
+    database.write(|tx| vpc_insert(tx, ALICE, &vpc(1, "nyc3"))).await;
+
+    let of = |number| (uuid(number), vpc(number, "nyc3").ip_range);
+    assert_eq!(database.read(|tx| vpc_ranges_of_all(tx)).await, [of(1), of(2)]);
 }

@@ -48,6 +48,7 @@ mod volume_model;
 mod volume_snapshots;
 mod volumes;
 mod vpcs;
+mod wire;
 
 use std::{future::Future, pin::Pin, task::Poll};
 

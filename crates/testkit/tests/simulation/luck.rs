@@ -52,7 +52,7 @@ impl Luck {
     }
 }
 
-const OPERATIONS: [Operation; 16] = [
+const OPERATIONS: [Operation; 17] = [
     Operation::Ensure,
     Operation::PowerOn,
     Operation::PowerOff,
@@ -69,6 +69,7 @@ const OPERATIONS: [Operation; 16] = [
     Operation::Detach,
     Operation::ResizeVolume,
     Operation::RemoveVolume,
+    Operation::ApplyNetwork,
 ];
 
 fn for_good(_: MachineId) -> EngineError {
@@ -102,6 +103,7 @@ pub(crate) fn delays(dice: &mut Dice) -> Delays {
         snapshot: some(),
         import: some(),
         attach: some(),
+        network: some(),
         ready: some(),
     }
 }

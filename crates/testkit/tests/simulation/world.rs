@@ -130,7 +130,8 @@ async fn work(control: Control, workers: Vec<Worker>, stopped: watch::Receiver<b
     for worker in workers {
         tokio::spawn(worker.run(stopped.clone()));
     }
-    tokio::join!(control.clone().follow_changes(stopped.clone()), control.clone().make_backups(stopped));
+    let network = control.clone().keep_network(stopped.clone());
+    tokio::join!(control.clone().follow_changes(stopped.clone()), control.clone().make_backups(stopped), network);
 }
 
 impl World {
