@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    future::Future,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -9,7 +10,11 @@ use std::{
 use dewpoint_api::{ActionKind, DropletId, DropletStatus, ResourceType};
 use dewpoint_engine::{MachineId, PowerState};
 use dewpoint_store::{ActionRecord, DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange};
-use tokio::sync::{Notify, broadcast::error::RecvError, watch};
+use tokio::sync::{
+    Notify,
+    broadcast::{self, error::RecvError},
+    watch,
+};
 
 use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness};
 
@@ -209,8 +214,14 @@ impl Control {
     }
 
     /// Follows machines that change by themselves until `stop` turns true. What cannot be looked at now is looked at again.
-    pub async fn follow_changes(self, mut stop: watch::Receiver<bool>) {
-        let mut changes = self.inner.engine.changes();
+    ///
+    /// Listens from when it is called: called before [`Control::resume`], nothing that changes beside that is missed.
+    pub fn follow_changes(self, stop: watch::Receiver<bool>) -> impl Future<Output = ()> + use<> {
+        let changes = self.inner.engine.changes();
+        self.follow(changes, stop)
+    }
+
+    async fn follow(self, mut changes: broadcast::Receiver<MachineId>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
             let changed = tokio::select! {
                 biased;

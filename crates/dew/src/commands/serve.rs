@@ -351,6 +351,7 @@ impl Background {
 
 async fn work(control: Control, worker: Worker, stopped: watch::Receiver<bool>, ready: Arc<AtomicBool>) {
     let alone = control.store().dialect() == Dialect::Sqlite;
+    let following = control.clone().follow_changes(stopped.clone());
     let mut pause = Duration::from_millis(500);
     while let Err(error) = control.resume(alone).await {
         tracing::error!(error = %anyhow::Error::from(error), "Cannot take up what an earlier server left; trying again");
@@ -358,7 +359,6 @@ async fn work(control: Control, worker: Worker, stopped: watch::Receiver<bool>, 
         pause = (pause * 2).min(Duration::from_secs(30));
     }
     ready.store(true, Ordering::Release);
-    let following = control.clone().follow_changes(stopped.clone());
     let backups = control.clone().make_backups(stopped.clone());
     let network = control.clone().keep_network(stopped.clone());
     tokio::join!(worker.run(stopped), following, backups, network);

@@ -122,6 +122,7 @@ fn step_all(steppers: &mut Steppers) -> usize {
 
 /// What `dew serve` has running beside the requests.
 async fn work(control: Control, workers: Vec<Worker>, stopped: watch::Receiver<bool>) {
+    let following = control.clone().follow_changes(stopped.clone());
     let mut pause = Duration::from_millis(500);
     while control.resume(true).await.is_err() {
         control.clock().sleep_until(control.clock().now() + pause).await;
@@ -131,7 +132,7 @@ async fn work(control: Control, workers: Vec<Worker>, stopped: watch::Receiver<b
         tokio::spawn(worker.run(stopped.clone()));
     }
     let network = control.clone().keep_network(stopped.clone());
-    tokio::join!(control.clone().follow_changes(stopped.clone()), control.clone().make_backups(stopped), network);
+    tokio::join!(following, control.clone().make_backups(stopped), network);
 }
 
 impl World {
