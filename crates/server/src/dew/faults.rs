@@ -7,10 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Again, ApiError, Done, Json, Operation, Path,
-    simulator::{
-        Steered,
-        faults::{Fault, FaultOrder},
-    },
+    simulator::{Steered, faults::Fault, order::FaultOrder},
 };
 
 pub(crate) fn operations() -> Vec<Operation> {

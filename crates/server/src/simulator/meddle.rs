@@ -6,10 +6,7 @@ use dewpoint_control::{Error, actions::Meddler};
 use dewpoint_engine::Error as EngineError;
 use dewpoint_store::ActionRecord;
 
-use super::{
-    Simulator,
-    faults::{Effect, Target},
-};
+use super::{Simulator, faults::Target, order::Effect};
 
 impl Meddler for Simulator {
     fn before_step<'a>(

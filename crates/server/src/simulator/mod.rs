@@ -6,6 +6,7 @@
 pub(crate) mod delays;
 pub(crate) mod faults;
 mod meddle;
+pub(crate) mod order;
 pub(crate) mod requests;
 mod stale;
 pub(crate) mod state;

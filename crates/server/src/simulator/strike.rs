@@ -15,7 +15,8 @@ use http::{Method, StatusCode};
 
 use super::{
     Simulator,
-    faults::{Effect, Target, Vanishing},
+    faults::Target,
+    order::{Effect, Vanishing},
     requests::look_at_body,
     stale::Memory,
 };
