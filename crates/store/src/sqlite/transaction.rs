@@ -1,5 +1,7 @@
 //! A transaction of SQLite's as [`Tx`].
 
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
 use rusqlite::{Connection, Statement, types::ToSqlOutput};
 
 use crate::{
@@ -42,20 +44,47 @@ impl<'c> Transaction<'c> {
 
 fn execute(connection: &Connection, sql: &str, values: &[Value<'_>]) -> Result<u64, Error> {
     let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, values)?;
+    bind(&mut statement, sql, values)?;
     Ok(statement.raw_execute().map(|changed| changed as u64)?)
 }
 
 /// Binds by the number in `$n`: SQLite itself would number such parameters by first appearance.
-fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> Result<(), Error> {
-    for index in 1..=statement.parameter_count() {
-        let name = statement.parameter_name(index).unwrap_or_default();
-        let number: Option<usize> = name.strip_prefix('$').and_then(|digits| digits.parse().ok());
-        let value = number.and_then(|number| values.get(number.checked_sub(1)?));
-        let value = value.ok_or_else(|| Error::Database(format!("no value for parameter {name:?}")))?;
+fn bind(statement: &mut Statement<'_>, sql: &str, values: &[Value<'_>]) -> Result<(), Error> {
+    let places = places(statement, sql);
+    for (index, &place) in (1..).zip(places.iter()) {
+        let missing = || Error::Database(format!("no value for parameter {index} of {sql:?}"));
+        let value = place.and_then(|place| values.get(place)).ok_or_else(missing)?;
         statement.raw_bind_parameter(index, value)?;
     }
     Ok(())
+}
+
+thread_local! {
+    /// The places of each statement's values, kept since a look at all names costs what a small insert does.
+    static PLACES: RefCell<HashMap<Box<str>, Places>> = RefCell::default();
+}
+
+/// Which of the values each parameter of a statement has, by SQLite's order; `None` for a name that is no number.
+type Places = Rc<[Option<usize>]>;
+
+/// Most statements whose places are kept: lists make theirs as they need them.
+const PLACES_MAX: usize = 1024;
+
+fn places(statement: &Statement<'_>, sql: &str) -> Places {
+    if let Some(known) = PLACES.with_borrow(|all| all.get(sql).cloned()) {
+        return known;
+    }
+    let place = |index: usize| -> Option<usize> {
+        statement.parameter_name(index)?.strip_prefix('$')?.parse::<usize>().ok()?.checked_sub(1)
+    };
+    let places: Places = (1..=statement.parameter_count()).map(place).collect();
+    PLACES.with_borrow_mut(|all| {
+        if all.len() >= PLACES_MAX {
+            all.clear();
+        }
+        all.insert(sql.into(), places.clone());
+    });
+    places
 }
 
 impl Tx for Transaction<'_> {
@@ -78,7 +107,7 @@ impl Tx for Transaction<'_> {
         self.ready()?;
         let prepared = self.connection.prepare_cached(sql).map_err(Error::from);
         let mut statement = self.note(prepared)?;
-        let bound = bind(&mut statement, values);
+        let bound = bind(&mut statement, sql, values);
         self.note(bound)?;
         let mut rows = statement.raw_query();
         loop {
