@@ -119,5 +119,9 @@ fn every_step_of_every_flow_survives_every_trouble() {
         tally.failures.len(),
     );
     assert!(tally.failures.is_empty(), "{} cases failed:\n{}", tally.failures.len(), tally.failures.join("\n\n"));
-    assert_eq!(tally.steps, there_are, "steps tested, and steps there are");
+    match only {
+        // Some were asked for: that there are any is all that can be said.
+        Some(only) => assert!(tally.cases > 0, "no case has {only:?} in its name"),
+        None => assert_eq!(tally.steps, there_are, "steps tested, and steps there are"),
+    }
 }
