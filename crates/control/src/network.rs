@@ -40,6 +40,11 @@ impl Pool {
         u64::from(u32::from(address)).saturating_sub(u64::from(u32::from(self.network.network())))
     }
 
+    /// The network itself.
+    pub fn network(self) -> Ipv4Net {
+        self.network
+    }
+
     /// The network's mask.
     pub fn netmask(self) -> Ipv4Addr {
         self.network.netmask()
@@ -49,6 +54,12 @@ impl Pool {
 /// The Droplet's address in the pool of unique local addresses: its number in the lower 64 bits.
 pub fn v6_address(pool: Ipv6Addr, droplet: DropletId) -> Ipv6Addr {
     Ipv6Addr::from(u128::from(pool) | u128::from(droplet.0))
+}
+
+/// The Droplet whose [`v6_address`] this is, if it is one at all.
+pub fn v6_droplet(address: Ipv6Addr) -> DropletId {
+    let [.., a, b, c, d, e, f, g, h] = address.octets();
+    DropletId(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }
 
 /// The first address of the pool, which Droplets show as their gateway.
@@ -168,5 +179,6 @@ mod tests {
         assert_ne!(mac(a, NicKind::Public), mac(a, NicKind::Private));
         let pool = "fd00::".parse().expect("an address");
         assert_eq!(v6_address(pool, a).to_string(), "fd00::1:86a1");
+        assert_eq!(v6_droplet(v6_address(pool, a)), a);
     }
 }

@@ -33,6 +33,14 @@ pub(crate) struct Settings {
     pub(crate) images: ImagesFile,
     pub(crate) qemu: QemuFile,
     pub(crate) tls: Option<TlsSource>,
+    pub(crate) dns: DnsSettings,
+}
+
+/// Where names are told, if they are, and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DnsSettings {
+    pub(crate) listen: Option<SocketAddr>,
+    pub(crate) limits: dewpoint_dns::Limits,
 }
 
 /// Where the certificate of HTTPS comes from.
@@ -121,6 +129,10 @@ pub(crate) struct NetworkFile {
 struct DnsFile {
     /// The name servers that new domains name.
     nameservers: Option<Vec<String>>,
+    /// Where names are told, over UDP and TCP; nowhere when it is not given.
+    listen: Option<SocketAddr>,
+    /// Questions a second that one network may ask over UDP.
+    udp_per_second: Option<u32>,
 }
 
 /// `[qemu]`: what holds machines' processes.
@@ -210,6 +222,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     if let Some(names) = &file.dns.nameservers {
         control.nameservers = dewpoint_control::domains::nameservers(names).context("dns.nameservers")?;
     }
+    let dns = dns_settings(&file.dns)?;
     let defaults = ServerConfig::default();
     let retry_horizon = file.retry_horizon_seconds.map_or(defaults.retry_horizon, Duration::from_secs);
     let trusted_proxies = file.trusted_proxies;
@@ -233,6 +246,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         qemu: file.qemu,
         images: file.images,
         tls,
+        dns,
     })
 }
 
@@ -277,6 +291,17 @@ fn control_config(quota: &QuotaFile, network: &NetworkFile, readiness_limit: Opt
         readiness_limit: readiness_limit.map_or(defaults.readiness_limit, Duration::from_secs),
         ..defaults
     })
+}
+
+fn dns_settings(file: &DnsFile) -> Result<DnsSettings> {
+    let mut limits = dewpoint_dns::Limits::default();
+    if let Some(questions) = file.udp_per_second {
+        if questions == 0 {
+            bail!("dns.udp_per_second must be at least 1");
+        }
+        limits.udp_per_second = questions;
+    }
+    Ok(DnsSettings { listen: file.listen, limits })
 }
 
 fn keep_audit(config: &mut ControlConfig, audit: &AuditFile) -> Result<()> {
@@ -376,6 +401,7 @@ mod tests {
         keep_audit(&mut shown, &file.audit).expect("good ones");
         assert_eq!((shown.audit_keep, shown.audit_most), (usual.audit_keep, usual.audit_most));
         assert_eq!(file.trusted_proxies, Vec::<IpNet>::new());
+        assert_eq!(dns_settings(&file.dns).expect("good ones").limits, dewpoint_dns::Limits::default());
     }
 
     #[test]
@@ -406,6 +432,16 @@ mod tests {
             let error = read(bad).expect_err(bad).to_string();
             assert!(error.contains(&format!("connections.{name}")), "{error}");
         }
+    }
+
+    #[test]
+    fn names_are_told_where_the_file_says_and_nowhere_without_it() {
+        let read = |text: &str| dns_settings(&toml::from_str(text).expect("its shape"));
+        assert_eq!(read("").expect("nothing said").listen, None);
+        let said = read("listen = \"127.0.0.1:5353\"\nudp_per_second = 7").expect("good ones");
+        assert_eq!(said.listen, Some("127.0.0.1:5353".parse().expect("an address")));
+        assert_eq!(said.limits.udp_per_second, 7);
+        assert!(read("udp_per_second = 0").expect_err("none").to_string().contains("dns.udp_per_second"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod door;
 mod images;
 mod mutate;
+mod names;
 mod texts;
 
 pub use mutate::Mutator;
@@ -23,7 +24,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     Target { name: "create_body", run: door::create_body, mutations: 300 },
     Target { name: "request", run: door::request, mutations: 500 },
     Target { name: "query", run: door::query, mutations: 500 },
@@ -38,6 +39,7 @@ pub const TARGETS: [Target; 15] = [
     Target { name: "seed", run: images::seed, mutations: 50 },
     Target { name: "qmp", run: texts::qmp, mutations: 5000 },
     Target { name: "agent", run: texts::agent, mutations: 5000 },
+    Target { name: "dns_packet", run: names::packet, mutations: 1500 },
     Target { name: "report", run: texts::report, mutations: 5000 },
 ];
 

@@ -50,6 +50,13 @@ pub fn address_hold(tx: &mut dyn Tx, pool: &str, position: u64, droplet: Option<
     tx.execute(sql, &[pool.into(), position.into(), droplet.into()]).map(|added| added > 0)
 }
 
+/// The Droplet that holds a position, if one does.
+pub fn address_holder(tx: &mut dyn Tx, pool: &str, position: u64) -> Result<Option<DropletId>, Error> {
+    let sql = "SELECT droplet_id FROM addresses WHERE pool = $1 AND position = $2";
+    let found = tx.query_opt(sql, &[pool.into(), position.into()], |row| row.next::<Option<DropletId>>())?;
+    Ok(found.flatten())
+}
+
 /// Withdraws a position from a Droplet for good: it cannot be used on this host.
 pub fn address_ban(tx: &mut dyn Tx, pool: &str, position: u64) -> Result<(), Error> {
     let sql = "UPDATE addresses SET droplet_id = NULL WHERE pool = $1 AND position = $2";

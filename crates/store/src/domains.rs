@@ -3,7 +3,7 @@
 use dewpoint_api::{AccountId, DomainRecordId, DomainRecordType};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, Made, Page, Row, Tx, Window, counters, feed::Thing, projects};
+use crate::{Error, Made, Page, Row, Tx, Value, Window, counters, feed::Thing, placeholders, projects};
 
 /// A row of `domains`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,15 @@ pub struct DomainFilter {
 
 const COLUMNS: &str = "name, account_id, serial, created_at";
 const RECORD: &str = "id, type, name, data, priority, port, ttl, weight, flags, tag";
+
+/// Where a name below a domain is in the order of the tree of names: its labels from the domain down, each with a `!` behind it,
+/// which comes before everything a label has. What is below a name begins with the name's own place and stands together.
+pub fn path_of(name: &str) -> String {
+    if name == "@" {
+        return String::new();
+    }
+    name.rsplit('.').flat_map(|label| [label, "!"]).collect()
+}
 
 fn read(row: &mut Row<'_>) -> Result<DomainRow, Error> {
     Ok(DomainRow { name: row.next()?, account: row.next()?, serial: row.next()?, created_at: row.next()? })
@@ -133,9 +142,10 @@ pub fn domain_touch(tx: &mut dyn Tx, name: &str, now: Timestamp) -> Result<(), E
 
 /// Adds a record to a domain.
 pub fn domain_record_insert(tx: &mut dyn Tx, domain: &str, record: &DomainRecord) -> Result<(), Error> {
-    let sql =
-        format!("INSERT INTO domain_records (domain, {RECORD}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)");
-    let r = record;
+    let sql = format!(
+        "INSERT INTO domain_records (domain, {RECORD}, path) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    );
+    let (r, path) = (record, path_of(&record.name));
     let values = [
         domain.into(),
         r.id.into(),
@@ -148,6 +158,7 @@ pub fn domain_record_insert(tx: &mut dyn Tx, domain: &str, record: &DomainRecord
         r.weight.map(u64::from).into(),
         r.flags.map(u64::from).into(),
         r.tag.as_ref().into(),
+        (&path).into(),
     ];
     tx.execute(&sql, &values).map(drop)
 }
@@ -156,8 +167,8 @@ pub fn domain_record_insert(tx: &mut dyn Tx, domain: &str, record: &DomainRecord
 pub fn domain_record_update(tx: &mut dyn Tx, domain: &str, record: &DomainRecord) -> Result<(), Error> {
     let sql =
         "UPDATE domain_records SET type = $1, name = $2, data = $3, priority = $4, port = $5, ttl = $6, weight = $7,
-               flags = $8, tag = $9 WHERE domain = $10 AND id = $11";
-    let r = record;
+               flags = $8, tag = $9, path = $10 WHERE domain = $11 AND id = $12";
+    let (r, path) = (record, path_of(&record.name));
     let values = [
         r.kind.as_str().into(),
         (&r.name).into(),
@@ -168,6 +179,7 @@ pub fn domain_record_update(tx: &mut dyn Tx, domain: &str, record: &DomainRecord
         r.weight.map(u64::from).into(),
         r.flags.map(u64::from).into(),
         r.tag.as_ref().into(),
+        (&path).into(),
         domain.into(),
         r.id.into(),
     ];
@@ -209,4 +221,59 @@ pub fn domain_records_of(tx: &mut dyn Tx, domain: &str, name: &str) -> Result<Ve
 pub fn domain_record_delete(tx: &mut dyn Tx, domain: &str, id: DomainRecordId) -> Result<bool, Error> {
     let sql = "DELETE FROM domain_records WHERE domain = $1 AND id = $2";
     tx.execute(sql, &[domain.into(), id.into()]).map(|removed| removed > 0)
+}
+
+/// The domain that answers for a name, whosever it is: the longest of `names`, which are the name and what it is below.
+pub fn zone_of(tx: &mut dyn Tx, names: &[&str]) -> Result<Option<DomainRow>, Error> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let sql = format!("SELECT {COLUMNS} FROM domains WHERE name IN ({})", placeholders(1, names.len()));
+    let values: Vec<Value<'_>> = names.iter().map(|name| (*name).into()).collect();
+    let found = tx.query_all(&sql, &values, read)?;
+    Ok(found.into_iter().max_by_key(|domain| domain.name.len()))
+}
+
+/// The records of one name of a domain that are of one of `kinds`, in the order they were made in, at most `most`.
+pub fn zone_records(
+    tx: &mut dyn Tx,
+    domain: &str,
+    name: &str,
+    kinds: &[DomainRecordType],
+    most: u32,
+) -> Result<Vec<DomainRecord>, Error> {
+    let sql = format!(
+        "SELECT {RECORD} FROM domain_records WHERE domain = $1 AND name = $2 AND type IN ({}) ORDER BY id LIMIT $3",
+        placeholders(4, kinds.len())
+    );
+    let mut values: Vec<Value<'_>> = vec![domain.into(), name.into(), most.into()];
+    values.extend(kinds.iter().map(|kind| Value::from(kind.as_str())));
+    tx.query_all(&sql, &values, read_record)
+}
+
+/// The NS records that hand a part of a domain on: those of the shortest of `names` that has some, in the order they were made in.
+pub fn zone_cut(tx: &mut dyn Tx, domain: &str, names: &[&str]) -> Result<Vec<DomainRecord>, Error> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!(
+        "SELECT {RECORD} FROM domain_records WHERE domain = $1 AND type = 'NS' AND name IN ({}) ORDER BY id",
+        placeholders(2, names.len())
+    );
+    let values: Vec<Value<'_>> = std::iter::once(domain).chain(names.iter().copied()).map(Into::into).collect();
+    let mut found = tx.query_all(&sql, &values, read_record)?;
+    let shortest = found.iter().map(|record| record.name.len()).min();
+    found.retain(|record| Some(record.name.len()) == shortest);
+    Ok(found)
+}
+
+/// The places ([`path_of`]) of records next to `path`: the last one before it, and the first that is it or after it.
+pub fn zone_neighbours(tx: &mut dyn Tx, domain: &str, path: &str) -> Result<[Option<String>; 2], Error> {
+    let before = "SELECT path FROM domain_records WHERE domain = $1 AND path < $2 ORDER BY path DESC LIMIT 1";
+    let after = "SELECT path FROM domain_records WHERE domain = $1 AND path >= $2 ORDER BY path LIMIT 1";
+    let mut found = [None, None];
+    for (place, sql) in found.iter_mut().zip([before, after]) {
+        *place = tx.query_opt(sql, &[domain.into(), path.into()], |row| row.next())?;
+    }
+    Ok(found)
 }

@@ -4,6 +4,7 @@
 mod names;
 mod record;
 mod records;
+pub mod reverse;
 pub mod zone;
 
 use std::net::IpAddr;

@@ -120,7 +120,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     if let Opened::Sim(sim) = &opened {
         closing.push(sim.closing());
     }
-    let Settings { listen, fixtures, server, control: config, catalogue, .. } = settings;
+    let Settings { listen, fixtures, server, control: config, catalogue, dns, .. } = settings;
     let parts =
         Parts { store: store.clone(), engine, clock: clock.clone(), random: Random::default(), catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
@@ -133,6 +133,10 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         warn_of_plain_tokens(listen, &server);
     }
     let listener = TcpListener::bind(listen).await.map_err(|error| cannot_listen(listen, &error))?;
+    let name_server = match dns.listen {
+        Some(address) => Some(dewpoint_dns::listen(address).await?),
+        None => None,
+    };
     let simulator = match opened {
         Opened::Sim(sim) => {
             let files = match settings.database_url {
@@ -160,13 +164,23 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         let error = anyhow::Error::from(error);
         tracing::warn!("Which answers are given is not kept, so after a crash nobody knows (docs/once.md): {error:#}");
     }
-    let mut told = stopped.clone();
-    let shutdown = async move {
-        // The sender lives until a signal came; if it is gone, that is an end too.
-        let _ = told.wait_for(|stop| *stop).await;
+    let until_stopped = || {
+        let mut told = stopped.clone();
+        async move {
+            // The sender lives until a signal came; if it is gone, that is an end too.
+            let _ = told.wait_for(|stop| *stop).await;
+        }
     };
+    let names = name_server.map(|sockets| {
+        let names = dewpoint_dns::Names::new(control.clone());
+        tokio::spawn(sockets.serve(names, dns.limits, until_stopped()))
+    });
     let tls = https.map(|https| https.keep(stopped.clone()));
-    dewpoint_server::serve(listener, tls, dewpoint_server::app(app), shutdown).await.context("cannot serve")?;
+    dewpoint_server::serve(listener, tls, dewpoint_server::app(app), until_stopped()).await.context("cannot serve")?;
+    if let Some(names) = names {
+        // It ends by the same signal; what it came to does not matter any more.
+        let _ = names.await;
+    }
     background.drain().await;
     if let Err(error) = control.write_journal().await {
         tracing::error!(error = %anyhow::Error::from(error), "The end of the audit log could not be written");

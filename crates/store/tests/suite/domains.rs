@@ -13,6 +13,9 @@ on_each_database!(
     a_record_comes_back_as_it_was_added_and_changed,
     records_are_found_by_name_and_type_and_go_with_their_domain,
     the_serial_number_only_grows,
+    the_longest_domain_answers_and_the_first_cut_hands_on,
+    the_neighbours_of_a_name_are_what_is_next_in_the_tree,
+    records_of_before_get_their_place_by_the_migration,
 );
 
 fn domain(name: &str, account: dewpoint_api::AccountId) -> DomainRow {
@@ -105,4 +108,68 @@ async fn the_serial_number_only_grows(database: &Database) {
         let found = database.read(|tx| domain_get(tx, ALICE, "a.example")).await.map(|domain| domain.serial);
         assert_eq!(found, Some(serial));
     }
+}
+
+async fn the_longest_domain_answers_and_the_first_cut_hands_on(database: &Database) {
+    database.write(|tx| domain_insert(tx, &domain("a.example", ALICE))).await;
+    database.write(|tx| domain_insert(tx, &domain("b.a.example", ALICE))).await;
+    let zone = async |names: &'static [&'static str]| {
+        database.read(move |tx| zone_of(tx, names)).await.map(|domain| domain.name)
+    };
+    assert_eq!(zone(&["c.b.a.example", "b.a.example", "a.example"]).await.as_deref(), Some("b.a.example"));
+    assert_eq!(zone(&["a.example"]).await.as_deref(), Some("a.example"));
+    assert_eq!(zone(&["c.example"]).await, None);
+    assert_eq!(zone(&[]).await, None);
+
+    for (id, kind, name) in [
+        (1, DomainRecordType::Ns, "@"),
+        (2, DomainRecordType::Ns, "y.x"),
+        (3, DomainRecordType::Ns, "x"),
+        (4, DomainRecordType::A, "z"),
+        (5, DomainRecordType::Ns, "x"),
+    ] {
+        database.write(move |tx| domain_record_insert(tx, "a.example", &record(id, kind, name))).await;
+    }
+    let cut = async |names: &'static [&'static str]| {
+        let found = database.read(move |tx| zone_cut(tx, "a.example", names)).await;
+        found.iter().map(|record| record.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(cut(&["w.y.x", "y.x", "x"]).await, [3, 5]);
+    assert_eq!(cut(&["z"]).await, [] as [u64; 0]);
+    assert_eq!(cut(&[]).await, [] as [u64; 0]);
+}
+
+async fn the_neighbours_of_a_name_are_what_is_next_in_the_tree(database: &Database) {
+    for (id, name) in (1..).zip(["@", "a", "b-c", "x.b", "y.x.b", "*.d"]) {
+        database.write(move |tx| domain_record_insert(tx, "a.example", &record(id, DomainRecordType::A, name))).await;
+    }
+    let around = async |name: &'static str| {
+        let path = path_of(name);
+        let found = database.read(move |tx| zone_neighbours(tx, "a.example", &path)).await;
+        found.map(Option::unwrap_or_default)
+    };
+    assert_eq!(around("b").await, ["a!", "b!x!"], "b-c is not below b, and stands after what is");
+    assert_eq!(around("w.b").await, ["a!", "b!x!"]);
+    assert_eq!(around("z.x.b").await, ["b!x!y!", "b-c!"]);
+    assert_eq!(around("e.d").await, ["d!*!", ""]);
+    assert_eq!(around("a").await, ["", "a!"]);
+}
+
+async fn records_of_before_get_their_place_by_the_migration(database: &Database) {
+    let names = ["@", "www", "a.b.c", "*.d", "_sip._tcp", "x"];
+    for (id, name) in (1..).zip(names) {
+        database.write(move |tx| domain_record_insert(tx, "a.example", &record(id, DomainRecordType::A, name))).await;
+    }
+    let migration = include_str!("../../../../migrations/0010_names.sql");
+    let walk = migration.split(';').find(|statement| statement.contains("WITH RECURSIVE")).expect("the statement");
+    let paths = async || {
+        let sql = "SELECT path FROM domain_records ORDER BY id";
+        database.read(move |tx| tx.query_all(sql, &[], |row| row.next::<String>())).await
+    };
+    let kept = paths().await;
+    assert_eq!(kept, names.map(path_of));
+    database.write(|tx| tx.execute("UPDATE domain_records SET path = ''", &[])).await;
+    let code: Vec<&'static str> = walk.lines().filter(|line| !line.starts_with("--")).collect();
+    database.write(move |tx| tx.execute(&code.join("\n"), &[])).await;
+    assert_eq!(paths().await, kept);
 }

@@ -26,6 +26,7 @@ mod hostile_socket;
 mod images;
 mod leases;
 mod model;
+mod names;
 mod once_every;
 mod once_keys;
 mod once_lost;
