@@ -7,6 +7,7 @@
 pub mod conformance;
 mod error;
 mod machine;
+mod metadata;
 #[cfg(feature = "qemu")]
 pub mod qemu;
 pub mod sim;
@@ -18,6 +19,7 @@ pub use machine::{
     Access, Forward, Host, ImageName, Ipv4Link, Ipv6Link, MacAddress, MachineId, MachineSpec, Networking, Nic, NicKind,
     Observed, Power, PowerState, Readiness, UserDataOutcome,
 };
+pub use metadata::MetadataListener;
 pub use storage::{Filesystem, FilesystemKind, ImageFacts, ObservedVolume, Storage, VolumeId, VolumeSpec};
 
 use std::fmt;
@@ -112,6 +114,17 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
     async fn apply_network(&self, plan: &Plan) -> Result<(), Error> {
         let _ = plan;
         Ok(())
+    }
+
+    /// The name servers that guests are told to ask; none where links are not real.
+    fn nameservers(&self) -> Vec<std::net::IpAddr> {
+        Vec::new()
+    }
+
+    /// Where its machines ask for their own data, once the network of [`Engine::apply_network`] is there; `None` where links are
+    /// not real, so that no machine reaches it.
+    async fn metadata_listener(&self) -> Result<Option<Box<dyn MetadataListener>>, Error> {
+        Ok(None)
     }
 
     /// Removes the machine with everything that is its own: process, disks, seed, logs. No such machine is success.

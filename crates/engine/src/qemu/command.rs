@@ -16,6 +16,9 @@ pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 /// Everything QEMU may not do: fork, exec, change its user, its priorities, or use old system calls.
 pub(super) const SANDBOX: &str = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
+/// Who says to have built the machine: by this and the serial number guests' cloud-init knows what it is on (MET-7).
+const MANUFACTURER: &str = "DigitalOcean";
+
 /// The virtio-serial port over which a guest reports.
 pub(super) const REPORT_PORT: &str = "org.dewpoint.report.0";
 
@@ -50,6 +53,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
     words.one(PROGRAM);
     words.pair("-name", guest_name(line.id));
     words.pair("-uuid", line.machine.uuid.to_string());
+    words.pair("-smbios", format!("type=1,manufacturer={MANUFACTURER},product=Droplet,serial={}", line.id));
     for flag in ["-nodefaults", "-no-user-config", "-S"] {
         words.one(flag);
     }
@@ -187,6 +191,12 @@ mod tests {
         assert!(text.contains("restrict=on,hostfwd=tcp:127.64.0.5:20022-198.18.0.2:22 "), "{text}");
         assert!(text.contains("-netdev hubport,id=net1,hubid=1 "), "{text}");
         assert!(text.contains("-uuid 00000000-0000-0000-0000-00000000abcd "), "{text}");
+    }
+
+    #[test]
+    fn a_guest_can_tell_which_droplet_it_is_met_7() {
+        let text = text(&record(), false);
+        assert!(text.contains(" -smbios type=1,manufacturer=DigitalOcean,product=Droplet,serial=7 "), "{text}");
     }
 
     #[test]
