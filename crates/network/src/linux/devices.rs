@@ -267,3 +267,6 @@ impl WireConfig {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests;
