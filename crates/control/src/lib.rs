@@ -13,6 +13,7 @@ mod config;
 pub mod domains;
 pub mod droplets;
 mod error;
+pub mod firewalls;
 pub mod fixtures;
 mod housekeeping;
 pub mod images;
@@ -188,6 +189,9 @@ impl Control {
     pub fn public_network(&self) -> (std::net::Ipv4Addr, std::net::Ipv4Addr) {
         (self.inner.public_v4.netmask, self.inner.public_v4.gateway)
     }
+
+    /// Rows that the wire follows have changed, and are committed.
+    pub(crate) fn network_changed(&self) {}
 
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
