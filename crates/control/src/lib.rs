@@ -190,9 +190,6 @@ impl Control {
         (self.inner.public_v4.netmask, self.inner.public_v4.gateway)
     }
 
-    /// Rows that the wire follows have changed, and are committed.
-    pub(crate) fn network_changed(&self) {}
-
     pub(crate) fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
