@@ -113,11 +113,10 @@ impl Control {
         }
         let asked = wire.asked();
         let (plan, waiting) = self.read_wire().await?;
-        if self.inner.engine.has_network() || !waiting.is_empty() {
-            if let Err(error) = self.inner.engine.apply_network(&plan).await {
-                self.tell_failure(waiting).await;
-                return Err(error.into());
-            }
+        let concerns_engine = self.inner.engine.has_network() || !waiting.is_empty();
+        if concerns_engine && let Err(error) = self.inner.engine.apply_network(&plan).await {
+            self.tell_failure(waiting).await;
+            return Err(error.into());
         }
         if !waiting.is_empty() {
             let store = &self.inner.store;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::tagged;
 
 /// godo sends every member, null where it has nothing.
-fn godo(name: &str, inbound: Value, outbound: Value, droplets: Value, tags: Value) -> Value {
+fn godo(name: &str, inbound: &Value, outbound: &Value, droplets: &Value, tags: &Value) -> Value {
     json!({ "name": name, "inbound_rules": inbound, "outbound_rules": outbound, "droplet_ids": droplets, "tags": tags })
 }
 
@@ -59,7 +59,7 @@ async fn what_terraform_applies_it_reads_back_without_a_difference() {
         { "protocol": "udp", "ports": "all", "destinations": everywhere },
         { "protocol": "icmp", "ports": "1-65535", "destinations": everywhere },
     ]);
-    let body = godo("only-22-80-and-443", inbound.clone(), outbound.clone(), json!([id]), json!(null));
+    let body = godo("only-22-80-and-443", &inbound, &outbound, &json!([id]), &json!(null));
     let made = admin.post("/v2/firewalls", body).await.expect(202)["firewall"].clone();
     let path = format!("/v2/firewalls/{}", made["id"].as_str().expect("an id"));
     let expected = json!({
@@ -81,7 +81,7 @@ async fn what_terraform_applies_it_reads_back_without_a_difference() {
     assert_eq!(state(&admin, &path).await, expected, "also once it is in force");
 
     // An update is a PUT of all of it; what was taken out of the configuration is null.
-    let body = godo("only-22-80-and-443", json!([inbound[0]]), json!(null), json!(null), json!(["frontend"]));
+    let body = godo("only-22-80-and-443", &json!([inbound[0]]), &json!(null), &json!(null), &json!(["frontend"]));
     admin.put(&path, body).await.expect(200);
     let now = state(&admin, &path).await;
     assert_eq!((&now["droplet_ids"], &now["tags"], &now["outbound"]), (&json!([]), &json!(["frontend"]), &json!([])));
@@ -97,7 +97,7 @@ async fn doctls_commands_do_what_they_say() {
     let (a, b) = (tagged(&app, "a", &["web"]).await, tagged(&app, "b", &[]).await);
     // doctl compute firewall create --name ssh --inbound-rules "protocol:tcp,ports:22,droplet_id:…,tag:web" --tag-names web
     let rule = json!([{ "protocol": "tcp", "ports": "22", "sources": { "tags": ["web"], "droplet_ids": [b] } }]);
-    let body = godo("ssh", rule, json!(null), json!([]), json!(["web"]));
+    let body = godo("ssh", &rule, &json!(null), &json!([]), &json!(["web"]));
     let made = admin.post("/v2/firewalls", body).await.expect(202)["firewall"].clone();
     let path = format!("/v2/firewalls/{}", made["id"].as_str().expect("an id"));
     for member in ["id", "name", "status", "created_at"] {
@@ -126,7 +126,7 @@ async fn doctls_commands_do_what_they_say() {
     );
     admin.delete_with(&format!("{path}/rules"), rules).await.expect(204);
     // update --name, with what `get` showed of the rest
-    let body = godo("ssh-2", now["inbound_rules"].clone(), json!(null), json!([a]), json!(null));
+    let body = godo("ssh-2", &now["inbound_rules"], &json!(null), &json!([a]), &json!(null));
     assert_eq!(admin.put(&path, body).await.expect(200)["firewall"]["name"], "ssh-2");
     // delete: godo sends a content type and no body
     let request = http::Request::builder().method("DELETE").uri(&path).header("host", "dew.test");

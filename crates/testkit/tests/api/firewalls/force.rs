@@ -59,7 +59,7 @@ async fn the_plan_has_every_firewall_that_guards_somebody_with_tags_as_machines(
         ],
         outbound: vec![],
     };
-    assert_eq!(app.sim().plan().firewalls, [expected.clone()]);
+    assert_eq!(app.sim().plan().firewalls, std::slice::from_ref(&expected));
 
     admin.delete_with("/v2/tags/web/resources", resources(&[a])).await.expect(204);
     let change = json!([{ "droplet_id": a, "removing": true, "status": "waiting" }]);

@@ -45,6 +45,7 @@ async fn tagged(app: &TestApp, name: &str, tags: &[&str]) -> u64 {
 }
 
 /// Inbound rules that let in TCP port `ports` from these sources.
+#[expect(clippy::needless_pass_by_value, reason = "callers write what it holds in place")]
 fn inbound(ports: &str, sources: Value) -> Value {
     json!([{ "protocol": "tcp", "ports": ports, "sources": sources }])
 }
