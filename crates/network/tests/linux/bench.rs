@@ -28,8 +28,13 @@ impl Server {
     fn start(namespace: &str, address: &str) -> Self {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", namespace, "iperf3", "--server", "--bind", address]);
-        let server =
-            Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("iperf3 is installed: scripts/install.sh bench-net"));
+        let server = Self(
+            command
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("iperf3 is installed: scripts/install.sh bench-net"),
+        );
         let to = format!("{address}:5201").parse().expect("an address");
         wait_until("iperf3 listens", || tcp(namespace, to) == Answer::Accepted);
         server

@@ -3,8 +3,8 @@
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::fs::PermissionsExt,
-    path::Path,
+    path::{Path, PathBuf},
+    process::Command,
 };
 
 use dewpoint_network::{
@@ -30,6 +30,16 @@ fn two(lab: &mut Lab) {
 fn closed(machine: u64) -> Firewall {
     let (inbound, outbound) = (Vec::new(), Vec::new());
     Firewall { id: Uuid::from_u128(1), name: "closed".into(), machines: [machine].into(), inbound, outbound }
+}
+
+/// A program of these lines. A child writes it: another test's child may hold on to what is open here, and what is open for
+/// writing cannot be run.
+fn script(directory: &Path, lines: &str) -> PathBuf {
+    let path = directory.join("program");
+    let write = "printf '#!/bin/sh\\n%s' \"$1\" > \"$2\" && chmod 755 \"$2\"";
+    let status = Command::new("sh").args(["-c", write, "sh", lines]).arg(&path).status();
+    assert!(status.expect("it runs").success());
+    path
 }
 
 /// Everything that there is, as a person would see it.
@@ -125,15 +135,11 @@ fn rules_stay_in_force_where_nft_fails_or_is_missing() {
         let rules = lab.installation(&["nft", "list", "ruleset"]);
 
         // It takes half of what it is given, as it would for a ruleset that the kernel refuses in its middle.
-        let directory = std::env::temp_dir().join(format!("dewtest-nft-{}", std::process::id()));
-        fs::create_dir_all(&directory).expect("a directory");
-        let broken = directory.join("nft");
-        fs::write(
-            &broken,
-            "#!/bin/sh\n[ \"$1\" = list ] && exec nft \"$@\"\n(head -c 900; echo nonsense) | exec nft -f -\n",
-        )
-        .expect("a script");
-        fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let directory = tempfile::tempdir().expect("a directory");
+        let broken = script(
+            directory.path(),
+            "[ \"$1\" = list ] && exec nft \"$@\"\n(head -c 900; echo nonsense) | exec nft -f -\n",
+        );
         let good = lab.config.clone();
         let mut open = lab.plan.clone();
         open.firewalls.clear();
@@ -144,7 +150,6 @@ fn rules_stay_in_force_where_nft_fails_or_is_missing() {
         assert!(error.to_string().contains("the one before it stays in force"), "{error}");
         assert_eq!(lab.installation(&["nft", "list", "ruleset"]), rules);
         assert!(!reaches(&one, "203.0.113.12"), "still guarded");
-        fs::remove_dir_all(&directory).expect("it is ours");
 
         lab.wire = None;
         lab.config.tools.nft = "/nonexistent/nft".into();
@@ -250,5 +255,35 @@ fn what_a_crash_left_is_taken_down_or_used() {
         assert!(error.contains("by lan0"), "{error}");
         lab.host(&["ip", "link", "del", "lan0"]);
         lab.restart();
+    });
+}
+
+#[test]
+fn a_tap_that_goes_while_it_is_looked_at_is_no_error() {
+    with_lab("a_tap_that_goes_while_it_is_looked_at_is_no_error", |lab| {
+        two(lab);
+        let directory = tempfile::tempdir().expect("a directory");
+        // Just before it is told to do something with the tap, the tap is gone, as when its QEMU is killed.
+        let meanwhile = script(
+            directory.path(),
+            "script=$(cat)\ncase $script in *'dev t7-pub'*) ip link del t7-pub ;; esac\nprintf '%s\\n' \"$script\" | exec ip \"$@\"\n",
+        );
+        let kind = LinkKind::Public;
+        let taken_off = lab.wire().tap(7, kind).expect("a tap");
+        lab.config.tools.ip = meanwhile;
+        lab.restart();
+        lab.apply();
+        assert!(!lab.installation(&["ip", "-o", "link"]).contains("t7-pub"));
+        drop(taken_off);
+
+        let name = lab.name().to_owned();
+        lab.wire = None;
+        let mut plain = lab.config.clone();
+        plain.tools = Tools::default();
+        let cut_off = Wire::open(plain).expect("it is found").tap(7, kind).expect("a tap");
+        let removed = down(&lab.config.tools, &name).expect("it is taken down");
+        assert_eq!(removed, Some(Removed { taps: vec!["t7-pub".into()] }));
+        assert!(!Path::new("/run/netns").join(&name).exists());
+        drop(cut_off);
     });
 }
