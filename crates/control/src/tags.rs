@@ -119,10 +119,7 @@ impl Control {
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| tags::tag_delete(tx, account, &name)?.then_some(()).ok_or(Error::NotFound))
-            .await?;
-        // Firewalls may go by it.
-        self.network_changed();
-        Ok(())
+            .await
     }
 
     /// Puts the tag on resources, or takes it off: on all of them or on none (TAG-3).
@@ -161,12 +158,9 @@ impl Control {
                         TagChange::Remove => tags::untag_resource(tx, account, &name, &tagged)?,
                     }
                 }
-                Ok::<_, Error>(())
+                Ok(())
             })
-            .await?;
-        // Firewalls may go by it.
-        self.network_changed();
-        Ok(())
+            .await
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Image(crate::commands::image::ImageArgs),
     /// Say what this host can do, and what to change where it cannot.
     Doctor(crate::commands::doctor::DoctorArgs),
+    /// Show or remove the real network that machines have on this host.
+    Network(crate::commands::network::NetworkArgs),
     /// Make and list the accounts of a server.
     Account(crate::commands::account::AccountArgs),
     /// Make, list and revoke the access tokens of your account.

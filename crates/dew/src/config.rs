@@ -1,7 +1,9 @@
 //! The configuration: flags and environment over the file over the defaults.
 
+mod network;
+
 use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -9,7 +11,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use dewpoint_control::{Catalogue, ControlConfig, catalogue::CatalogueFile};
 use dewpoint_server::{ConnectionLimits, Limits, PublicUrl, ServerConfig};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
+pub(crate) use network::{Choice, NetworkFile, lacks};
 use serde::Deserialize;
 
 use crate::{
@@ -103,24 +106,6 @@ struct AuditFile {
     days: Option<u32>,
     /// Most entries.
     entries: Option<u64>,
-}
-
-/// `[network]`: addresses, and what guests may reach.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct NetworkFile {
-    /// Public IPv4 addresses.
-    public_v4_pool: Option<Ipv4Net>,
-    /// Public IPv6 addresses: the network of a /64.
-    public_v6_pool: Option<Ipv6Addr>,
-    /// Prefix length of VPCs that are made by themselves.
-    default_vpc_prefix: Option<u8>,
-    /// QEMU: guest ports forwarded beside 22, 80 and 443.
-    pub(crate) forward_ports: Vec<u16>,
-    /// QEMU: whether guests reach anything outside; they then also reach this host's loopback.
-    pub(crate) guest_egress: bool,
-    /// QEMU: the one user that all machines run as when the server is root, instead of one for each.
-    pub(crate) qemu_user: Option<String>,
 }
 
 /// `[dns]`: names.

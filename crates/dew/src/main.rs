@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => commands::serve::run(*serve),
         Command::Image(image) => commands::image::run(image),
         Command::Doctor(doctor) => commands::doctor::run(doctor),
+        Command::Network(network) => commands::network::run(network),
         Command::Account(account) => commands::account::run(account),
         Command::Token(token) => commands::token::run(token),
         Command::Backup(backup) => commands::backup::run(&backup),
@@ -55,7 +56,5 @@ impl std::fmt::Display for NotYet {
 impl std::error::Error for NotYet {}
 
 /// Commands that the design has and this version does not.
-const KNOWN_LATER: [&str; 12] = [
-    "droplet", "action", "ssh-key", "size", "region", "tag", "volume", "snapshot", "vpc", "firewall", "model",
-    "network",
-];
+const KNOWN_LATER: [&str; 11] =
+    ["droplet", "action", "ssh-key", "size", "region", "tag", "volume", "snapshot", "vpc", "firewall", "model"];

@@ -15,8 +15,7 @@ use std::{
 };
 
 use dewpoint_api::{
-    AccountId, ActionId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
-    VpcId,
+    AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId,
 };
 use dewpoint_clock::{Clock, Timestamp};
 use tokio::sync::watch;
@@ -50,8 +49,6 @@ pub enum Thing {
     Droplet(DropletId),
     /// A domain, or one of its records.
     Domain(Arc<str>),
-    /// A firewall, or whom it guards.
-    Firewall(FirewallId),
     /// An image of an account: a custom one, or a snapshot or backup of a Droplet.
     Image(ImageId),
     /// A project, or which resources are in it.
@@ -82,7 +79,6 @@ macro_rules! things {
 things!(
     Action(ActionId),
     Droplet(DropletId),
-    Firewall(FirewallId),
     Image(ImageId),
     Project(ProjectId),
     SshKey(SshKeyId),

@@ -178,7 +178,6 @@ macro_rules! texts {
 texts!(
     ProjectId,
     VpcId,
-    FirewallId,
     VolumeId,
     VolumeSnapshotId,
     TokenId,

@@ -27,7 +27,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{data_dir::DataDir, image::build_command, tls::Https};
+use super::{data_dir::DataDir, image::build_command, network, tls::Https};
 use crate::{
     args::{EngineName, Fixtures, ServeArgs},
     config::{Settings, settings},
@@ -119,6 +119,9 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     let mut closing = vec![store.closing()];
     if let Opened::Sim(sim) = &opened {
         closing.push(sim.closing());
+    }
+    if let Opened::Qemu(qemu) = &opened {
+        network::check_addresses(&store, qemu.real_pool()).await?;
     }
     let Settings { listen, fixtures, server, control: config, catalogue, dns, .. } = settings;
     let parts =
@@ -275,6 +278,10 @@ impl Opened {
 async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClock>) -> Result<Opened> {
     let sim =
         || -> Result<Opened> { Ok(Opened::Sim(Arc::new(SimEngine::open(&data_dir.join(SIMULATOR), clock.clone())?))) };
+    let network = match settings.engine {
+        EngineName::Qemu | EngineName::Auto => network::choose(settings, data_dir)?,
+        EngineName::Sim | EngineName::Incus => None,
+    };
     let qemu = || async {
         let mut config = QemuConfig::new(&settings.data_dir, &settings.image_dir, clock.clone());
         config.extra_forward_ports.clone_from(&settings.network.forward_ports);
@@ -283,6 +290,7 @@ async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClo
         config.qemu_user.clone_from(&settings.network.qemu_user);
         config.cgroup.clone_from(&settings.qemu.cgroup);
         config.first_uid = settings.qemu.first_uid.unwrap_or(config.first_uid);
+        config.network = network;
         let engine = QemuEngine::open(config).await?;
         if images::list(&settings.image_dir).is_ok_and(|images| images.is_empty()) {
             tracing::warn!("There is no image to make Droplets from: {}", build_command(&settings.image_dir));

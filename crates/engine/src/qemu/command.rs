@@ -4,7 +4,7 @@ use super::{
     accel::Accelerator,
     layers::node_of,
     layout::names,
-    network::UserNetwork,
+    network::loopback::UserNetwork,
     record::{DirectBoot, ForwardRecord, MachineRecord},
     volumes::{Volume, device_words},
 };
@@ -40,11 +40,25 @@ pub(super) struct Line<'a> {
     pub(super) machine: &'a MachineRecord,
     /// What is attached to it.
     pub(super) volumes: &'a [Volume],
-    pub(super) forwards: &'a [ForwardRecord],
+    pub(super) wiring: Wiring<'a>,
     pub(super) accelerator: Accelerator,
-    /// Whether guests may reach the network, and with it this host's loopback.
-    pub(super) egress: bool,
 }
+
+/// What its links are plugged into.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wiring<'a> {
+    /// QEMU's user networking; private links lead nowhere.
+    User {
+        forwards: &'a [ForwardRecord],
+        /// Whether guests may reach the network, and with it this host's loopback.
+        egress: bool,
+    },
+    /// Taps that the process has open from its start, from [`FIRST_TAP`] on.
+    Taps,
+}
+
+/// The number under which a process has the tap of its first link open.
+pub(super) const FIRST_TAP: i32 = 10;
 
 /// QEMU's words, run in the machine's directory. The machine waits for `cont` before its first instruction.
 pub(super) fn line(line: &Line<'_>) -> Vec<String> {
@@ -69,11 +83,13 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
     words.disks(&line.machine.disk);
     words.0.extend(line.volumes.iter().flat_map(device_words));
     for (index, nic) in spec.nics.iter().enumerate() {
-        match nic.kind {
-            NicKind::Public => words.pair("-netdev", user_network(index, line.forwards, line.egress)),
+        let netdev = match (line.wiring, nic.kind) {
+            (Wiring::Taps, _) => format!("tap,id=net{index},fd={}", tap_number(index)),
+            (Wiring::User { forwards, egress }, NicKind::Public) => user_network(index, forwards, egress),
             // A hub that nothing else is on: the link is there and leads nowhere.
-            NicKind::Private => words.pair("-netdev", format!("hubport,id=net{index},hubid={index}")),
-        }
+            (Wiring::User { .. }, NicKind::Private) => format!("hubport,id=net{index},hubid={index}"),
+        };
+        words.pair("-netdev", netdev);
         words.pair("-device", format!("virtio-net-pci,netdev=net{index},mac={},romfile=", nic.mac));
     }
     words.sockets();
@@ -88,6 +104,11 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
 /// What QEMU calls a machine: the value of `-name`.
 pub(super) fn guest_name(id: MachineId) -> String {
     format!("guest=dewpoint-{id},debug-threads=on")
+}
+
+/// The number under which a process has the tap of its link number `index` open.
+pub(super) fn tap_number(index: usize) -> i32 {
+    FIRST_TAP + i32::try_from(index).expect("a machine has two links")
 }
 
 fn user_network(index: usize, forwards: &[ForwardRecord], egress: bool) -> String {
@@ -177,9 +198,8 @@ mod tests {
             id: MachineId(7),
             machine,
             volumes: &[],
-            forwards: &forwards,
+            wiring: Wiring::User { forwards: &forwards, egress },
             accelerator: Accelerator::Tcg,
-            egress,
         })
         .join(" ")
     }

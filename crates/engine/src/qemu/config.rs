@@ -10,6 +10,7 @@ use super::{
     contain::{Containment, Held},
     import::ImportLimits,
     layout::Layout,
+    network::real::RealNetwork,
     user::{self, QemuUser},
 };
 use crate::Error;
@@ -31,6 +32,8 @@ pub struct QemuConfig {
     pub extra_forward_ports: Vec<u16>,
     /// Whether guests may reach the network; they then also reach this host's loopback.
     pub guest_egress: bool,
+    /// The real network that machines' links are in; `None` has them on this host's loopback.
+    pub network: Option<RealNetwork>,
     /// The operator's choice; `None` tries KVM with a probe guest.
     pub accelerator: Option<Accelerator>,
     /// How long a guest may take to shut down when asked.
@@ -60,6 +63,7 @@ impl QemuConfig {
             cgroup: None,
             extra_forward_ports: Vec::new(),
             guest_egress: false,
+            network: None,
             accelerator: None,
             shutdown_limit: Duration::from_secs(60),
             flush_limit: Duration::from_millis(700),

@@ -17,7 +17,6 @@ use super::{
     disk::{self, Overlay},
     layers::{self, Pinned},
     layout::{MachineDir, io_error, names, write_atomically},
-    network::guest_links,
     process::Process,
     record::{MachineRecord, RunRecord},
     seed,
@@ -96,7 +95,7 @@ impl Inner {
     pub(super) fn write_seed(&self, dir: &MachineDir, machine: &MachineRecord) -> Result<(), Error> {
         let path = dir.file(names::SEED);
         let failed = |error: io::Error| io_error("write a seed disk", &path, &error);
-        let volume = seed::volume(machine.uuid, &machine.spec, &guest_links(&machine.spec)).map_err(failed)?;
+        let volume = seed::volume(machine.uuid, &machine.spec, &self.links.of_guest(&machine.spec)).map_err(failed)?;
         write_atomically(&path, &volume, 0o600).map_err(failed)?;
         self.give_to_qemu(&path)
     }

@@ -45,10 +45,13 @@ pub use accel::{Acceleration, Accelerator};
 pub use config::{Probe, QemuConfig};
 pub use contain::Held;
 pub use import::ImportLimits;
+pub use network::real::RealNetwork;
 pub use survey::{records, survey};
 
 use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
 
+use dewpoint_network::{Plan, linux::Wire};
+use ipnet::Ipv4Net;
 use tokio::sync::{OnceCell, broadcast};
 use tracing::{info, warn};
 
@@ -59,6 +62,7 @@ use self::{
     import::Importer,
     layers::{Layers, Pinned},
     layout::{Layout, MachineDir, names},
+    network::{Links, public_address, real::RealLinks},
     process::Process,
     readiness::Banners,
     record::{MachineRecord, RunRecord},
@@ -67,8 +71,8 @@ use self::{
     watch::{Subject, Watch},
 };
 use crate::{
-    Access, Engine, Error, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Power, PowerState, Readiness,
-    UserDataOutcome, VolumeId,
+    Access, Engine, Error, Forward, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Power, PowerState,
+    Readiness, UserDataOutcome, VolumeId,
 };
 
 /// The only host this engine has.
@@ -94,6 +98,8 @@ struct Inner {
     /// The engine's own.
     layers: Layers,
     imports: Importer,
+    /// What machines' links are plugged into.
+    links: Links,
     /// Who has what is no running machine's; `None` when the server is not root: QEMU then runs as the server does.
     user: Option<QemuUser>,
     /// What holds machines' processes.
@@ -123,11 +129,16 @@ impl QemuEngine {
         let Ground { layout, containment, version } = Ground::check(&config).await?;
         containment.log();
         let user = containment.user.clone();
+        let links = match config.network.clone() {
+            None => Links::Loopback,
+            Some(network) => Links::Real(RealLinks::open(network).await?),
+        };
         let holders = vec![layout.root().to_path_buf(), layout.volumes()];
         let inner = Inner {
             images: ImageStore::new(&config.image_dir),
             layers: Layers::open(&config, holders, user.clone())?,
             imports: Importer::open(&config, user.clone())?,
+            links,
             config,
             layout,
             user,
@@ -169,6 +180,16 @@ impl QemuEngine {
     /// What holds machines' processes here, part by part.
     pub fn held(&self) -> Vec<Held> {
         self.inner.containment.held()
+    }
+
+    /// The network of its machines on this host, where it is real: for what listens inside it.
+    pub fn wire(&self) -> Option<&Arc<Wire>> {
+        self.inner.links.real().map(RealLinks::wire)
+    }
+
+    /// The public addresses of its machines' links, where those are real.
+    pub fn real_pool(&self) -> Option<Ipv4Net> {
+        self.inner.links.real().map(RealLinks::public_v4)
     }
 
     /// What QEMU calls itself.
@@ -223,9 +244,27 @@ impl Inner {
     }
 
     fn subject(&self, id: MachineId, dir: &MachineDir, machine: &MachineRecord, run: &RunRecord) -> Subject {
-        let ssh = run.forwards.iter().find(|forward| forward.guest_port == 22).map(|forward| forward.host);
+        let ssh = self.access(machine, run).into_iter().find(|forward| forward.guest_port == 22);
+        let ssh = ssh.map(|forward| forward.host);
         let cgroup = self.containment.cgroups.as_ref().ok().map(|cgroups| cgroups.of(machine.uuid));
-        Subject { id, dir: dir.clone(), ssh, cgroup, banners: self.banners.clone(), changes: self.changes.clone() }
+        Subject {
+            id,
+            dir: dir.clone(),
+            ssh,
+            believed: run.real,
+            cgroup,
+            banners: self.banners.clone(),
+            changes: self.changes.clone(),
+        }
+    }
+
+    /// Where the ports of a machine are found from this host.
+    fn access(&self, machine: &MachineRecord, run: &RunRecord) -> Vec<Forward> {
+        match (run.real, public_address(&machine.spec)) {
+            (false, _) => run.forwards.iter().copied().map(Into::into).collect(),
+            (true, Some(address)) => vec![Forward { guest_port: 22, host: (address, 22).into() }],
+            (true, None) => Vec::new(),
+        }
     }
 
     async fn take_up_running(self: &Arc<Self>) -> Result<(), Error> {
@@ -260,7 +299,7 @@ impl Engine for QemuEngine {
     }
 
     fn networking(&self) -> Networking {
-        network::NETWORKING
+        self.inner.links.networking()
     }
 
     fn has_image(&self, image: &ImageName) -> bool {
@@ -327,7 +366,8 @@ impl Engine for QemuEngine {
         };
         // The first banner is the watch's to see: a crowd of callers would only keep a booting guest from it.
         let ssh = match (self.inner.banners.age(process.identity), self.inner.subject(id, &dir, &machine, &run).ssh) {
-            (Some(age), _) if age < BANNER_AGE => true,
+            // A real guest's word counts, and nobody may be let in from here to ask again.
+            (Some(age), _) if run.real || age < BANNER_AGE => true,
             (Some(_), Some(address)) => {
                 let seen = readiness::ssh_banner(address, BANNER_LIMIT).await;
                 if seen {
@@ -341,11 +381,22 @@ impl Engine for QemuEngine {
     }
 
     async fn access(&self, id: MachineId) -> Result<Access, Error> {
-        let (dir, _) = self.inner.machine(id)?;
+        let (dir, machine) = self.inner.machine(id)?;
         let run: Option<RunRecord> = dir.read(names::RUN)?;
-        let forwards = run.map(|run| run.forwards.into_iter().map(Into::into).collect()).unwrap_or_default();
+        let forwards = run.map(|run| self.inner.access(&machine, &run)).unwrap_or_default();
         let console_log = Some(dir.file(names::CONSOLE)).filter(|path| path.exists());
         Ok(Access { forwards, console_log })
+    }
+
+    fn has_network(&self) -> bool {
+        self.inner.links.real().is_some()
+    }
+
+    async fn apply_network(&self, plan: &Plan) -> Result<(), Error> {
+        match &self.inner.links {
+            Links::Loopback => Ok(()),
+            Links::Real(links) => links.apply(plan).await,
+        }
     }
 
     async fn destroy(&self, id: MachineId) -> Result<(), Error> {
@@ -388,8 +439,8 @@ fn test_spec() -> MachineSpec {
         mac: MacAddress([2, 0, 0, 0, 0, 1]),
         ipv4: Some(Ipv4Link {
             address: [127, 64, 0, 5].into(),
-            netmask: network::NETWORKING.netmask,
-            gateway: Some(network::NETWORKING.gateway),
+            netmask: network::loopback::NETWORKING.netmask,
+            gateway: Some(network::loopback::NETWORKING.gateway),
         }),
         ipv6: Some(Ipv6Link {
             address: "fd00:64::5".parse().expect("an address"),

@@ -2,8 +2,9 @@
 
 use std::{convert::Infallible, fs, path::PathBuf, time::Duration};
 
+use command_fds::{CommandFdExt as _, FdMapping};
 use tokio::{
-    process::Child,
+    process::{Child, Command},
     time::{Instant, sleep, timeout},
 };
 use tracing::warn;
@@ -11,19 +12,23 @@ use tracing::warn;
 use super::{
     Inner, Watch,
     accel::Accelerator,
-    command::{self, Line},
+    command::{self, Line, Wiring, tap_number},
     contain::{Cell, Share, THREADS},
     layers::Layers,
     layout::{MachineDir, io_error, names},
     make::kill,
-    network::{choose_ports, forwarded_ports, public_address, try_bind},
+    network::{
+        Links,
+        loopback::{choose_ports, forwarded_ports, try_bind},
+        public_address,
+    },
     process::{self, Process},
     qmp::{Qmp, QmpError},
-    record::{MachineRecord, RunRecord},
+    record::{ForwardRecord, MachineRecord, RunRecord},
     user::QemuUser,
     volumes::Volume,
 };
-use crate::{Error, MachineId};
+use crate::{Error, MachineId, MachineSpec};
 
 /// How long QEMU may take to answer one command.
 pub(super) const QMP_LIMIT: Duration = Duration::from_secs(10);
@@ -73,11 +78,7 @@ impl Inner {
         machine: &MachineRecord,
     ) -> Result<(RunRecord, Process, Child), Error> {
         let accelerator = self.acceleration().await.accelerator;
-        let guest_ports = forwarded_ports(&self.config.extra_forward_ports);
-        let forwards = match public_address(&machine.spec) {
-            Some(address) => choose_ports(address, &guest_ports, &try_bind)?,
-            None => Vec::new(),
-        };
+        let forwards = self.forwards(&machine.spec)?;
         self.settle_root_disk(id, dir, machine).await?;
         let disk = dir.file(&machine.disk);
         if !disk.try_exists().map_err(|error| io_error("look for a machine's disk", &disk, &error))? {
@@ -93,11 +94,15 @@ impl Inner {
             dir.remove(socket)?;
         }
         let volumes = self.volumes_to_start_with(id, user.as_ref()).await?;
-        let egress = self.config.guest_egress;
-        let line = Line { id, machine, volumes: &volumes, forwards: &forwards, accelerator, egress };
+        let (wiring, taps) = match &self.links {
+            Links::Loopback => (Wiring::User { forwards: &forwards, egress: self.config.guest_egress }, Vec::new()),
+            Links::Real(links) => (Wiring::Taps, links.taps(id, &machine.spec).await?),
+        };
+        let line = Line { id, machine, volumes: &volumes, wiring, accelerator };
         let words = command::line(&line);
         let cell = self.cell(dir, &line, user);
-        let mut run = RunRecord { process: None, forwards, started_at: self.config.clock.now(), accelerator };
+        let (real, started_at) = (self.links.real().is_some(), self.config.clock.now());
+        let mut run = RunRecord { process: None, forwards, real, started_at, accelerator };
         dir.write(names::RUN, &run)?;
         let failed = |error: std::io::Error| Error::Host {
             operation: "start QEMU",
@@ -106,7 +111,13 @@ impl Inner {
         };
         // No await from here to the written pid: a caller that goes away cannot come between.
         let output = process::log_to(&dir.file(names::WORDS)).map_err(failed)?;
-        let child = self.containment.spawn(&words, &cell, output).map_err(failed)?;
+        let with_taps = |command: &mut Command| {
+            output(command);
+            let numbered = taps.into_iter().enumerate();
+            let taps = numbered.map(|(index, tap)| FdMapping { parent_fd: tap, child_fd: tap_number(index) });
+            command.fd_mappings(taps.collect()).expect("no two have one number");
+        };
+        let child = self.containment.spawn(&words, &cell, with_taps).map_err(failed)?;
         let identity = process::identity_of(&child).map_err(failed)?;
         self.limit(id, machine, accelerator, identity.pid);
         run.process = Some(identity);
@@ -114,6 +125,16 @@ impl Inner {
         let process = Process::of_child(identity).map_err(failed)?;
         let process = process.ok_or_else(|| Error::Died { id, last_words: dir.last_words() })?;
         Ok((run, process, child))
+    }
+
+    /// The ports that lead to a machine by loopback.
+    fn forwards(&self, spec: &MachineSpec) -> Result<Vec<ForwardRecord>, Error> {
+        match (&self.links, public_address(spec)) {
+            (Links::Loopback, Some(address)) => {
+                choose_ports(address, &forwarded_ports(&self.config.extra_forward_ports), &try_bind)
+            }
+            (Links::Loopback, None) | (Links::Real(_), _) => Ok(Vec::new()),
+        }
     }
 
     /// What the machine's process may see and do.
@@ -127,7 +148,10 @@ impl Inner {
             read.push(self.layers.directory().to_path_buf());
             write.push(self.layout.volumes());
         }
-        let ports: Vec<u16> = line.forwards.iter().map(|forward| forward.host.port()).collect();
+        let (ports, egress): (Vec<u16>, bool) = match line.wiring {
+            Wiring::User { forwards, egress } => (forwards.iter().map(|forward| forward.host.port()).collect(), egress),
+            Wiring::Taps => (Vec::new(), false),
+        };
         let threads = THREADS + u64::from(machine.spec.vcpus);
         Cell {
             user,
@@ -136,7 +160,8 @@ impl Inner {
             read,
             write,
             ports,
-            egress: line.egress,
+            egress,
+            without_network: matches!(line.wiring, Wiring::Taps),
             threads: self.containment.has_own_users().then_some(threads),
         }
     }

@@ -43,6 +43,9 @@ pub(super) struct DirectBoot {
 pub(super) struct RunRecord {
     pub(super) process: Option<ProcessIdentity>,
     pub(super) forwards: Vec<ForwardRecord>,
+    /// Whether its links are taps: then it is reached by its own addresses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) real: bool,
     pub(super) started_at: Timestamp,
     pub(super) accelerator: Accelerator,
 }

@@ -78,13 +78,12 @@ fn network_config(links: &[GuestLink]) -> Value {
                 .into_iter()
                 .flatten()
                 .collect();
-        let routes: Vec<Value> = [
+        let defaults = [
             link.gateway.map(|via| json!({ "to": "0.0.0.0/0", "via": via })),
             link.gateway6.map(|via| json!({ "to": "::/0", "via": via })),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        ];
+        let others = link.routes.iter().map(|(to, via)| json!({ "to": to, "via": via }));
+        let routes: Vec<Value> = defaults.into_iter().flatten().chain(others).collect();
         let mut config = json!({
             "match": { "macaddress": link.mac.to_string() },
             "set-name": format!("eth{index}"),
@@ -95,8 +94,8 @@ fn network_config(links: &[GuestLink]) -> Value {
         if !routes.is_empty() {
             config["routes"] = routes.into();
         }
-        if let Some(nameserver) = link.nameserver {
-            config["nameservers"] = json!({ "addresses": [nameserver] });
+        if !link.nameservers.is_empty() {
+            config["nameservers"] = json!({ "addresses": link.nameservers });
         }
         ethernets.insert(format!("eth{index}"), config);
     }
@@ -123,8 +122,11 @@ fn lines(uuid: Uuid, spec: &MachineSpec, links: &[GuestLink]) -> String {
         if let Some(gateway) = link.gateway6 {
             say("gateway6", &gateway);
         }
-        if let Some(nameserver) = link.nameserver {
-            say("nameserver", &nameserver);
+        for (to, via) in &link.routes {
+            say("route", &format_args!("{to} {via}"));
+        }
+        for nameserver in &link.nameservers {
+            say("nameserver", nameserver);
         }
     }
     for key in &spec.ssh_keys {
@@ -142,7 +144,7 @@ mod tests {
     use std::io::Read;
 
     use super::*;
-    use crate::qemu::{network::guest_links, test_spec};
+    use crate::qemu::{network::loopback::guest_links, test_spec};
 
     fn read(volume: &[u8], name: &str) -> String {
         let volume = FileSystem::new(Cursor::new(volume.to_vec()), FsOptions::new()).expect("a volume");

@@ -190,6 +190,7 @@ mod tests {
         let run = RunRecord {
             process: None,
             forwards: Vec::new(),
+            real: false,
             started_at: Timestamp::from_millis(0),
             accelerator: super::super::accel::Accelerator::Tcg,
         };

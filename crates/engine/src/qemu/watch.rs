@@ -44,6 +44,8 @@ pub(super) struct Subject {
     pub(super) dir: MachineDir,
     /// Where the guest's SSH is on this host.
     pub(super) ssh: Option<SocketAddr>,
+    /// Whether its word that SSH listens is enough: a firewall may let nobody in from here.
+    pub(super) believed: bool,
     /// What limits the process; goes with it.
     pub(super) cgroup: Option<PathBuf>,
     pub(super) banners: Arc<Banners>,
@@ -85,15 +87,13 @@ impl Watch {
                 }
             });
         }
-        if let Some(ssh) = subject.ssh {
-            let subject = subject.clone();
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = process.ended() => {}
-                    () = watch_ssh(&subject, ssh, identity, &knock) => {}
-                }
-            });
-        }
+        let subject = subject.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = process.ended() => {}
+                () = watch_ssh(&subject, identity, &knock) => {}
+            }
+        });
         Self { identity, _tasks: tasks }
     }
 }
@@ -111,14 +111,18 @@ async fn watch_end(subject: Subject, process: Arc<Process>, child: Option<Child>
     subject.changed();
 }
 
-/// Tries until the SSH server has shown its banner. A guest that says it listens cuts the wait for an older try short.
-async fn watch_ssh(subject: &Subject, ssh: SocketAddr, identity: ProcessIdentity, knock: &Notify) {
+/// Tries until the SSH server has shown its banner. A guest that says it listens cuts the wait for an older try short, and
+/// ends it where it is believed.
+async fn watch_ssh(subject: &Subject, identity: ProcessIdentity, knock: &Notify) {
     let (mut limit, longest) = BANNER_LIMIT;
     loop {
         let knocked = tokio::select! {
-            seen = ssh_banner(ssh, limit) => if seen { break } else { false },
+            seen = banner_of(subject.ssh, limit) => if seen { break } else { false },
             () = knock.notified() => true,
         };
+        if knocked && subject.believed {
+            break;
+        }
         if knocked {
             sleep(KNOCK_PAUSE).await;
         } else {
@@ -131,6 +135,14 @@ async fn watch_ssh(subject: &Subject, ssh: SocketAddr, identity: ProcessIdentity
     }
     subject.banners.seen(identity);
     subject.changed();
+}
+
+/// Whether SSH shows its banner, where something leads to it.
+async fn banner_of(ssh: Option<SocketAddr>, limit: Duration) -> bool {
+    match ssh {
+        Some(ssh) => ssh_banner(ssh, limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The two sockets a guest's words come over.
@@ -227,6 +239,7 @@ mod tests {
             id: MachineId(7),
             dir: dir.clone(),
             ssh: None,
+            believed: false,
             cgroup: None,
             banners: Arc::default(),
             changes: broadcast::channel(16).0,

@@ -12,7 +12,6 @@ mod domains;
 mod droplets;
 mod feed;
 mod files;
-mod firewalls;
 mod fixtures;
 mod flips;
 mod full_disk;

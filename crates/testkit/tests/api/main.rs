@@ -20,7 +20,6 @@ mod droplet_actions;
 mod droplet_snapshots;
 mod droplets;
 mod events;
-mod firewalls;
 mod history;
 mod hostile;
 mod hostile_socket;

@@ -24,9 +24,12 @@ use std::{
     thread,
 };
 
-use nix::sys::{
-    prctl,
-    resource::{Resource, getrlimit},
+use nix::{
+    sched::{CloneFlags, unshare},
+    sys::{
+        prctl,
+        resource::{Resource, getrlimit},
+    },
 };
 use tokio::{
     process::{Child, Command},
@@ -113,6 +116,8 @@ pub(super) struct Cell<'a> {
     pub(super) ports: Vec<u16>,
     /// Whether it may connect anywhere.
     pub(super) egress: bool,
+    /// Whether it gets a network namespace of its own, in which there is nothing: what it has of a network, it has open.
+    pub(super) without_network: bool,
     /// Most threads of its user, where no other process has that.
     pub(super) threads: Option<u64>,
 }
@@ -128,6 +133,7 @@ impl<'a> Cell<'a> {
             write: Vec::new(),
             ports: Vec::new(),
             egress: false,
+            without_network: false,
             threads: None,
         }
     }
@@ -215,6 +221,9 @@ impl Containment {
         let runtime = Handle::current();
         let start = || {
             let _runtime = runtime.enter();
+            if cell.without_network {
+                unshare(CloneFlags::CLONE_NEWNET)?;
+            }
             if self.walls == Walls::Room {
                 room::enter(cell.directory, &self.shown(cell))?;
             }

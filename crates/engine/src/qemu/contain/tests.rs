@@ -33,7 +33,7 @@ use crate::{
     Engine as _, Error, ImageName, MachineId, MachineSpec, Power, Storage as _, VolumeId, VolumeSpec,
     qemu::{
         Accelerator, QemuConfig, QemuEngine,
-        command::Line,
+        command::{Line, Wiring},
         images,
         layers::Layers,
         layout::{MachineDir, names},
@@ -189,7 +189,13 @@ impl Bench {
         let user = inner.containment.user_of(OWN);
         let volumes = inner.volumes_of(OWN).expect("a list");
         let accelerator = Accelerator::Tcg;
-        let line = Line { id: OWN, machine: &machine, volumes: &volumes, forwards: &[], accelerator, egress: false };
+        let line = Line {
+            id: OWN,
+            machine: &machine,
+            volumes: &volumes,
+            wiring: Wiring::User { forwards: &[], egress: false },
+            accelerator,
+        };
         let cell = inner.cell(&dir, &line, user);
         let set = |command: &mut Command| {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);

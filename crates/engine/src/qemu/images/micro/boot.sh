@@ -2,7 +2,7 @@
 # The micro image's boot: everything SSH needs, from the seed disk. Run by init before it starts anything else.
 # The seed's file "dewpoint" says the same as its cloud-init files in lines a shell can read:
 #   instance ID | hostname NAME | link MAC | ipv4 ADDRESS/PREFIX | ipv6 ADDRESS/PREFIX | gateway ADDRESS
-#   | gateway6 ADDRESS | nameserver ADDRESS | key OPENSSH-LINE | password HASH
+#   | gateway6 ADDRESS | route NETWORK GATEWAY | nameserver ADDRESS | key OPENSSH-LINE | password HASH
 # Addresses belong to the link above them.
 state=/var/lib/dewpoint
 mkdir -p /dev/pts /dev/shm "$state" /root/.ssh /etc/dropbear
@@ -45,6 +45,7 @@ while read -r word rest; do
         ipv4 | ipv6) [ -n "$link" ] && ip addr add "$rest" dev "$link" ;;
         gateway) [ -n "$link" ] && ip route add default via "$rest" dev "$link" ;;
         gateway6) [ -n "$link" ] && ip -6 route add default via "$rest" dev "$link" ;;
+        route) [ -n "$link" ] && ip route add "${rest% *}" via "${rest#* }" dev "$link" ;;
         nameserver) echo "nameserver $rest" >> /run/resolv.conf ;;
     esac
 done < /run/seed/dewpoint

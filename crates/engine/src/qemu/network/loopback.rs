@@ -1,20 +1,20 @@
-//! How a machine's links look from inside, and which ports of its public address lead to it.
+//! Loopback networking, which needs no right: which ports of a machine's public address lead to it.
 //!
-//! This is the whole of loopback networking: QEMU's user networking gives each machine a little network of its own, and
-//! ports of the machine's public address (out of 127.64.0.0/10) are forwarded into it. The guest cannot have that address
-//! itself, since a kernel takes 127.0.0.0/8 for its own loopback. Real networks will replace this file.
+//! QEMU's user networking gives each machine a little network of its own, and ports of the machine's public address (out of
+//! 127.64.0.0/10) are forwarded into it. The guest cannot have that address itself, since a kernel takes 127.0.0.0/8 for its
+//! own loopback. Private links lead nowhere.
 
 use std::{
     collections::BTreeSet,
     io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
-use super::record::ForwardRecord;
-use crate::{Error, MacAddress, MachineSpec, Networking, NicKind};
+use super::GuestLink;
+use crate::{Error, MachineSpec, Networking, Nic, NicKind, qemu::record::ForwardRecord};
 
 /// The addresses machines get when the operator configured none.
-pub(super) const NETWORKING: Networking = Networking {
+pub(in crate::qemu) const NETWORKING: Networking = Networking {
     pool: (Ipv4Addr::new(127, 64, 0, 0), 10),
     netmask: Ipv4Addr::new(255, 0, 0, 0),
     gateway: Ipv4Addr::LOCALHOST,
@@ -29,23 +29,12 @@ const HIGH_PORT_OFFSET: u16 = 20_000;
 /// An address of the loopback network that no machine gets: tells a port taken on all addresses from one taken on one.
 const NOBODYS_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 127, 255, 254);
 
-/// The inside of one link.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GuestLink {
-    pub(super) mac: MacAddress,
-    pub(super) ipv4: Option<(Ipv4Addr, u8)>,
-    pub(super) gateway: Option<Ipv4Addr>,
-    pub(super) ipv6: Option<(Ipv6Addr, u8)>,
-    pub(super) gateway6: Option<Ipv6Addr>,
-    pub(super) nameserver: Option<Ipv4Addr>,
-}
-
 /// The little network behind a public link: 198.18.INDEX.0/24, from the block for benchmarks (RFC 2544), which no VPC uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UserNetwork(u8);
+pub(in crate::qemu) struct UserNetwork(u8);
 
 impl UserNetwork {
-    pub(super) fn of_link(index: usize) -> Self {
+    pub(in crate::qemu) fn of_link(index: usize) -> Self {
         Self(u8::try_from(index).unwrap_or(u8::MAX))
     }
 
@@ -53,68 +42,43 @@ impl UserNetwork {
         Ipv4Addr::new(198, 18, self.0, host)
     }
 
-    pub(super) fn network(self) -> String {
+    pub(in crate::qemu) fn network(self) -> String {
         format!("{}/24", self.at(0))
     }
 
     /// QEMU itself: the gateway, and with egress the way to the host.
-    pub(super) fn host(self) -> Ipv4Addr {
+    pub(in crate::qemu) fn host(self) -> Ipv4Addr {
         self.at(1)
     }
 
-    pub(super) fn guest(self) -> Ipv4Addr {
+    pub(in crate::qemu) fn guest(self) -> Ipv4Addr {
         self.at(2)
     }
 
-    pub(super) fn nameserver(self) -> Ipv4Addr {
+    pub(in crate::qemu) fn nameserver(self) -> Ipv4Addr {
         self.at(3)
     }
 }
 
 /// What the seed disk tells the guest about its links, in their order.
-pub(super) fn guest_links(spec: &MachineSpec) -> Vec<GuestLink> {
-    spec.nics
-        .iter()
-        .enumerate()
-        .map(|(index, nic)| {
-            let ipv6 = nic.ipv6.map(|link| (link.address, link.prefix));
-            let gateway6 = nic.ipv6.map(|link| link.gateway);
-            match nic.kind {
-                NicKind::Public => {
-                    let network = UserNetwork::of_link(index);
-                    GuestLink {
-                        mac: nic.mac,
-                        ipv4: Some((network.guest(), 24)),
-                        gateway: Some(network.host()),
-                        ipv6,
-                        gateway6,
-                        nameserver: Some(network.nameserver()),
-                    }
-                }
-                NicKind::Private => GuestLink {
-                    mac: nic.mac,
-                    ipv4: nic.ipv4.map(|link| (link.address, prefix_length(link.netmask))),
-                    gateway: nic.ipv4.and_then(|link| link.gateway),
-                    ipv6,
-                    gateway6,
-                    nameserver: None,
-                },
+pub(in crate::qemu) fn guest_links(spec: &MachineSpec) -> Vec<GuestLink> {
+    let inside = |(index, nic): (usize, &Nic)| match nic.kind {
+        NicKind::Public => {
+            let network = UserNetwork::of_link(index);
+            GuestLink {
+                ipv4: Some((network.guest(), 24)),
+                gateway: Some(network.host()),
+                nameservers: vec![network.nameserver().into()],
+                ..GuestLink::of(nic)
             }
-        })
-        .collect()
-}
-
-fn prefix_length(netmask: Ipv4Addr) -> u8 {
-    u8::try_from(netmask.to_bits().leading_ones()).expect("a mask has at most 32 bits")
-}
-
-/// The machine's public address on this host.
-pub(super) fn public_address(spec: &MachineSpec) -> Option<Ipv4Addr> {
-    spec.nics.iter().find(|nic| nic.kind == NicKind::Public)?.ipv4.map(|link| link.address)
+        }
+        NicKind::Private => GuestLink::of(nic),
+    };
+    spec.nics.iter().enumerate().map(inside).collect()
 }
 
 /// The guest ports to forward, in ascending order.
-pub(super) fn forwarded_ports(extra: &[u16]) -> BTreeSet<u16> {
+pub(in crate::qemu) fn forwarded_ports(extra: &[u16]) -> BTreeSet<u16> {
     FORWARDED.iter().chain(extra).copied().filter(|&port| port != 0).collect()
 }
 
@@ -123,7 +87,7 @@ pub(super) fn forwarded_ports(extra: &[u16]) -> BTreeSet<u16> {
 /// A port below 1024 that this host does not give (no right to, or another program has it on every address, as sshd often
 /// has 22) is replaced by one 20,000 higher. Fails with [`Error::AddressUnusable`] when the address itself cannot be had, or
 /// a port on it is taken.
-pub(super) fn choose_ports(
+pub(in crate::qemu) fn choose_ports(
     address: Ipv4Addr,
     guest_ports: &BTreeSet<u16>,
     bind: &dyn Fn(SocketAddr) -> io::Result<()>,
@@ -152,7 +116,7 @@ pub(super) fn choose_ports(
 }
 
 /// Binds and lets go again.
-pub(super) fn try_bind(address: SocketAddr) -> io::Result<()> {
+pub(in crate::qemu) fn try_bind(address: SocketAddr) -> io::Result<()> {
     TcpListener::bind(address).map(drop)
 }
 

@@ -1,0 +1,68 @@
+//! Real networks, by real packets: `dew serve` on a host of the test's own, Droplets that boot, a client on the uplink.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod droplet;
+mod lab;
+
+use lab::{Lab, ok, with_lab};
+use serde_json::json;
+
+#[test]
+fn droplets_have_the_networks_the_api_promises() {
+    with_lab("droplets_have_the_networks_the_api_promises", promises);
+}
+
+fn promises(lab: &Lab) {
+    let (red, blue) = (lab.vpc("red", "10.10.0.0/24"), lab.vpc("blue", "10.20.0.0/24"));
+    let droplets = lab.droplets(&[
+        ("red-1", &red, json!({})),
+        ("red-2", &red, json!({})),
+        ("blue-1", &blue, json!({})),
+        ("blue-2", &blue, json!({})),
+    ]);
+    let [red_1, red_2, blue_1, blue_2] = &droplets[..] else { panic!("four Droplets") };
+
+    // SSH to the public address, from the uplink's side.
+    for droplet in &droplets {
+        assert_eq!(droplet.run("hostname"), droplet.name);
+    }
+    // Private traffic inside a VPC, and none between two.
+    assert!(red_1.reaches(red_2.private) && red_2.reaches(red_1.private));
+    assert!(blue_1.reaches(blue_2.private) && blue_2.reaches(blue_1.private));
+    for (from, to) in [(red_1, blue_1), (blue_2, red_2)] {
+        assert!(!from.reaches(to.private), "{} reaches {}", from.name, to.name);
+    }
+    // IPv6, between Droplets and from the uplink's side.
+    assert!(red_1.reaches(blue_1.ipv6));
+    let over_ipv6 = lab.try_ssh("2001:db8::2", &red_2.ipv6.to_string(), "hostname");
+    assert_eq!(String::from_utf8_lossy(&over_ipv6.stdout).trim(), "red-2", "{over_ipv6:?}");
+
+    // A server that stops and starts again interrupts nobody.
+    lab.stop();
+    assert!(red_1.reaches(red_2.private));
+    lab.serve();
+    assert!(red_1.reaches(red_2.private));
+    assert!(!red_1.reaches(blue_1.private));
+
+    // A Droplet that is deleted is gone from the wire.
+    assert!(red_1.reaches(blue_2.public));
+    blue_2.delete();
+    assert!(!red_1.reaches(blue_2.public));
+
+    // The network is shown beside the server, and removed without it.
+    let (shown, devices) = lab.dew(&["network", "show"]);
+    assert!(shown && devices.contains(&format!("t{}-pub", red_1.id)), "{devices}");
+    let (removed, why) = lab.dew(&["network", "down"]);
+    assert!(!removed && why.contains("in use by another dew serve"), "{why}");
+    lab.stop();
+    lab.hang_up();
+    let (removed, cut_off) = lab.dew(&["network", "down"]);
+    assert!(removed && cut_off.contains(&format!("t{}-vpc", red_1.id)), "{cut_off}");
+    assert!(
+        !ok(std::process::Command::new("ip").args(["-brief", "link"])).contains("dew0"),
+        "the host has nothing left"
+    );
+    assert!(lab.dew(&["network", "down"]).1.contains("Nothing to remove"));
+}
