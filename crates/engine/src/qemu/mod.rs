@@ -48,9 +48,9 @@ pub use import::ImportLimits;
 pub use network::real::RealNetwork;
 pub use survey::{records, survey};
 
-use std::{fmt, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fmt, fs, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
-use dewpoint_network::{Plan, linux::Wire};
+use dewpoint_network::Plan;
 use ipnet::Ipv4Net;
 use tokio::sync::{OnceCell, broadcast};
 use tracing::{info, warn};
@@ -71,8 +71,8 @@ use self::{
     watch::{Subject, Watch},
 };
 use crate::{
-    Access, Engine, Error, Forward, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Power, PowerState,
-    Readiness, UserDataOutcome, VolumeId,
+    Access, Engine, Error, Forward, Host, ImageName, MachineId, MachineSpec, MetadataListener, Networking, Observed,
+    Power, PowerState, Readiness, UserDataOutcome, VolumeId,
 };
 
 /// The only host this engine has.
@@ -180,11 +180,6 @@ impl QemuEngine {
     /// What holds machines' processes here, part by part.
     pub fn held(&self) -> Vec<Held> {
         self.inner.containment.held()
-    }
-
-    /// The network of its machines on this host, where it is real: for what listens inside it.
-    pub fn wire(&self) -> Option<&Arc<Wire>> {
-        self.inner.links.real().map(RealLinks::wire)
     }
 
     /// The public addresses of its machines' links, where those are real.
@@ -390,6 +385,17 @@ impl Engine for QemuEngine {
 
     fn has_network(&self) -> bool {
         self.inner.links.real().is_some()
+    }
+
+    fn nameservers(&self) -> Vec<IpAddr> {
+        self.inner.links.real().map(RealLinks::nameservers).unwrap_or_default()
+    }
+
+    async fn metadata_listener(&self) -> Result<Option<Box<dyn MetadataListener>>, Error> {
+        match self.inner.links.real() {
+            None => Ok(None),
+            Some(links) => links.listen_for_askers().await.map(Some),
+        }
     }
 
     async fn apply_network(&self, plan: &Plan) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! How machines' links lead somewhere: for real where the server may make networks, and over loopback where it may not.
 
+mod asked;
 pub(super) mod loopback;
 pub(super) mod real;
 

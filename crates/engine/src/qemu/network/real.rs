@@ -12,12 +12,12 @@ use std::{
 
 use dewpoint_network::{
     LinkKind, Plan,
-    linux::{self, METADATA, Wire, WireConfig},
+    linux::{self, METADATA, METADATA_HTTP, Wire, WireConfig},
 };
 use ipnet::Ipv4Net;
 
-use super::GuestLink;
-use crate::{Error, MachineId, MachineSpec, Networking, Nic, NicKind};
+use super::{GuestLink, asked::Asked};
+use crate::{Error, MachineId, MachineSpec, MetadataListener, Networking, Nic, NicKind};
 
 /// What a VPC's gateway leads to.
 const PRIVATE: [(Ipv4Addr, u8); 3] =
@@ -51,8 +51,18 @@ impl RealLinks {
         Ok(Self { wire: Arc::new(wire), public_v4, nameservers, plan: Mutex::default() })
     }
 
-    pub(in crate::qemu) fn wire(&self) -> &Arc<Wire> {
-        &self.wire
+    pub(in crate::qemu) fn nameservers(&self) -> Vec<IpAddr> {
+        self.nameservers.clone()
+    }
+
+    /// Listens for machines that ask for their own data.
+    pub(in crate::qemu) async fn listen_for_askers(&self) -> Result<Box<dyn MetadataListener>, Error> {
+        const OPERATION: &str = "listen for machines that ask for their own data";
+        let address = (METADATA_HTTP.address, METADATA_HTTP.port).into();
+        let wire = Arc::clone(&self.wire);
+        let listener = blocking(OPERATION, move || wire.listen_inside(address)).await?;
+        let asked = Asked::new(Arc::clone(&self.wire), listener).map_err(|error| Error::host(OPERATION, error))?;
+        Ok(Box::new(asked))
     }
 
     pub(in crate::qemu) fn public_v4(&self) -> Ipv4Net {
