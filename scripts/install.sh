@@ -3,6 +3,7 @@
 #
 #   scripts/install.sh demo        to run QEMU guests and build micro-x64
 #   scripts/install.sh test        the same, and what the Python clients need
+#   scripts/install.sh bench-net   what `make bench-net` measures with
 #   scripts/install.sh debian      the same as demo, and what building debian-12-x64 needs
 set -eu
 
@@ -28,9 +29,10 @@ need iproute2 has ip
 need nftables has nft
 case ${1:-} in
 demo) ;;
-test) need python3-venv python3 -c 'import ensurepip'; need curl has curl ;;
+bench-net) need nftables has nft; need iproute2 has ip; need iperf3 has iperf3 ;;
+test) need nftables has nft; need iproute2 has ip; need python3-venv python3 -c 'import ensurepip'; need curl has curl ;;
 debian) need mmdebstrap has mmdebstrap ;;
-*) echo "usage: scripts/install.sh demo|test|debian" >&2 && exit 2 ;;
+*) echo "usage: scripts/install.sh demo|test|bench-net|debian" >&2 && exit 2 ;;
 esac
 
 as_root() {

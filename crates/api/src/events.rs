@@ -15,6 +15,8 @@ words! {
         Droplet = "droplet",
         /// A domain, or one of its records.
         Domain = "domain",
+        /// A firewall, or whom it guards.
+        Firewall = "firewall",
         /// An image of the account: a custom one, or a snapshot or backup of a Droplet.
         Image = "image",
         /// A project, or which resources are in it.

@@ -84,6 +84,11 @@ id!(
     VpcId(Uuid)
 );
 id!(
+    /// Names a firewall.
+    #[schemars(with = "String", extend("format" = "uuid"))]
+    FirewallId(Uuid)
+);
+id!(
     /// Names a block storage volume.
     #[schemars(with = "String", extend("format" = "uuid"))]
     VolumeId(Uuid)

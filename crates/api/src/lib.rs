@@ -20,6 +20,7 @@ mod droplets;
 mod embedded;
 mod error;
 mod events;
+mod firewalls;
 mod host_backup;
 mod id;
 mod images;
@@ -49,6 +50,7 @@ pub use droplets::*;
 pub use embedded::Embedded;
 pub use error::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
 pub use events::*;
+pub use firewalls::*;
 pub use host_backup::*;
 pub use id::*;
 pub use images::{

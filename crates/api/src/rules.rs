@@ -113,6 +113,20 @@ pub fn vpc_description(text: &str) -> Result<(), Invalid> {
     good.then_some(()).ok_or_else(|| Invalid::new("description", "is too long (maximum is 255 characters)."))
 }
 
+/// A firewall's name: a letter or digit, then letters, digits, `.` and `-`, 2 to 255 in all (behaviour rule FW-1; the most is
+/// our choice).
+pub fn firewall_name(name: &str) -> Result<(), Invalid> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let good = begins && (2..=NAME_MAX).contains(&name.len()) && name.chars().all(fits);
+    good.then_some(()).ok_or_else(|| {
+        Invalid::new(
+            "name",
+            "must begin with a letter or a digit and have only letters, digits, dashes and periods, 2 to 255 in all.",
+        )
+    })
+}
+
 /// True for an MD5 fingerprint of an SSH key: 16 bytes in hex, colons between (behaviour rule KEY-1). Either case.
 pub fn is_fingerprint(text: &str) -> bool {
     text.len() == 47 && text.split(':').all(|byte| byte.len() == 2 && byte.chars().all(|c| c.is_ascii_hexdigit()))
@@ -211,6 +225,13 @@ mod tests {
         check(vpc_name, &["default-nyc3", "env.prod-vpc", "A1"], &["", "a b", "a_b", "a/b"]);
         assert!(vpc_description(&"é".repeat(255)).is_ok());
         assert!(vpc_description(&"é".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn firewall_names_have_two_characters_or_more_and_begin_with_a_letter_or_digit_fw_1() {
+        let longest = "f".repeat(255);
+        let too_long = "f".repeat(256);
+        check(firewall_name, &["web", "9.a-", "A1", &longest], &["", "a", "-a", ".a", "a b", "a_b", "ab\n", &too_long]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod config;
 pub mod domains;
 pub mod droplets;
 mod error;
+pub mod firewalls;
 pub mod fixtures;
 mod housekeeping;
 pub mod images;

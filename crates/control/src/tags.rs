@@ -119,7 +119,10 @@ impl Control {
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| tags::tag_delete(tx, account, &name)?.then_some(()).ok_or(Error::NotFound))
-            .await
+            .await?;
+        // Firewalls may go by it.
+        self.network_changed();
+        Ok(())
     }
 
     /// Puts the tag on resources, or takes it off: on all of them or on none (TAG-3).
@@ -158,9 +161,12 @@ impl Control {
                         TagChange::Remove => tags::untag_resource(tx, account, &name, &tagged)?,
                     }
                 }
-                Ok(())
+                Ok::<_, Error>(())
             })
-            .await
+            .await?;
+        // Firewalls may go by it.
+        self.network_changed();
+        Ok(())
     }
 }
 

@@ -8,8 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use dewpoint_api::{
-    AccountId, ActionId, DomainRecordId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
-    VpcId,
+    AccountId, ActionId, DomainRecordId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId,
+    VolumeSnapshotId, VpcId,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -213,6 +213,7 @@ path_parameters!(
     ActionId,
     DomainRecordId,
     DropletId,
+    FirewallId,
     ImageId,
     ProjectId,
     SshKeyId,

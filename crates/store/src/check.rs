@@ -155,7 +155,7 @@ const HALF_SNAPSHOT: &str = "NOT x.available AND NOT EXISTS
     (SELECT 1 FROM actions a WHERE a.status = 'in-progress' AND a.resource_uuid IN (x.id, x.volume_id))";
 
 /// Rows that belong to rows that are gone: `(name, what, table, which, condition)`.
-const DANGLING: [(&str, &str, &str, &str, &str); 11] = [
+const DANGLING: [(&str, &str, &str, &str, &str); 15] = [
     ("orphan-seed", "keys and user data of Droplet {}, which is gone", "droplet_seeds", "CAST(droplet_id AS TEXT)",
      "droplet_id NOT IN (SELECT id FROM droplets)"),
     ("orphan-password", "a password of Droplet {}, which is gone", "passwords", "CAST(droplet_id AS TEXT)",
@@ -176,6 +176,15 @@ const DANGLING: [(&str, &str, &str, &str, &str); 11] = [
      "urn LIKE 'do:droplet:%' AND urn NOT IN (SELECT 'do:droplet:' || CAST(id AS TEXT) FROM droplets)"),
     ("orphan-project-volume", "{} is in a project, and is gone", "project_resources", "urn",
      "urn LIKE 'do:volume:%' AND urn NOT IN (SELECT 'do:volume:' || id FROM volumes)"),
+    ("orphan-firewall-party", "a Droplet or tag of firewall {}, which is gone", "firewall_parties", "firewall_id",
+     "firewall_id NOT IN (SELECT id FROM firewalls)"),
+    ("orphan-firewall-change", "something waits to be in force of firewall {}, which is gone", "firewall_changes", "firewall_id",
+     "firewall_id NOT IN (SELECT id FROM firewalls)"),
+    ("orphan-firewall-droplet", "firewall {} guards a Droplet that is gone", "firewall_parties", "firewall_id",
+     "guarded = TRUE AND droplet_id > 0 AND droplet_id NOT IN (SELECT id FROM droplets)"),
+    ("orphan-firewall-tag", "firewall {} guards by a tag that is gone", "firewall_parties", "firewall_id",
+     "guarded = TRUE AND droplet_id = 0 AND NOT EXISTS
+      (SELECT 1 FROM tags t WHERE t.account_id = firewall_parties.account_id AND t.name = firewall_parties.tag)"),
     ("orphan-address", "an address is held by Droplet {}, which is gone", "addresses", "DISTINCT CAST(droplet_id AS TEXT)",
      "droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)
       AND droplet_id NOT IN (SELECT resource_id FROM actions WHERE resource_type = 'droplet' AND status = 'in-progress')"),
@@ -203,7 +212,16 @@ fn dangling() -> Vec<RowRule> {
         "marks it as attached to nothing",
         [format!("UPDATE volumes SET droplet_id = NULL WHERE {detached}")],
     );
-    rules.chain([attachment]).collect()
+    let named = RowRule::new(
+        "firewall-names-nobody",
+        "a rule of firewall {} names a Droplet or a tag that is gone",
+        "it cannot be replaced by what is read of it: the Droplet or tag is refused as unknown",
+        "SELECT DISTINCT firewall_id FROM firewall_parties p WHERE p.guarded = FALSE
+         AND ((p.droplet_id > 0 AND p.droplet_id NOT IN (SELECT id FROM droplets))
+              OR (p.droplet_id = 0 AND NOT EXISTS
+                  (SELECT 1 FROM tags t WHERE t.account_id = p.account_id AND t.name = p.tag))) ORDER BY 1",
+    );
+    rules.chain([attachment, named.by_hand("replace its rules, without the one that is gone")]).collect()
 }
 
 fn addresses() -> Vec<RowRule> {
@@ -240,7 +258,7 @@ fn addresses() -> Vec<RowRule> {
 }
 
 /// Tables whose rows belong to an account.
-const OF_ACCOUNTS: [(&str, &str); 8] = [
+const OF_ACCOUNTS: [(&str, &str); 9] = [
     ("droplets", "CAST(id AS TEXT)"),
     ("volumes", "id"),
     ("images", "CAST(id AS TEXT)"),
@@ -248,6 +266,7 @@ const OF_ACCOUNTS: [(&str, &str); 8] = [
     ("tokens", "id"),
     ("ssh_keys", "CAST(id AS TEXT)"),
     ("vpcs", "id"),
+    ("firewalls", "id"),
     ("projects", "id"),
 ];
 
@@ -295,7 +314,7 @@ fn strays() -> Vec<RowRule> {
 }
 
 /// Sequences and the largest number that was given from each.
-const COUNTERS: [(&str, &str); 7] = [
+const COUNTERS: [(&str, &str); 8] = [
     ("action", "SELECT MAX(id) AS n FROM actions"),
     (
         "droplet",
@@ -307,6 +326,7 @@ const COUNTERS: [(&str, &str); 7] = [
     ("image", "SELECT MAX(id) AS n FROM images"),
     ("volume_snapshot", "SELECT MAX(number) AS n FROM volume_snapshots"),
     ("audit", "SELECT MAX(id) AS n FROM audit"),
+    ("firewall_change", "SELECT MAX(number) AS n FROM firewall_changes"),
 ];
 
 fn counters() -> Vec<RowRule> {

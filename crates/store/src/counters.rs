@@ -21,6 +21,8 @@ pub enum Sequence {
     Audit,
     /// Records of domains.
     DomainRecord,
+    /// Changes of firewalls, for their order alone.
+    FirewallChange,
 }
 
 impl Sequence {
@@ -35,6 +37,7 @@ impl Sequence {
             Self::VolumeSnapshot => ("volume_snapshot", 1),
             Self::Audit => ("audit", 1),
             Self::DomainRecord => ("domain_record", 10_000_001),
+            Self::FirewallChange => ("firewall_change", 1),
         }
     }
 }

@@ -3,7 +3,10 @@
 mod change;
 mod links;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 pub use change::{DropletChange, Sizing, droplet_change};
 use dewpoint_api::{
@@ -15,6 +18,7 @@ pub use links::{DropletLinks, droplet_links_of_all};
 use crate::{
     Error, Made, Page, Row, Tx, Value, Window,
     counters::{self, Order},
+    placeholders,
     row::corrupt,
 };
 
@@ -283,6 +287,16 @@ pub fn droplet_seed(tx: &mut dyn Tx, id: DropletId) -> Result<DropletSeed, Error
     Ok(seed.unwrap_or_default())
 }
 
+/// Those of these Droplets that the account has.
+pub fn droplets_known(tx: &mut dyn Tx, account: AccountId, ids: &[DropletId]) -> Result<HashSet<DropletId>, Error> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql = format!("SELECT id FROM droplets WHERE account_id = $1 AND id IN ({})", placeholders(2, ids.len()));
+    let values: Vec<Value<'_>> = std::iter::once(account.into()).chain(ids.iter().map(|id| (*id).into())).collect();
+    Ok(tx.query_all(&sql, &values, |row| row.next())?.into_iter().collect())
+}
+
 /// How many Droplets the account has, of both kinds.
 pub fn droplet_count(tx: &mut dyn Tx, account: AccountId) -> Result<u64, Error> {
     let plain = counters::list_total(tx, &list_name(account, false))?;
@@ -382,7 +396,7 @@ pub fn droplet_neighbors(tx: &mut dyn Tx, account: AccountId) -> Result<Vec<Vec<
     Ok(groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect())
 }
 
-/// Removes the Droplet with its seed, password, tags and volume attachments; whether it was there. Its addresses stay held until the
+/// Removes the Droplet with its seed, password, tags, volume attachments and part in firewalls; whether it was there. Its addresses stay held until the
 /// machine is gone (`address_release_all`).
 pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     let sql = "DELETE FROM droplets WHERE id = $1 RETURNING account_id, gpu";
@@ -396,6 +410,7 @@ pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     for (account, volume) in tx.query_all(sql, &[id.into()], read)? {
         tx.changed(account, volume);
     }
+    crate::firewalls::follow::droplet_gone(tx, account, id)?;
     crate::tags::untag_everywhere(tx, "droplet", id.0, &id.to_string())?;
     crate::projects::project_forget(tx, account, &format!("do:droplet:{id}"))?;
     counters::list_changed(tx, &list_name(account, gpu), id.0, -1)?;

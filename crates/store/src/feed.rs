@@ -15,7 +15,8 @@ use std::{
 };
 
 use dewpoint_api::{
-    AccountId, ActionId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId, VpcId,
+    AccountId, ActionId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
+    VpcId,
 };
 use dewpoint_clock::{Clock, Timestamp};
 use tokio::sync::watch;
@@ -49,6 +50,8 @@ pub enum Thing {
     Droplet(DropletId),
     /// A domain, or one of its records.
     Domain(Arc<str>),
+    /// A firewall, or whom it guards.
+    Firewall(FirewallId),
     /// An image of an account: a custom one, or a snapshot or backup of a Droplet.
     Image(ImageId),
     /// A project, or which resources are in it.
@@ -79,6 +82,7 @@ macro_rules! things {
 things!(
     Action(ActionId),
     Droplet(DropletId),
+    Firewall(FirewallId),
     Image(ImageId),
     Project(ProjectId),
     SshKey(SshKeyId),

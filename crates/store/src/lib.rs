@@ -15,6 +15,7 @@ pub mod domains;
 pub mod droplets;
 mod error;
 pub mod feed;
+pub mod firewalls;
 pub mod images;
 mod migrate;
 pub mod once;
@@ -46,6 +47,10 @@ pub use domains::{DomainFilter, DomainRecord, DomainRow};
 pub use droplets::{DropletFilter, DropletRecord, DropletSeed, ReadinessState, Sizing};
 pub use error::Error;
 pub use feed::{Changes, Feed};
+pub use firewalls::{
+    FirewallPeers, FirewallPolicy, FirewallRecord, FirewallRule,
+    force::{FirewallChange, FirewallPending},
+};
 pub use images::ImageRecord;
 pub use once::{Claim, Claimed, Made, OnceRecord};
 pub use projects::{ProjectEntry, ProjectRecord, VisibleKinds};

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "untold", include_str!("../../../migrations/0005_untold.sql")),
     (6, "networks", include_str!("../../../migrations/0006_networks.sql")),
     (7, "whole", include_str!("../../../migrations/0007_whole.sql")),
+    (8, "firewalls", include_str!("../../../migrations/0008_firewalls.sql")),
     (10, "names", include_str!("../../../migrations/0010_names.sql")),
 ];
 

@@ -4,8 +4,8 @@
 //! It holds no answer: an answer is made anew from what the numbers in it name today.
 
 use dewpoint_api::{
-    AccountId, ActionId, DomainRecordId, DropletId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
-    VpcId,
+    AccountId, ActionId, DomainRecordId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId,
+    VolumeSnapshotId, VpcId,
 };
 use dewpoint_clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub enum Made {
     Project(ProjectId),
     /// A VPC.
     Vpc(VpcId),
+    /// A firewall.
+    Firewall(FirewallId),
     /// A domain.
     Domain(String),
     /// A record of a domain.

@@ -178,6 +178,7 @@ macro_rules! texts {
 texts!(
     ProjectId,
     VpcId,
+    FirewallId,
     VolumeId,
     VolumeSnapshotId,
     TokenId,

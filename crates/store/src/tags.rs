@@ -1,11 +1,16 @@
 //! Tags and what carries them.
 
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::Hash,
+};
 
 use dewpoint_api::{AccountId, DropletId, ImageId, TagName, VolumeId, VolumeSnapshotId};
 use dewpoint_clock::Timestamp;
 
-use crate::{Error, FromCell, Made, Page, Row, Tx, Value, Window, counters, feed::Thing, placeholders};
+use crate::{
+    Error, FromCell, Made, Page, Row, Tx, Value, Window, counters, feed::Thing, firewalls::follow, placeholders,
+};
 
 /// Makes sure the tag exists and returns it as it was first written: another case makes no second one (TAG-1).
 pub fn tag_ensure(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result<TagName, Error> {
@@ -29,6 +34,18 @@ pub fn tag_exists(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result
     tx.query_one(sql, &values, |row| row.next::<u64>()).map(|count| count > 0)
 }
 
+/// Those of these tags that the account has, in this case.
+pub fn tags_known(tx: &mut dyn Tx, account: AccountId, names: &[TagName]) -> Result<HashSet<TagName>, Error> {
+    if names.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql =
+        format!("SELECT name FROM tags WHERE account_id = $1 AND name_folded IN ({})", placeholders(2, names.len()));
+    let folded = names.iter().map(|name| name.folded().into());
+    let values: Vec<Value<'_>> = std::iter::once(account.into()).chain(folded).collect();
+    Ok(tx.query_all(&sql, &values, |row| row.next())?.into_iter().collect())
+}
+
 /// The account's tags by name.
 pub fn tag_list(tx: &mut dyn Tx, account: AccountId, window: Window) -> Result<Page<TagName>, Error> {
     let from = "FROM tags WHERE account_id = $1";
@@ -40,9 +57,12 @@ pub fn tag_delete(tx: &mut dyn Tx, account: AccountId, name: &TagName) -> Result
     let sql = "DELETE FROM tag_resources WHERE account_id = $1 AND tag = $2
                RETURNING resource_type, resource_id, resource_number";
     let read = |row: &mut Row<'_>| Ok(Tagged { kind: row.next()?, id: row.next()?, number: row.next()? });
-    for resource in tx.query_all(sql, &[account.into(), name.into()], read)? {
+    let resources = tx.query_all(sql, &[account.into(), name.into()], read)?;
+    for resource in &resources {
         resource.note_changed(tx, account);
     }
+    let droplets: Vec<DropletId> = resources.iter().filter_map(Tagged::as_droplet).collect();
+    follow::tag_gone(tx, account, name, &droplets)?;
     let sql = "DELETE FROM tags WHERE account_id = $1 AND name = $2";
     let removed = tx.execute(sql, &[account.into(), name.into()])? > 0;
     if removed {
@@ -87,6 +107,10 @@ impl Tagged {
         Self { kind: "volume_snapshot".into(), id: id.to_string(), number: 0 }
     }
 
+    fn as_droplet(&self) -> Option<DropletId> {
+        (self.kind == "droplet").then_some(DropletId(self.number))
+    }
+
     /// Notes for the feed that its tags are others now.
     fn note_changed(&self, tx: &mut dyn Tx, account: AccountId) {
         let thing = match self.kind.as_str() {
@@ -123,6 +147,9 @@ pub fn tag_resource(
     if tx.execute(sql, &values)? > 0 {
         tx.changed(account, thing_of(tag));
         resource.note_changed(tx, account);
+        if let Some(droplet) = resource.as_droplet() {
+            follow::droplet_tagged(tx, account, droplet, tag)?;
+        }
     }
     Ok(())
 }
@@ -135,6 +162,9 @@ pub fn untag_resource(tx: &mut dyn Tx, account: AccountId, tag: &TagName, resour
     if tx.execute(sql, &values)? > 0 {
         tx.changed(account, thing_of(tag));
         resource.note_changed(tx, account);
+        if let Some(droplet) = resource.as_droplet() {
+            follow::droplet_untagged(tx, account, droplet, tag)?;
+        }
     }
     Ok(())
 }

@@ -135,7 +135,12 @@ impl Control {
     pub async fn droplet_create(&self, account: AccountId, request: DropletCreateRequest) -> Result<Created, Error> {
         let source = self.source(account, request.image.as_ref()).await?;
         let plan = Arc::new(self.plan(account, request, source)?);
+        let is_tagged = !plan.tags.is_empty();
         let created = self.inner.store.write(move |tx: &mut dyn Tx| commit(tx, &plan)).await?;
+        if is_tagged {
+            // Firewalls may go by its tags.
+            self.network_changed();
+        }
         self.inner.bell.notify_one();
         Ok(created)
     }

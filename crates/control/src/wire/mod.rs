@@ -16,12 +16,18 @@ mod reserved;
 mod waiting;
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use dewpoint_network::Plan;
-use dewpoint_store::Tx;
+use dewpoint_store::{
+    Feed, Tx,
+    feed::{Change, Cursor, Event, Happened, Read, Thing, What},
+};
 use tokio::sync::{Mutex, Notify, watch};
 pub(crate) use waiting::Waiting;
 
@@ -53,6 +59,23 @@ impl Wire {
     }
 }
 
+/// Whether the wire follows this: what a request may change without an action.
+fn is_followed(change: &Change) -> bool {
+    match change.thing {
+        Thing::Firewall(_) => true,
+        Thing::Droplet(_) | Thing::Vpc(_) => change.happened == Happened::Gone,
+        Thing::Action(_)
+        | Thing::Domain(_)
+        | Thing::Image(_)
+        | Thing::Project(_)
+        | Thing::SshKey(_)
+        | Thing::Tag(_)
+        | Thing::Token(_)
+        | Thing::Volume(_)
+        | Thing::VolumeSnapshot(_) => false,
+    }
+}
+
 impl Control {
     /// Rows that the wire follows have changed, and are committed. They are put in force soon, by [`Control::keep_network`].
     pub(crate) fn network_changed(&self) {
@@ -60,11 +83,9 @@ impl Control {
         self.inner.wire.bell.notify_one();
     }
 
-    /// Links of Droplets changed, and are committed. Of no concern where links are not real.
+    /// Links of Droplets changed, and are committed. Firewalls may name them, and say so also where links are not real.
     pub(crate) fn links_changed(&self) {
-        if self.inner.engine.has_network() {
-            self.network_changed();
-        }
+        self.network_changed();
     }
 
     /// Puts in force what the rows say now, and returns when it is. For steps of actions; fails as the engine does, and what
@@ -92,8 +113,10 @@ impl Control {
         }
         let asked = wire.asked();
         let (plan, waiting) = self.read_wire().await?;
-        if self.inner.engine.has_network() || !waiting.is_empty() {
-            self.inner.engine.apply_network(&plan).await?;
+        let concerns_engine = self.inner.engine.has_network() || !waiting.is_empty();
+        if concerns_engine && let Err(error) = self.inner.engine.apply_network(&plan).await {
+            self.tell_failure(waiting).await;
+            return Err(error.into());
         }
         if !waiting.is_empty() {
             let store = &self.inner.store;
@@ -102,6 +125,17 @@ impl Control {
         }
         *served = asked;
         Ok(())
+    }
+
+    /// Tells the rows that wait that they could not be put in force: of use to people, so not to be told is no failure more.
+    async fn tell_failure(&self, waiting: Waiting) {
+        if waiting.is_empty() {
+            return;
+        }
+        let told: Result<(), Error> = self.inner.store.write(move |tx: &mut dyn Tx| waiting.has_failed(tx)).await;
+        if let Err(error) = told {
+            tracing::warn!(error = %chain(&error), "Cannot write down that the network failed");
+        }
     }
 
     /// What should be on the wire, and which rows wait for it, at one moment.
@@ -117,9 +151,41 @@ impl Control {
             .await
     }
 
+    /// Whether a request changed what the wire follows, after `place` and up to where that is then. A request that is left by
+    /// its client is committed all the same, and says so to nobody.
+    fn was_changed(&self, place: &mut Cursor) -> bool {
+        let asked_for = |event: &Event| match &event.what {
+            What::Change(change) => event.request.is_some() && is_followed(change),
+            // Whoever holds the world rings when it goes on.
+            What::Reset | What::Restored(_) => false,
+        };
+        match self.inner.store.feed().read(*place, 1, asked_for) {
+            Read::Events(found, next) => {
+                *place = next;
+                !found.is_empty()
+            }
+            Read::Behind(next) | Read::Elsewhere(next) => {
+                *place = next;
+                true
+            }
+        }
+    }
+
+    /// Returns once a request changed what the wire follows.
+    async fn changes_unasked(&self, feed: &Feed, place: &mut Cursor) {
+        loop {
+            feed.grown(*place).await;
+            if self.was_changed(place) {
+                return;
+            }
+        }
+    }
+
     /// Puts in force what changes without an action, until `stop` turns true. What fails is tried again after a pause.
     pub async fn keep_network(self, mut stop: watch::Receiver<bool>) {
         let mut pause = PAUSE;
+        let feed = Arc::clone(self.inner.store.feed());
+        let mut place = feed.beginning();
         while !*stop.borrow() {
             let inside = self.enter().await;
             let settled = tokio::select! {
@@ -145,6 +211,7 @@ impl Control {
                 biased;
                 _ = stop.changed() => return,
                 () = self.inner.wire.bell.notified() => {}
+                () = self.changes_unasked(&feed, &mut place) => { self.inner.wire.ask(); }
                 () = async { match again {
                     Some(again) => self.clock().sleep_until(again).await,
                     None => std::future::pending().await,

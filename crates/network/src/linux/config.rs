@@ -151,11 +151,10 @@ impl WireConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    pub(crate) fn config() -> WireConfig {
-        WireConfig {
+impl WireConfig {
+    /// One that tests of the parts begin with.
+    pub(super) fn example() -> Self {
+        Self {
             name: "lab".into(),
             uplink: Uplink {
                 host_device: "dew0".into(),
@@ -169,10 +168,15 @@ mod tests {
             tools: Tools::default(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
 
     #[test]
     fn a_plain_configuration_is_taken_and_tells_its_uplink() {
-        let config = config();
+        let config = WireConfig::example();
         config.check().expect("it can be made");
         assert_eq!(config.uplink.pair_v4(), ([192, 0, 2, 0].into(), [192, 0, 2, 1].into()));
         let (host, inside) = config.uplink.pair_v6().expect("a pair");
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn what_cannot_work_is_said() {
         let said = |change: fn(&mut WireConfig)| {
-            let mut config = config();
+            let mut config = WireConfig::example();
             change(&mut config);
             config.check().expect_err("it cannot be made").to_string()
         };
@@ -195,6 +199,3 @@ mod tests {
         assert!(said(|c| c.reserved.push("203.0.113.0/26".parse().expect("a network"))).contains("overlap"));
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::config as example;

@@ -189,6 +189,11 @@ impl Wanted {
     }
 }
 
+/// Whether a command is about a device that may go by itself before it is run: a tap, or what is to go anyway.
+pub(super) fn may_be_gone(line: &str) -> bool {
+    line.starts_with("link del dev ") || line.starts_with("link set dev t")
+}
+
 /// Each VPC's own table: its machines, itself, the services, the VPCs it is peered with, and nothing else.
 fn tables(plan: &Plan, services: &[IpAddr]) -> Result<(BTreeSet<u32>, BTreeSet<Route>), Error> {
     let numbers = numbers(plan);
@@ -267,3 +272,6 @@ impl WireConfig {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,13 +40,12 @@ pub(super) fn connect(config: &WireConfig, has_uplink: bool) -> Result<(), Error
             (IpNet::V6(_), Some(((_, inside), _))) => inside.to_string(),
             (IpNet::V6(_), None) => return Err(Error::Config(format!("for {net}, the uplink needs IPv6, too"))),
         };
-        if let Some(other) = there.routes.iter().find(|route| is_main(&route.table) && route.dst == net.to_string()) {
-            if other.dev.as_ref() != Some(device) {
-                let other = other.dev.as_deref().unwrap_or(&other.kind);
-                return Err(Error::Taken(format!(
-                    "the host has a route for {net} already, by {other}: choose another pool"
-                )));
-            }
+        let other = there.routes.iter().find(|route| is_main(&route.table) && route.dst == net.to_string());
+        if let Some(other) = other.filter(|other| other.dev.as_ref() != Some(device)) {
+            let other = other.dev.as_deref().unwrap_or(&other.kind);
+            return Err(Error::Taken(format!(
+                "the host has a route for {net} already, by {other}: choose another pool"
+            )));
         }
         lines.push(format!("route replace {net} via {via} dev {device}"));
     }

@@ -89,7 +89,7 @@ impl Wire {
                 settings::speak_v6()?;
             }
             // Of machines that run nothing is taken away: the empty plan is not what is wanted, only what is needed.
-            tools.ip(&wanted.steps(&Observed::here(tools)?).before)?;
+            tools.ip_unless_gone(&wanted.steps(&Observed::here(tools)?).before, devices::may_be_gone)?;
             tools.ip(&config.way_out())
         })?
     }
@@ -104,9 +104,9 @@ impl Wire {
         let tools = self.config.tools.clone();
         self.inside.run(move || {
             let steps = wanted.steps(&Observed::here(&tools)?);
-            tools.ip(&steps.before)?;
+            tools.ip_unless_gone(&steps.before, devices::may_be_gone)?;
             tools.nft(&script)?;
-            tools.ip(&steps.after)
+            tools.ip_unless_gone(&steps.after, devices::may_be_gone)
         })??;
         *self.askers.write().unwrap_or_else(PoisonError::into_inner) = askers;
         Ok(())
@@ -189,6 +189,6 @@ fn remove_devices(tools: &Tools) -> Result<Removed, Error> {
     };
     let taps: Vec<String> = of(&["tun"]).collect();
     let gone = of(&["tun", "veth", "bridge"]).map(|name| format!("link del dev {name}"));
-    tools.ip(&gone.collect::<Vec<_>>())?;
+    tools.ip_unless_gone(&gone.collect::<Vec<_>>(), devices::may_be_gone)?;
     Ok(Removed { taps })
 }

@@ -26,9 +26,7 @@ pub(super) fn exists(name: &str) -> Result<bool, Error> {
 
 /// Namespaces are files of a file system of their own.
 fn is_namespace(path: &Path) -> io::Result<bool> {
-    const NSFS_MAGIC: i64 = 0x6e73_6673;
-    let about = nix::sys::statfs::statfs(path)?;
-    Ok(i64::from(about.filesystem_type().0) == NSFS_MAGIC)
+    Ok(nix::sys::statfs::statfs(path)?.filesystem_type() == nix::sys::statfs::NSFS_MAGIC)
 }
 
 /// Makes it unless it is there.

@@ -14,11 +14,26 @@ const TOLD: usize = 600;
 impl Tools {
     /// Runs commands of iproute2 one after the other up to the first that fails; none: does nothing.
     pub(super) fn ip(&self, lines: &[String]) -> Result<(), Error> {
-        if lines.is_empty() {
-            return Ok(());
+        self.ip_unless_gone(lines, |_| false)
+    }
+
+    /// The same, but a command that `may_be_gone` says so of may find that its device is no more: a tap goes with its QEMU, at
+    /// any time.
+    pub(super) fn ip_unless_gone(&self, lines: &[String], may_be_gone: fn(&str) -> bool) -> Result<(), Error> {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match self.run_ip(&["-batch", "-"], &(rest.join("\n") + "\n")) {
+                Err(Error::Refused { said, program, what }) => {
+                    let at = failed_line(&said).filter(|_| said.contains("Cannot find device"));
+                    match at.filter(|at| rest.get(*at).is_some_and(|line| may_be_gone(line))) {
+                        Some(at) => rest = &rest[at + 1..],
+                        None => return Err(Error::Refused { program, what, said }),
+                    }
+                }
+                result => return result.map(drop),
+            }
         }
-        let script = lines.join("\n") + "\n";
-        self.run_ip(&["-batch", "-"], &script).map(drop)
+        Ok(())
     }
 
     /// What commands of iproute2 show: JSON, one value after the other.
@@ -28,10 +43,7 @@ impl Tools {
 
     fn run_ip(&self, arguments: &[&str], script: &str) -> Result<Vec<u8>, Error> {
         run(&self.ip, "iproute2", arguments, script, |said| {
-            // "Command failed -:12" is how it names the line.
-            let number =
-                said.rsplit_once("Command failed -:").and_then(|(_, number)| number.trim().parse::<usize>().ok());
-            let line = number.and_then(|number| script.lines().nth(number.checked_sub(1)?));
+            let line = failed_line(said).and_then(|at| script.lines().nth(at));
             line.map_or_else(|| arguments.join(" "), |line| format!("`{line}`"))
         })
     }
@@ -50,6 +62,12 @@ impl Tools {
         let tables = String::from_utf8_lossy(&tables);
         Ok(["table bridge dewpoint", "table inet dewpoint"].iter().all(|table| tables.contains(table)))
     }
+}
+
+/// Which line of its script `ip` stopped at, from 0: it says "Command failed -:12".
+fn failed_line(said: &str) -> Option<usize> {
+    let (_, number) = said.rsplit_once("Command failed -:")?;
+    number.trim().parse::<usize>().ok()?.checked_sub(1)
 }
 
 fn run(

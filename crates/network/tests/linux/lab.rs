@@ -17,6 +17,8 @@ use dewpoint_network::{
 use nix::sched::{CloneFlags, setns, unshare};
 use uuid::Uuid;
 
+use crate::probe::inside;
+
 /// How long anything may take on a machine that is busy with other things.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -119,19 +121,26 @@ impl Lab {
         format!("{}-{machine}", self.names[0])
     }
 
+    /// Makes a machine's inside, unless it is there, and tells its name.
+    pub(crate) fn add_guest(&mut self, machine: u64) -> String {
+        let guest = self.guest_name(machine);
+        if !self.names.contains(&guest) {
+            self.add_namespace(guest.clone());
+            self.inside(&guest, &["ip", "link", "set", "lo", "up"]);
+            inside(&guest, || {
+                for (setting, value) in [("ipv4/conf/all/rp_filter", "0"), ("ipv6/conf/default/accept_dad", "0")] {
+                    fs::write(Path::new("/proc/sys/net").join(setting), value).expect("a setting");
+                }
+            });
+        }
+        guest
+    }
+
     /// Plugs a link of the plan into a guest: a pair of devices stands for the tap, the other side of it for the machine's.
     ///
     /// The inner device is `eth0` for the public link and `eth1` for the private one, with its addresses and a way to the gateway.
     pub(crate) fn plug(&mut self, link: &Link) {
-        let guest = self.guest_name(link.machine);
-        if !self.names.contains(&guest) {
-            self.add_namespace(guest.clone());
-            self.inside(&guest, &["ip", "link", "set", "lo", "up"]);
-            self.inside(
-                &guest,
-                &["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0", "net.ipv6.conf.default.accept_dad=0"],
-            );
-        }
+        let guest = self.add_guest(link.machine);
         let (name, device) = (self.names[0].clone(), if link.kind == LinkKind::Public { "eth0" } else { "eth1" });
         let mac = link.mac.map(|byte| format!("{byte:02x}")).join(":");
         let tap = tap_name(link.machine, link.kind);

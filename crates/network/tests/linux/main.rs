@@ -4,6 +4,12 @@
 //! itself. They need the right to make network namespaces and fail without it, unless `DEW_TEST_NO_NETWORK=1` says that there is
 //! none.
 
+mod bench;
+mod firewalls;
+mod frames;
 mod lab;
+mod life;
+mod metadata;
 mod probe;
 mod reach;
+mod reserved;

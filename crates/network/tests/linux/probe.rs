@@ -13,7 +13,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::lab::{enter, wait_until};
+use crate::lab::{LIMIT, enter, wait_until};
 
 /// How long silence has to be to count as one. An answer here takes less than a millisecond; where one is expected, it is asked
 /// for again and again.
@@ -48,6 +48,11 @@ pub(crate) fn tcp(from: &str, to: SocketAddr) -> Answer {
     })
 }
 
+/// Waits until connecting ends so. What is not to happen is asked once; what is to happen may be late on a busy machine.
+pub(crate) fn comes_to(from: &str, to: SocketAddr, answer: Answer) {
+    wait_until(&format!("{from} to {to}: {answer:?}"), || tcp(from, to) == answer);
+}
+
 /// Whether anything at all comes back from an address: a connection to a port where nobody listens is refused.
 pub(crate) fn reaches(from: &str, to: &str) -> bool {
     let to = SocketAddr::new(to.parse().expect("an address"), 9);
@@ -80,6 +85,10 @@ pub(crate) fn ping(from: &str, to: &str) -> bool {
     })
 }
 
+pub(crate) fn comes_to_ping(from: &str, to: &str) {
+    wait_until(&format!("{from} pings {to}"), || ping(from, to));
+}
+
 /// Listens in a namespace; what connects is accepted by the kernel.
 pub(crate) fn listen(namespace: &str, address: &str) -> TcpListener {
     let address: SocketAddr = address.parse().expect("an address");
@@ -95,9 +104,17 @@ pub(crate) fn udp(namespace: &str, address: &str) -> UdpSocket {
 }
 
 /// Whether what goes in at one end comes out at the other.
-pub(crate) fn carries(mut from: &TcpStream, mut to: &TcpStream) -> bool {
-    let limit = Some(SILENCE);
-    to.set_read_timeout(limit).expect("a limit");
+pub(crate) fn carries(from: &TcpStream, to: &TcpStream) -> bool {
+    passes(from, to, LIMIT)
+}
+
+/// Whether nothing does, for as long as silence takes.
+pub(crate) fn is_cut(from: &TcpStream, to: &TcpStream) -> bool {
+    !passes(from, to, SILENCE)
+}
+
+fn passes(mut from: &TcpStream, mut to: &TcpStream, limit: Duration) -> bool {
+    to.set_read_timeout(Some(limit)).expect("a limit");
     if from.write_all(b"x").is_err() {
         return false;
     }

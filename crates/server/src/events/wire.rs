@@ -12,6 +12,7 @@ pub(super) fn kind(thing: &Thing) -> EventKind {
     match thing {
         Thing::Action(_) => EventKind::Action,
         Thing::Droplet(_) => EventKind::Droplet,
+        Thing::Firewall(_) => EventKind::Firewall,
         Thing::Image(_) => EventKind::Image,
         Thing::Project(_) => EventKind::Project,
         Thing::SshKey(_) => EventKind::SshKey,
@@ -40,6 +41,7 @@ fn resource(thing: &Thing) -> EventResource {
         Thing::SshKey(id) => EventResource::Number(id.0),
         Thing::Project(id) => EventResource::Text(id.to_string()),
         Thing::Domain(name) | Thing::Tag(name) => EventResource::Text(name.to_string()),
+        Thing::Firewall(id) => EventResource::Text(id.to_string()),
         Thing::Token(id) => EventResource::Text(id.to_string()),
         Thing::Volume(id) => EventResource::Text(id.to_string()),
         Thing::VolumeSnapshot(id) => EventResource::Text(id.to_string()),
@@ -59,6 +61,7 @@ fn path(thing: &Thing) -> Option<String> {
     Some(match thing {
         Thing::Action(id) => format!("/v2/actions/{id}"),
         Thing::Droplet(id) => format!("/v2/droplets/{id}"),
+        Thing::Firewall(id) => format!("/v2/firewalls/{id}"),
         Thing::Image(id) => format!("/v2/images/{id}"),
         Thing::Project(id) => format!("/v2/projects/{id}"),
         Thing::SshKey(id) => format!("/v2/account/keys/{id}"),

@@ -53,6 +53,7 @@ fn place(made: &Made) -> Option<(&'static str, String)> {
         Made::Tag(name) => ("tag", format!("/v2/tags/{name}")),
         Made::Project(id) => ("project", format!("/v2/projects/{id}")),
         Made::Vpc(id) => ("vpc", format!("/v2/vpcs/{id}")),
+        Made::Firewall(id) => ("firewall", format!("/v2/firewalls/{id}")),
         Made::Domain(name) => ("domain", format!("/v2/domains/{name}")),
         Made::DomainRecord(domain, id) => ("domain_record", format!("/v2/domains/{domain}/records/{id}")),
         Made::Token(_) => return None,

@@ -7,8 +7,11 @@ mod backups;
 mod domain_records;
 mod domains;
 mod droplet_actions;
+mod droplet_firewalls;
 mod droplet_images;
 mod droplets;
+mod firewall_parts;
+mod firewalls;
 mod image_actions;
 mod images;
 mod neighbors;
@@ -36,9 +39,12 @@ pub(crate) fn operations() -> Vec<Operation> {
         domains::operations(),
         domain_records::operations(),
         droplet_images::operations(),
+        droplet_firewalls::operations(),
         neighbors::operations(),
         droplet_actions::operations(),
         associated::operations(),
+        firewalls::operations(),
+        firewall_parts::operations(),
         images::operations(),
         image_actions::operations(),
         projects::operations(),

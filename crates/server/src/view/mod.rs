@@ -2,12 +2,14 @@
 
 mod associated;
 mod domains;
+mod firewalls;
 mod images;
 mod projects;
 mod volumes;
 
 pub(crate) use associated::{associated, destroy_status};
 pub(crate) use domains::{domain, domain_record};
+pub(crate) use firewalls::firewall;
 pub(crate) use images::{bare_image, droplet_snapshot, gigabytes, image, snapshot_of_droplet};
 pub(crate) use projects::{assigned, project, project_resource};
 pub(crate) use volumes::{volume, volume_snapshot};

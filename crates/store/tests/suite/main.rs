@@ -12,6 +12,7 @@ mod domains;
 mod droplets;
 mod feed;
 mod files;
+mod firewalls;
 mod fixtures;
 mod flips;
 mod full_disk;

@@ -1,8 +1,9 @@
 //! Queries that are asked again and again while the store grows find their rows by an index, as SQLite plans them.
 
-use dewpoint_api::{ImageId, VolumeSnapshotId};
+use dewpoint_api::{AccountId, DropletId, ImageId, VolumeSnapshotId};
 use dewpoint_store::{
-    Changes, Dialect, Error, Row, Tx, Value, addresses, domains, images, sqlite, teardowns, volume_snapshots,
+    Changes, Dialect, Error, Row, Tx, Value, Window, addresses, domains, firewalls, images, sqlite, teardowns,
+    volume_snapshots,
 };
 use uuid::Uuid;
 
@@ -53,10 +54,14 @@ async fn no_round_and_no_question_reads_a_whole_table() {
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     let store = sqlite::open(&directory.path().join("dewpoint.db")).expect("a new store opens");
     type Ask = fn(&mut dyn Tx) -> Result<(), Error>;
-    let asked: [(&str, Ask); 9] = [
+    let asked: [(&str, Ask); 10] = [
         ("is an image in use", |tx| images::image_is_in_use(tx, ImageId(1)).map(drop)),
         ("images deleted long ago", |tx| images::images_long_deleted(tx, at(1), ImageId(0), 9).map(drop)),
         ("teardowns over long ago", |tx| teardowns::teardown_forget(tx, at(1), 9).map(drop)),
+        ("which firewalls guard a Droplet", |tx| {
+            let all = Window { skip: 0, take: 9 };
+            firewalls::firewalls_of_droplet(tx, AccountId(1), DropletId(1), all).map(drop)
+        }),
         ("is a snapshot in use", |tx| {
             volume_snapshots::volume_snapshot_is_in_use(tx, VolumeSnapshotId(Uuid::nil())).map(drop)
         }),

@@ -29,6 +29,7 @@ struct Alice {
     vpc: String,
     domain: String,
     domain_record: String,
+    firewall: String,
     token: String,
 }
 
@@ -65,7 +66,15 @@ impl Alice {
         let domain = format!("{MARK}.example");
         admin.post("/v2/domains", json!({ "name": domain })).await.expect(201);
         let records = admin.get(&format!("/v2/domains/{domain}/records?type=NS")).await.expect(200);
+        let target = json!({ "droplet_ids": [made["droplet"]["id"]], "tags": [MARK], "addresses": ["::/0"] });
+        let wall = json!({
+            "name": format!("wall-{MARK}"), "droplet_ids": [made["droplet"]["id"]], "tags": [MARK],
+            "inbound_rules": [{ "protocol": "tcp", "ports": "22", "sources": target }],
+        });
+        let wall = admin.post("/v2/firewalls", wall).await.expect(202)["firewall"]["id"].clone();
+        app.run_actions_to_end().await;
         Self {
+            firewall: text(&wall),
             domain,
             domain_record: text(&records["domain_records"][0]["id"]),
             vpc: text(&admin.get(&format!("/v2/droplets/{id}")).await.expect(200)["droplet"]["vpc_uuid"]),
@@ -98,6 +107,7 @@ impl Alice {
             "name" => "none",
             "snapshot_id" => &self.volume_snapshot,
             "vpc_id" => &self.vpc,
+            "firewall_id" => &self.firewall,
             "domain_name" => &self.domain,
             "domain_record_id" => &self.domain_record,
             "token_id" => &self.token,
@@ -132,6 +142,8 @@ impl Alice {
             "name": "new-name", "type": kind, "region": "nyc3", "size_gigabytes": 1, "description": "",
             "distribution": "Debian", "purpose": "Testing", "environment": "Development", "ip_range": "10.9.0.0/24",
             "droplet_id": self.droplet.parse::<u64>().expect("a number"),
+            "droplet_ids": [self.droplet.parse::<u64>().expect("a number")],
+            "inbound_rules": [{ "protocol": "tcp", "ports": "22", "sources": { "addresses": ["::/0"] } }],
         })
     }
 }

@@ -50,6 +50,13 @@ impl Scene {
         let resources = json!({ "resources": [format!("do:droplet:{first}"), format!("do:volume:{}", ids[1])] });
         let path = format!("/v2/projects/{}/resources", project.as_str().expect("an id"));
         admin.post(&path, resources).await.expect(200);
+        let target = json!({ "droplet_ids": [first], "addresses": ["::/0"] });
+        let wall = json!({
+            "name": "wall", "droplet_ids": [second], "tags": ["blue"],
+            "inbound_rules": [{ "protocol": "tcp", "ports": "22", "sources": target }],
+        });
+        admin.post("/v2/firewalls", wall).await.expect(202);
+        app.run_actions_to_end().await;
         app.books_balance().await;
         let free = ids.pop().expect("two volumes");
         let volume = ids.pop().expect("two volumes");
@@ -79,7 +86,7 @@ impl Scene {
 }
 
 /// Row by row: what breaks it, the rule that finds it, and whether it can be put right without a person.
-const BY_SQL: [(&str, &str, bool); 35] = [
+const BY_SQL: [(&str, &str, bool); 42] = [
     ("UPDATE droplets SET running_action = 999 WHERE id = {first}", "droplet-lock", true),
     ("UPDATE droplets SET running_action = (SELECT MIN(id) FROM actions) WHERE id = {first}", "droplet-lock", true),
     ("UPDATE volumes SET running_action = 999 WHERE id = '{volume}'", "volume-lock", true),
@@ -147,6 +154,31 @@ const BY_SQL: [(&str, &str, bool); 35] = [
     ("DELETE FROM addresses WHERE droplet_id = {first} AND pool = 'public-v4'", "address-not-held", false),
     ("UPDATE droplets SET ipv6 = FALSE WHERE id = {first}", "address-flag", false),
     ("UPDATE droplets SET account_id = 77 WHERE id = {first}", "no-account", false),
+    ("DELETE FROM firewalls", "orphan-firewall-party", true),
+    (
+        "INSERT INTO firewall_changes (firewall_id, droplet_id, account_id, removing, failed, number)
+         VALUES ('gone', 0, 1, FALSE, FALSE, 1)",
+        "orphan-firewall-change",
+        true,
+    ),
+    (
+        "UPDATE firewall_parties SET droplet_id = 77 WHERE guarded = TRUE AND droplet_id = {second}",
+        "orphan-firewall-droplet",
+        true,
+    ),
+    ("UPDATE firewall_parties SET tag = 'green' WHERE guarded = TRUE AND tag = 'blue'", "orphan-firewall-tag", true),
+    (
+        "UPDATE firewall_parties SET droplet_id = 77 WHERE guarded = FALSE AND droplet_id = {first}",
+        "firewall-names-nobody",
+        false,
+    ),
+    ("UPDATE firewalls SET account_id = 77", "no-account", false),
+    (
+        "INSERT INTO firewall_changes (firewall_id, droplet_id, account_id, removing, failed, number)
+         SELECT id, 0, 1, FALSE, FALSE, 99 FROM firewalls",
+        "counter",
+        true,
+    ),
     ("DELETE FROM vpcs", "no-vpc", false),
     ("UPDATE droplets SET backup_due_at = NULL WHERE id = {first}", "backup-due", true),
     ("UPDATE counters SET value = value - 1 WHERE name = 'droplet'", "counter", true),

@@ -20,6 +20,7 @@ mod droplet_actions;
 mod droplet_snapshots;
 mod droplets;
 mod events;
+mod firewalls;
 mod history;
 mod hostile;
 mod hostile_socket;

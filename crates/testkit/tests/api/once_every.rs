@@ -32,6 +32,7 @@ struct Scene {
     project: String,
     /// A Droplet whose destroy failed in part.
     failed: u64,
+    firewall: String,
 }
 
 async fn scene(app: &TestApp) -> Scene {
@@ -51,6 +52,7 @@ async fn scene(app: &TestApp) -> Scene {
     let image = admin.post("/v2/images", own).await.expect(202);
     let site = json!({ "name": "site", "purpose": "Web Application" });
     let project = admin.post("/v2/projects", site).await.expect(201);
+    let wall = admin.post("/v2/firewalls", firewall("wall")).await.expect(202);
     app.run_actions_to_end().await;
     Scene {
         droplet: made["droplet"]["id"].as_u64().expect("a number"),
@@ -58,12 +60,18 @@ async fn scene(app: &TestApp) -> Scene {
         image: image["image"]["id"].as_u64().expect("a number"),
         project: project["project"]["id"].as_str().expect("an id").to_owned(),
         failed,
+        firewall: wall["firewall"]["id"].as_str().expect("an id").to_owned(),
     }
+}
+
+fn firewall(name: &str) -> Value {
+    let rule = json!({ "protocol": "tcp", "ports": "22", "sources": { "addresses": ["::/0"] } });
+    json!({ "name": name, "inbound_rules": [rule] })
 }
 
 /// A request that this POST carries out; what its path names is there.
 fn request(operation: &str, scene: &Scene) -> (String, Value) {
-    let Scene { droplet: id, volume, image, project, failed } = scene;
+    let Scene { droplet: id, volume, image, project, failed, firewall: wall } = scene;
     let (off, attach) = (json!({ "type": "power_off" }), json!({ "type": "attach", "droplet_id": id }));
     let urns = json!({ "resources": [format!("do:droplet:{id}")] });
     match operation {
@@ -92,6 +100,13 @@ fn request(operation: &str, scene: &Scene) -> (String, Value) {
         "domains_create_record" => {
             ("/v2/domains/example.com/records".into(), json!({ "type": "A", "name": "www", "data": "192.0.2.1" }))
         }
+        "firewalls_create" => ("/v2/firewalls".into(), firewall("new")),
+        "firewalls_assign_droplets" => (format!("/v2/firewalls/{wall}/droplets"), json!({ "droplet_ids": [id] })),
+        "firewalls_add_tags" => (format!("/v2/firewalls/{wall}/tags"), json!({ "tags": ["web"] })),
+        "firewalls_add_rules" => {
+            let rule = json!({ "protocol": "udp", "ports": "53", "destinations": { "addresses": ["::/0"] } });
+            (format!("/v2/firewalls/{wall}/rules"), json!({ "outbound_rules": [rule] }))
+        }
         "vpcs_create" => ("/v2/vpcs".into(), json!({ "name": "inner", "region": "nyc3" })),
         "sshKeys_create" => ("/v2/account/keys".into(), json!({ "name": "k", "public_key": public_key(1) })),
         "dew_tokens_create" => ("/dew/v1/tokens".into(), json!({ "name": "ci", "scopes": "read" })),
@@ -114,6 +129,8 @@ async fn counts(app: &TestApp) -> Vec<u64> {
         "projects",
         "tokens",
         "vpcs",
+        "firewalls",
+        "firewall_parties",
         "domains",
         "domain_records",
     ]
@@ -191,7 +208,7 @@ async fn every_post_of_the_table_has_one_effect_however_it_is_asked_again() {
     let each_time: Vec<_> = each_time.iter().map(|one| one.name()).collect();
     // A backup, which is another one each time, and what steers the simulator: why, the operation itself says.
     assert_eq!(each_time, ["dew_backup_take", "dew_faults_order", "dew_reset", "dew_snapshots_restore"]);
-    assert!(once.len() >= 18, "{once:?}");
+    assert!(once.len() >= 22, "{once:?}");
     for operation in once {
         for way in WAYS {
             ask_twice(operation.name(), way).await;

@@ -19,21 +19,34 @@ use crate::{Direction, Firewall, Link, Plan, Protocol, Rule};
 ///
 /// What answers a connection passes. What belongs to the side that opened it is judged each time by the rules that are in
 /// force now, so a rule that is taken away ends at once what it had allowed. First whoever sends it, then who receives it.
-pub(super) const FORWARD: [&str; 6] = [
+///
+/// Every machine is in the maps, the open ones, too: while one ruleset takes the place of another, a look-up may find nothing,
+/// and what is not found is dropped.
+pub(super) const FORWARD: [&str; 7] = [
     "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
     "ct state related accept",
     "ct state established ct direction reply accept",
+    "iifname \"uplink\" goto inbound",
     "iifname . ip saddr vmap @out4",
     "iifname . ip6 saddr vmap @out6",
-    "goto inbound",
+    "drop",
+];
+
+/// Who receives it. To whom a broadcast goes is decided frame by frame, at the tap ([`write_frames`]).
+const INBOUND: [&str; 5] = [
+    "oifname \"uplink\" accept",
+    "meta pkttype { broadcast, multicast } accept",
+    "oifname . ip daddr vmap @in4",
+    "oifname . ip6 daddr vmap @in6",
+    "drop",
 ];
 
 /// Machines that are guarded by the same firewalls share two chains.
 struct Groups<'a> {
     /// The firewalls' places in the plan, and the group's number.
     groups: BTreeMap<Vec<usize>, usize>,
-    /// The links of guarded machines, with their group's number.
-    links: Vec<(&'a Link, usize)>,
+    /// All links, those of guarded machines with their group's number.
+    links: Vec<(&'a Link, Option<usize>)>,
 }
 
 impl<'a> Groups<'a> {
@@ -45,9 +58,9 @@ impl<'a> Groups<'a> {
         let mut groups = BTreeMap::new();
         let mut links = Vec::new();
         for link in &plan.links {
-            let Some(firewalls) = guards.get(&link.machine) else { continue };
             let next = groups.len();
-            links.push((link, *groups.entry(firewalls.clone()).or_insert(next)));
+            let group = guards.get(&link.machine).map(|firewalls| *groups.entry(firewalls.clone()).or_insert(next));
+            links.push((link, group));
         }
         Self { groups, links }
     }
@@ -57,15 +70,16 @@ impl<'a> Groups<'a> {
 /// comes past this is judged by address alone.
 pub(super) fn write_frames(out: &mut String, plan: &Plan) {
     let groups = Groups::new(plan);
-    if groups.links.is_empty() {
+    if groups.groups.is_empty() {
         return;
     }
-    let taps = groups.links.iter().map(|(link, _)| format!("\"{}\"", tap_name(link.machine, link.kind)));
-    write_set(out, "set guarded", "type ifname", taps);
+    let open = groups.links.iter().filter(|(_, group)| group.is_none());
+    let open = open.map(|(link, _)| format!("\"{}\"", tap_name(link.machine, link.kind)));
+    write_set(out, "set open", "type ifname", open);
     write_chain(
         out,
         "to-guest",
-        &["type filter hook forward priority -300; policy accept;", "oifname @guarded goto to-guarded"],
+        &["type filter hook forward priority -300; policy accept;", "oifname != @open goto to-guarded"],
     );
     write_chain(
         out,
@@ -101,19 +115,20 @@ pub(super) fn write(out: &mut String, plan: &Plan) {
             write_chain(out, &format!("{word}-group-{number}"), &lines.iter().map(String::as_str).collect::<Vec<_>>());
         }
     }
-    for word in ["in", "out"] {
-        let v4 = groups.links.iter().filter_map(|(link, number)| {
-            Some(format!("\"{}\" . {} : goto {word}-group-{number}", bridge(link.kind), link.ipv4?.addr()))
+    for (word, open) in [("in", "accept"), ("out", "goto inbound")] {
+        let verdict =
+            |group: &Option<usize>| group.map_or(open.to_owned(), |number| format!("goto {word}-group-{number}"));
+        let v4 = groups.links.iter().filter_map(|(link, group)| {
+            Some(format!("\"{}\" . {} : {}", bridge(link.kind), link.ipv4?.addr(), verdict(group)))
         });
         write_set(out, &format!("map {word}4"), "type ifname . ipv4_addr : verdict", v4);
-        let v6 = groups.links.iter().flat_map(|(link, number)| {
-            own_v6(link)
-                .map(move |address| format!("\"{}\" . {address} : goto {word}-group-{number}", bridge(link.kind)))
+        let v6 = groups.links.iter().flat_map(|(link, group)| {
+            let verdict = verdict(group);
+            own_v6(link).map(move |address| format!("\"{}\" . {address} : {verdict}", bridge(link.kind)))
         });
         write_set(out, &format!("map {word}6"), "type ifname . ipv6_addr : verdict", v6);
     }
-    let inbound = ["oifname . ip daddr vmap @in4", "oifname . ip6 daddr vmap @in6", "accept"];
-    write_chain(out, "inbound", &inbound);
+    write_chain(out, "inbound", &INBOUND);
 }
 
 /// What one firewall allows in one direction: allowed out, a packet is judged by its receiver's firewalls; allowed in, it passes.

@@ -8,7 +8,8 @@
 //! Sets and maps carry the numbers, so a packet costs a few look-ups however many machines, addresses and rules there are.
 //!
 //! Both tables are replaced in one transaction. Their chains accept by policy and drop by their last rule: chains of the new
-//! table are hooked in before the transaction is in force, and those of the old one a moment longer, empty.
+//! table are hooked in before the transaction is in force, and those of the old one a moment longer, empty. A packet that is in
+//! the old chains at that very moment finds the old sets empty: so nothing is let through because it is not found in a set.
 
 mod boxes;
 mod forward;
@@ -78,3 +79,6 @@ fn write_chain(out: &mut String, name: &str, lines: &[&str]) {
     }
     out.push_str("\t}\n");
 }
+
+#[cfg(test)]
+mod tests;

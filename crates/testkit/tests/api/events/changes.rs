@@ -23,6 +23,7 @@ async fn all(client: &Client<'_>) -> BTreeMap<String, Value> {
         ("/v2/projects", "projects", "/v2/projects", "id"),
         ("/v2/tags", "tags", "/v2/tags", "name"),
         ("/v2/vpcs", "vpcs", "/v2/vpcs", "id"),
+        ("/v2/firewalls", "firewalls", "/v2/firewalls", "id"),
         ("/v2/domains", "domains", "/v2/domains", "name"),
         ("/dew/v1/tokens", "tokens", "", "id"),
     ] {
@@ -187,6 +188,30 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     watch.put(&first, json!({ "name": "x", "default": true })).await;
     watch.delete(&vpc).await;
 
+    let sources = json!({ "droplet_ids": [id], "tags": ["wall"] });
+    let rule = json!({ "protocol": "tcp", "ports": "22", "sources": sources });
+    watch.post("/v2/tags", 201, json!({ "name": "wall" })).await;
+    let body = json!({ "name": "wall", "inbound_rules": [rule], "droplet_ids": [id] });
+    let wall = watch.post("/v2/firewalls", 202, body.clone()).await;
+    let wall = format!("/v2/firewalls/{}", wall["firewall"]["id"].as_str().expect("an id"));
+    watch.post(&format!("{wall}/tags"), 204, json!({ "tags": ["wall"] })).await;
+    watch.post("/v2/tags/wall/resources", 204, resources(&[id])).await;
+    watch
+        .post(
+            &format!("{wall}/rules"),
+            204,
+            json!({ "inbound_rules": [{ "protocol": "icmp", "sources": { "tags": ["wall"] } }] }),
+        )
+        .await;
+    let guarded = watch.post("/v2/droplets", 202, droplet(json!({ "name": "guarded", "tags": ["wall"] }))).await;
+    watch.put(&wall, body).await;
+    watch.delete(&format!("/v2/droplets/{}", guarded["droplet"]["id"])).await;
+    let answer = admin.delete_with(&format!("{wall}/droplets"), json!({ "droplet_ids": [id] })).await;
+    watch.step("guard it no more", 204, answer).await;
+    watch.post(&format!("{wall}/tags"), 204, json!({ "tags": ["wall"] })).await;
+    watch.delete("/v2/tags/wall").await;
+    watch.delete(&wall).await;
+
     watch.post("/v2/domains", 201, json!({ "name": "a.example" })).await;
     let record = json!({ "type": "A", "name": "www", "data": "192.0.2.1" });
     let record = watch.post("/v2/domains/a.example/records", 201, record).await["domain_record"]["id"].clone();
@@ -209,8 +234,19 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     watch.delete(&format!("/v2/droplets/{other}")).await;
 
     // Every kind of event was among them.
-    let expected =
-        ["droplet", "domain", "image", "project", "ssh_key", "tag", "token", "volume", "volume_snapshot", "vpc"];
+    let expected = [
+        "droplet",
+        "domain",
+        "firewall",
+        "image",
+        "project",
+        "ssh_key",
+        "tag",
+        "token",
+        "volume",
+        "volume_snapshot",
+        "vpc",
+    ];
     let expected = expected.into_iter().flat_map(|kind| [(kind, "made"), (kind, "gone")]);
     for (kind, happened) in expected.chain([("action", "made"), ("action", "changed")]) {
         let pair = (kind.to_owned(), happened.to_owned());
