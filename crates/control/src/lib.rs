@@ -17,6 +17,7 @@ pub mod firewalls;
 pub mod fixtures;
 mod housekeeping;
 pub mod images;
+pub mod metadata;
 pub mod network;
 mod orphans;
 mod passwords;

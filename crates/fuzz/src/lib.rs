@@ -6,6 +6,7 @@
 
 mod door;
 mod images;
+mod metadata;
 mod mutate;
 mod names;
 mod texts;
@@ -24,7 +25,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 16] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "create_body", run: door::create_body, mutations: 300 },
     Target { name: "request", run: door::request, mutations: 500 },
     Target { name: "query", run: door::query, mutations: 500 },
@@ -39,6 +40,7 @@ pub const TARGETS: [Target; 16] = [
     Target { name: "seed", run: images::seed, mutations: 50 },
     Target { name: "qmp", run: texts::qmp, mutations: 5000 },
     Target { name: "agent", run: texts::agent, mutations: 5000 },
+    Target { name: "metadata_path", run: metadata::path, mutations: 5000 },
     Target { name: "dns_packet", run: names::packet, mutations: 1500 },
     Target { name: "report", run: texts::report, mutations: 5000 },
 ];

@@ -21,6 +21,7 @@ mod extract;
 mod frame_tests;
 mod health;
 mod leftover;
+pub mod metadata;
 mod metrics;
 mod once;
 mod openapi;

@@ -51,7 +51,8 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
         }
         let method = operation.method.as_str().to_ascii_lowercase();
         let described = describe(operation, &mut generator);
-        let path = paths.entry(operation.path).or_insert_with(|| json!({}));
+        // A parameter that takes the rest of the path has no sign of its own in OpenAPI.
+        let path = paths.entry(operation.path.replace("{*", "{")).or_insert_with(|| json!({}));
         path[method] = described;
     }
     json!({
@@ -110,6 +111,7 @@ fn security(access: &Access) -> Value {
 
 fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Value> {
     let in_path = operation.path.split('/').filter_map(|word| word.strip_prefix('{')?.strip_suffix('}'));
+    let in_path = in_path.map(|name| name.trim_start_matches('*'));
     let mut parameters: Vec<Value> = in_path
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();

@@ -1,7 +1,7 @@
 //! The server on its socket: connections, their limits, and an orderly end.
 
 pub(crate) mod arriving;
-mod patience;
+pub(crate) mod patience;
 pub(crate) mod places;
 mod turned_away;
 

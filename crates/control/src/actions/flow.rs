@@ -143,13 +143,30 @@ pub(crate) fn own_volume_image(id: dewpoint_api::VolumeSnapshotId) -> Option<dew
 impl Control {
     /// Translates a Droplet into a machine.
     fn machine_spec(&self, record: &DropletRecord, seed: DropletSeed) -> Result<MachineSpec, Error> {
-        use dewpoint_engine::{ImageName, Ipv4Link, Ipv6Link, Nic};
+        use dewpoint_engine::ImageName;
         let image = match &record.image_slug {
             Some(slug) => ImageName::new(slug.clone()),
             None => own_image(record.image_id),
         };
         let image =
             image.ok_or_else(|| Error::invalid("The Droplet's image has no name an engine could find it by."))?;
+        Ok(MachineSpec {
+            hostname: record.name.clone(),
+            host: record.host.clone().unwrap_or_default(),
+            vcpus: record.vcpus,
+            memory_mib: record.memory_mib,
+            disk_gib: record.disk_gib,
+            image,
+            ssh_keys: seed.ssh_keys,
+            user_data: seed.user_data,
+            password_hash: seed.password_hash,
+            nics: self.links_of(record),
+        })
+    }
+
+    /// The links of a Droplet's machine, the public one first.
+    pub(crate) fn links_of(&self, record: &DropletRecord) -> Vec<dewpoint_engine::Nic> {
+        use dewpoint_engine::{Ipv4Link, Ipv6Link, Nic};
         let (netmask, gateway) = self.public_network();
         let pool = self.inner.config.public_v6_pool;
         let public = record.public_v4.map(|address| Nic {
@@ -164,17 +181,6 @@ impl Control {
             ipv4: Some(Ipv4Link { address: record.private_v4, netmask: record.private_netmask, gateway: None }),
             ipv6: None,
         };
-        Ok(MachineSpec {
-            hostname: record.name.clone(),
-            host: record.host.clone().unwrap_or_default(),
-            vcpus: record.vcpus,
-            memory_mib: record.memory_mib,
-            disk_gib: record.disk_gib,
-            image,
-            ssh_keys: seed.ssh_keys,
-            user_data: seed.user_data,
-            password_hash: seed.password_hash,
-            nics: public.into_iter().chain([private]).collect(),
-        })
+        public.into_iter().chain([private]).collect()
     }
 }

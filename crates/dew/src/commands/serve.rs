@@ -178,10 +178,12 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         let names = dewpoint_dns::Names::new(control.clone());
         tokio::spawn(sockets.serve(names, dns.limits, until_stopped()))
     });
+    let metadata = tokio::spawn(tell_metadata(control.clone(), stopped.clone()));
     let tls = https.map(|https| https.keep(stopped.clone()));
     dewpoint_server::serve(listener, tls, dewpoint_server::app(app), until_stopped()).await.context("cannot serve")?;
+    // They end by the same signal; what they came to does not matter any more.
+    let _ = metadata.await;
     if let Some(names) = names {
-        // It ends by the same signal; what it came to does not matter any more.
         let _ = names.await;
     }
     background.drain().await;
@@ -326,6 +328,29 @@ async fn bootstrap(control: &Control, data_dir: &DataDir) -> Result<()> {
     let path = data_dir.write_secret("admin-token", &new.secret)?;
     eprintln!("Admin token (shown once, kept in {}): {}", path.display(), new.secret);
     Ok(())
+}
+
+/// Tells Droplets about themselves where their links are real, until `stopped` says so.
+async fn tell_metadata(control: Control, mut stopped: watch::Receiver<bool>) {
+    let mut pause = Duration::from_millis(500);
+    let listener = loop {
+        match control.engine().metadata_listener().await {
+            Ok(Some(listener)) => break listener,
+            Ok(None) => return,
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                tracing::error!("Droplets cannot ask for their metadata; trying again in {pause:?}: {error:#}");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(30)),
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    };
+    let told = async {
+        let _ = stopped.wait_for(|stop| *stop).await;
+    };
+    dewpoint_server::metadata::serve_metadata(listener, control, told).await;
 }
 
 /// Worker and reconciler, beside the server.

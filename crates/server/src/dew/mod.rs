@@ -9,6 +9,7 @@ mod delays;
 mod droplets;
 mod events;
 mod faults;
+mod metadata;
 mod requests;
 mod state;
 mod tokens;
@@ -24,6 +25,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         backup::operations(),
         actions::operations(),
         droplets::operations(),
+        metadata::operations(),
         events::operations(),
     ];
     let of_the_simulator =

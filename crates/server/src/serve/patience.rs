@@ -28,7 +28,7 @@ use super::places::Places;
 
 /// What a connection waits for, shared by its stream and its requests. Used by one task, so plain loads and stores do.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     phase: AtomicU64,
     /// Who reads: told when the connection is idle again, since only a read begins that wait.
     reader: AtomicWaker,
@@ -66,7 +66,7 @@ impl Pace {
     }
 
     /// A request's head has come; the connection is busy until the value goes.
-    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         self.begin(Phase::Busy);
         Busy(Some(Arc::clone(self)))
     }
@@ -74,12 +74,12 @@ impl Pace {
 
 /// A request that is being answered.
 #[derive(Debug)]
-pub(super) struct Busy(Option<Arc<Pace>>);
+pub(crate) struct Busy(Option<Arc<Pace>>);
 
 impl Busy {
     /// The answer's body, which keeps the connection busy until all of it was taken; for ever when it `switches` to another
     /// protocol, which has waits of its own.
-    pub(super) fn until_taken(mut self, body: Body, switches: bool) -> Answer {
+    pub(crate) fn until_taken(mut self, body: Body, switches: bool) -> Answer {
         if switches {
             self.0 = None;
         }
@@ -98,7 +98,7 @@ impl Drop for Busy {
 
 /// The body of an answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     body: Body,
     _busy: Busy,
 }
@@ -122,7 +122,7 @@ impl HttpBody for Answer {
 
 /// A stream that fails, as timed out, when its client lets it wait for too long.
 #[derive(Debug)]
-pub(super) struct Patient<S> {
+pub(crate) struct Patient<S> {
     stream: S,
     pace: Arc<Pace>,
     places: Arc<Places>,
@@ -133,7 +133,7 @@ pub(super) struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>, places: Arc<Places>) -> Self {
+    pub(crate) fn new(stream: S, pace: Arc<Pace>, places: Arc<Places>) -> Self {
         Self { stream, pace, places, reading: Timer::default(), writing: Timer::default(), taken: 0 }
     }
 

@@ -111,6 +111,7 @@ impl Alice {
             "domain_name" => &self.domain,
             "domain_record_id" => &self.domain_record,
             "token_id" => &self.token,
+            "*path" => "v1.json",
             // Faults belong to no account; who may not steer is refused before one is looked for.
             "fault_id" => "1",
             _ => panic!("{path}: make one {{{name}}} in `settle` and name it in `value`"),

@@ -26,6 +26,7 @@ mod hostile;
 mod hostile_socket;
 mod images;
 mod leases;
+mod metadata;
 mod model;
 mod names;
 mod once_every;
