@@ -11,7 +11,8 @@ pub(super) fn connect(config: &WireConfig, has_uplink: bool) -> Result<(), Error
     let tools = &config.tools;
     let device = &config.uplink.host_device;
     let alias = format!("Dewpoint network {}", config.name);
-    let there = Observed::here(tools)?;
+    let mut there = Observed::here(tools)?;
+    there.routes.extend(Observed::routes_v6(tools)?);
     let mut lines = Vec::new();
     match there.devices.get(device) {
         Some(found) if found.kind != "veth" || found.alias != alias => {

@@ -88,9 +88,13 @@ impl Observed {
     /// Asks in the namespace of the calling thread.
     pub(super) fn here(tools: &Tools) -> Result<Self, Error> {
         let shown = tools.ip_shows(&["address show", "rule show", "route show table all"])?;
-        Self::parse(&shown).map_err(|error| {
-            Error::io("reading what `ip` shows", std::io::Error::new(std::io::ErrorKind::InvalidData, error))
-        })
+        Self::parse(&shown).map_err(unread)
+    }
+
+    /// The IPv6 routes of the namespace of the calling thread.
+    pub(super) fn routes_v6(tools: &Tools) -> Result<Vec<Route>, Error> {
+        let shown = tools.ip_shows_v6("route show table all")?;
+        next(&mut serde_json::Deserializer::from_slice(&shown).into_iter()).map_err(unread)
     }
 
     fn parse(shown: &[u8]) -> Result<Self, serde_json::Error> {
@@ -101,6 +105,10 @@ impl Observed {
         let devices = devices.into_iter().map(|raw| (raw.ifname.clone(), raw.into())).collect();
         Ok(Self { devices, rules, routes })
     }
+}
+
+fn unread(error: serde_json::Error) -> Error {
+    Error::io("reading what `ip` shows", std::io::Error::new(std::io::ErrorKind::InvalidData, error))
 }
 
 /// The next value. `ip` leaves out its empty lists' objects, and prints nothing at all for some of them.

@@ -41,6 +41,11 @@ impl Tools {
         self.run_ip(&["-json", "-details", "-batch", "-"], &(lines.join("\n") + "\n"))
     }
 
+    /// The same of IPv6, for what shows one family at a time.
+    pub(super) fn ip_shows_v6(&self, line: &str) -> Result<Vec<u8>, Error> {
+        self.run_ip(&["-6", "-json", "-details", "-batch", "-"], &(line.to_owned() + "\n"))
+    }
+
     fn run_ip(&self, arguments: &[&str], script: &str) -> Result<Vec<u8>, Error> {
         run(&self.ip, "iproute2", arguments, script, |said| {
             let line = failed_line(said).and_then(|at| script.lines().nth(at));

@@ -253,6 +253,10 @@ fn what_a_crash_left_is_taken_down_or_used() {
         lab.host(&["ip", "route", "add", "203.0.113.0/25", "dev", "lan0"]);
         let error = Wire::open(lab.config.clone()).expect_err("it is taken").to_string();
         assert!(error.contains("by lan0"), "{error}");
+        lab.host(&["ip", "route", "del", "203.0.113.0/25", "dev", "lan0"]);
+        lab.host(&["ip", "-6", "route", "add", "fd65::/64", "dev", "lan0"]);
+        let error = Wire::open(lab.config.clone()).expect_err("it is taken").to_string();
+        assert!(error.contains("fd65::/64 already, by lan0"), "{error}");
         lab.host(&["ip", "link", "del", "lan0"]);
         lab.restart();
     });
