@@ -79,7 +79,8 @@ impl Lab {
         ok(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
         let config = format!(
             "image_dir = {images:?}\n\
-             [network]\nmode = \"real\"\nnamespace = {:?}\npublic_v4_pool = \"203.0.113.0/26\"\nnameservers = [\"192.0.2.1\"]\n",
+             [network]\nmode = \"real\"\nnamespace = {:?}\npublic_v4_pool = \"203.0.113.0/26\"\nnameservers = [\"192.0.2.1\"]\n\
+             [dns]\nlisten = \"192.0.2.1:53\"\n",
             lab.name
         );
         fs::write(lab.path("dew.toml"), config).expect("written");

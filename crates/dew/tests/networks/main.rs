@@ -5,6 +5,7 @@ mod support;
 
 mod droplet;
 mod lab;
+mod told;
 
 use lab::{Lab, ok, with_lab};
 use serde_json::json;
@@ -38,6 +39,10 @@ fn promises(lab: &Lab) {
     assert!(red_1.reaches(blue_1.ipv6));
     let over_ipv6 = lab.try_ssh("2001:db8::2", &red_2.ipv6.to_string(), "hostname");
     assert_eq!(String::from_utf8_lossy(&over_ipv6.stdout).trim(), "red-2", "{over_ipv6:?}");
+
+    // Each is told of itself, and of names.
+    told::of_themselves(lab, &droplets);
+    told::of_names(lab, red_1, blue_1);
 
     // A server that stops and starts again interrupts nobody.
     lab.stop();
