@@ -23,6 +23,7 @@ mod orphans;
 mod passwords;
 pub mod projects;
 mod random;
+pub mod reach;
 pub mod readiness;
 mod reconcile;
 pub mod scheduler;

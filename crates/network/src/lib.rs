@@ -6,5 +6,6 @@
 #[cfg(all(feature = "linux", target_os = "linux"))]
 pub mod linux;
 mod plan;
+pub mod reach;
 
 pub use plan::{Direction, Firewall, Link, LinkKind, Peering, Peers, Plan, Protocol, Reserved, Rule, Vpc};

@@ -4,7 +4,7 @@ mod change;
 mod links;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::{Ipv4Addr, Ipv6Addr},
 };
 
@@ -295,6 +295,13 @@ pub fn droplets_known(tx: &mut dyn Tx, account: AccountId, ids: &[DropletId]) ->
     let sql = format!("SELECT id FROM droplets WHERE account_id = $1 AND id IN ({})", placeholders(2, ids.len()));
     let values: Vec<Value<'_>> = std::iter::once(account.into()).chain(ids.iter().map(|id| (*id).into())).collect();
     Ok(tx.query_all(&sql, &values, |row| row.next())?.into_iter().collect())
+}
+
+/// What the account's Droplets are called.
+pub fn droplet_names(tx: &mut dyn Tx, account: AccountId) -> Result<HashMap<DropletId, String>, Error> {
+    let sql = "SELECT id, name FROM droplets WHERE account_id = $1";
+    let named = tx.query_all(sql, &[account.into()], |row| Ok((row.next()?, row.next()?)))?;
+    Ok(named.into_iter().collect())
 }
 
 /// How many Droplets the account has, of both kinds.

@@ -28,6 +28,7 @@ use dewpoint_store::{
     Feed, Tx,
     feed::{Change, Cursor, Event, Happened, Read, Thing, What},
 };
+pub(crate) use plan::read as plan;
 use tokio::sync::{Mutex, Notify, watch};
 pub(crate) use waiting::Waiting;
 

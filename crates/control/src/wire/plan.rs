@@ -20,7 +20,7 @@ use crate::{
 const V6_PREFIX: u8 = 64;
 
 /// Reads the whole plan in one transaction.
-pub(super) fn read(tx: &mut dyn Tx, public: PublicNetwork) -> Result<Plan, Error> {
+pub(crate) fn read(tx: &mut dyn Tx, public: PublicNetwork) -> Result<Plan, Error> {
     let vpcs = vpcs::vpc_ranges_of_all(tx)?
         .into_iter()
         .map(|(id, range)| {

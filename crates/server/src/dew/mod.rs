@@ -10,6 +10,7 @@ mod droplets;
 mod events;
 mod faults;
 mod metadata;
+mod reach;
 mod requests;
 mod state;
 mod tokens;
@@ -27,6 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         droplets::operations(),
         metadata::operations(),
         events::operations(),
+        reach::operations(),
     ];
     let of_the_simulator =
         [clock::operations(), requests::operations(), faults::operations(), delays::operations(), state::operations()];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use dewpoint_api::{AccountId, DropletId, FirewallId, FirewallProtocol, TagName};
 use dewpoint_store::{
     DropletSeed, Error, FirewallChange, FirewallPeers, FirewallPending, FirewallPolicy, FirewallRecord, FirewallRule,
-    droplets::{droplet_delete, droplet_insert, droplets_known},
+    droplets::{droplet_delete, droplet_insert, droplet_names, droplets_known},
     firewalls::{force::*, *},
     tags::*,
 };
@@ -328,6 +328,8 @@ async fn who_is_known_is_the_accounts_own(database: &Database) {
     let known = database.read(|tx| droplets_known(tx, ALICE, &[ONE, TWO, THREE])).await;
     assert_eq!(known.into_iter().collect::<Vec<_>>(), [ONE]);
     assert!(database.read(|tx| droplets_known(tx, ALICE, &[])).await.is_empty());
+    let names = database.read(|tx| droplet_names(tx, ALICE)).await;
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), [(ONE, "Web-1".to_owned())]);
     for (account, name) in [(ALICE, "Web"), (BOB, "db")] {
         database.write(move |tx| tag_ensure(tx, account, &tag(name))).await;
     }

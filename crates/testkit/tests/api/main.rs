@@ -36,6 +36,7 @@ mod once_retries;
 mod pages;
 mod passwords;
 mod projects;
+mod reach;
 mod readiness;
 mod rebuilds;
 mod scopes;
