@@ -29,8 +29,8 @@ need iproute2 has ip
 need nftables has nft
 case ${1:-} in
 demo) ;;
-bench-net) need nftables has nft; need iproute2 has ip; need iperf3 has iperf3 ;;
-test) need nftables has nft; need iproute2 has ip; need python3-venv python3 -c 'import ensurepip'; need curl has curl ;;
+bench-net) need iperf3 has iperf3 ;;
+test) need python3-venv python3 -c 'import ensurepip'; need curl has curl ;;
 debian) need mmdebstrap has mmdebstrap ;;
 *) echo "usage: scripts/install.sh demo|test|bench-net|debian" >&2 && exit 2 ;;
 esac

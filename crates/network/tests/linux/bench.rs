@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// Of each kind, one after the other and round again.
-const RUNS: usize = 7;
+const RUNS: usize = 15;
 
 /// For how long each run sends.
-const SECONDS: &str = "3";
+const SECONDS: &str = "1";
 
 /// An iperf3 server that ends with the value.
 struct Server(Child);
@@ -49,14 +49,39 @@ impl Drop for Server {
     }
 }
 
-/// Gigabits a second.
-fn run(from: &str, to: &str) -> f64 {
+/// What one run carried.
+#[derive(Clone, Copy)]
+struct Carried {
+    /// Gigabits a second.
+    rate: f64,
+    /// Gigabits for a second of processor time of sender and receiver, the bridge's work included, which is done in theirs: tells
+    /// ways apart where other work takes the processors away now and then.
+    per_second_of_work: f64,
+}
+
+fn run(from: &str, to: &str) -> Carried {
     let mut client = Command::new("ip");
     client.args(["netns", "exec", from, "iperf3", "--client", to, "--time", SECONDS, "--json"]);
     let output = client.output().expect("iperf3 is installed");
     let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let bits = shown["end"]["sum_received"]["bits_per_second"].as_f64();
-    bits.unwrap_or_else(|| panic!("{shown}")) / 1e9
+    let number = |path: &str| {
+        let value = shown["end"].pointer(path).and_then(serde_json::Value::as_f64);
+        value.unwrap_or_else(|| panic!("{path}: {shown}"))
+    };
+    let rate = number("/sum_received/bits_per_second") / 1e9;
+    let percent = number("/cpu_utilization_percent/host_total") + number("/cpu_utilization_percent/remote_total");
+    Carried { rate, per_second_of_work: rate / (percent / 100.0) }
+}
+
+/// Medians: both rates, and of each pair the second one to the first one, by rate and by work.
+fn compare(pairs: &[(Carried, Carried)]) -> [f64; 4] {
+    let of = |value: fn(&(Carried, Carried)) -> f64| median(&mut pairs.iter().map(value).collect::<Vec<_>>());
+    [
+        of(|pair| pair.0.rate),
+        of(|pair| pair.1.rate),
+        of(|pair| pair.1.rate / pair.0.rate),
+        of(|pair| pair.1.per_second_of_work / pair.0.per_second_of_work),
+    ]
 }
 
 fn median(values: &mut [f64]) -> f64 {
@@ -146,29 +171,27 @@ fn bench_net() {
         comes_to_reach(&hands[0], "10.9.0.102");
         let _servers = [Server::start(&two, "10.1.0.12"), Server::start(&hands[1], "10.9.0.102")];
 
-        let (mut ours, mut theirs, mut walled) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..RUNS {
-            theirs.push(run(&hands[0], "10.9.0.102"));
-            ours.push(run(&one, "10.1.0.12"));
-        }
-        for _ in 0..RUNS {
-            lab.wire().apply(&guarded).expect("it is made real");
-            walled.push(run(&one, "10.1.0.12"));
-            lab.wire().apply(&open).expect("it is made real");
-            ours.push(run(&one, "10.1.0.12"));
-        }
+        let by_hand: Vec<_> = (0..RUNS).map(|_| (run(&hands[0], "10.9.0.102"), run(&one, "10.1.0.12"))).collect();
+        let with_wall: Vec<_> = (0..RUNS)
+            .map(|_| {
+                let without = run(&one, "10.1.0.12");
+                lab.wire().apply(&guarded).expect("it is made real");
+                let with = run(&one, "10.1.0.12");
+                lab.wire().apply(&open).expect("it is made real");
+                (without, with)
+            })
+            .collect();
         let mut table = String::new();
         let mut say = |what: &str, value: String| writeln!(table, "| {what} | {value} |").expect("text");
-        let pairs = theirs.iter().zip(&ours).map(|(theirs, ours)| ours / theirs);
-        let ratio = median(&mut pairs.collect::<Vec<_>>());
-        let guards = walled.iter().zip(&ours[RUNS..]).map(|(walled, ours)| walled / ours);
-        let guard = median(&mut guards.collect::<Vec<_>>());
-        let (theirs, ours, walled) = (median(&mut theirs), median(&mut ours), median(&mut walled));
-        say("TCP between two links of a bridge made by hand, no rules", format!("{theirs:.1} Gbit/s"));
-        say("the same through our bridge and rules, no firewall", format!("{ours:.1} Gbit/s"));
-        say("ours to theirs, median of the pairs", format!("{ratio:.3}"));
-        say("the same with a firewall for the receiver", format!("{walled:.1} Gbit/s"));
-        say("that to ours without, median of the pairs", format!("{guard:.3}"));
+        let [hand, ours, rate, work] = compare(&by_hand);
+        say("TCP between two links of a bridge by hand, without rules", format!("{hand:.1} Gbit/s"));
+        say("the same by our bridge and rules, no firewall", format!("{ours:.1} Gbit/s"));
+        say("ours to that by hand, median of the pairs", format!("{rate:.3}"));
+        say("the same for a second of processor time", format!("{work:.3}"));
+        let [_, walled, rate, work] = compare(&with_wall);
+        say("with a firewall for the receiver", format!("{walled:.1} Gbit/s"));
+        say("that to ours without, median of the pairs", format!("{rate:.3}"));
+        say("the same for a second of processor time", format!("{work:.3}"));
 
         let with = |firewalls: Vec<Firewall>| Plan { firewalls, ..open.clone() };
         let (median, longest) = applied(lab, &with(vec![wall(0, &[2], 1000)]), &open);
