@@ -25,8 +25,6 @@ need util-linux has setpriv
 need e2fsprogs has mke2fs
 need xfsprogs has mkfs.xfs
 need openssh-client has ssh
-need iproute2 has ip
-need nftables has nft
 case ${1:-} in
 demo) ;;
 bench-net) need iperf3 has iperf3 ;;

@@ -245,6 +245,13 @@ pub(crate) fn image_dir(data_dir: Option<PathBuf>, image_dir: Option<PathBuf>) -
     std::path::absolute(&dir).with_context(|| format!("--image-dir {}", dir.display()))
 }
 
+/// What a configuration file says of networks, and what the control plane makes of it; the defaults without one.
+pub(crate) fn network_of(config: Option<&Path>) -> Result<(NetworkFile, ControlConfig)> {
+    let file = config.map(read).transpose()?.unwrap_or_default();
+    let control = control_config(&file.quota, &file.network, None)?;
+    Ok((file.network, control))
+}
+
 fn read(path: &Path) -> Result<ConfigFile> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;

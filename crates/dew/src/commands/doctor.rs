@@ -1,5 +1,7 @@
 //! `dew doctor`: what this host can do, and what to change where it cannot.
 
+mod network;
+
 use std::{
     io::{self, Write as _},
     path::PathBuf,
@@ -26,11 +28,15 @@ pub(crate) struct DoctorArgs {
     /// Where base images are [default: DATA_DIR/images]
     #[arg(long, env = "DEW_IMAGE_DIR", value_name = "DIR")]
     image_dir: Option<PathBuf>,
+    /// The server's configuration file (TOML), for what it says of networks
+    #[arg(long, env = "DEW_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 /// Says what works and what does not; fails when QEMU cannot run a guest here.
 pub(crate) fn run(args: DoctorArgs) -> Result<()> {
     let dir = image_dir(args.data_dir, args.image_dir)?;
+    let network = network::lines(args.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut out = io::stdout().lock();
     // The probe runs in a directory of its own, so that a running server's machines are not touched.
@@ -78,6 +84,9 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
             let names: Vec<&str> = images.iter().map(|image| image.slug.as_str()).collect();
             writeln!(out, "images   {:<7} {} in {}", names.len(), names.join(", "), dir.display())?;
         }
+    }
+    for line in network {
+        writeln!(out, "{line}")?;
     }
     writeln!(out, "engine   {}", if works { "`dew serve` takes qemu" } else { "`dew serve` takes sim" })?;
     if works { Ok(()) } else { anyhow::bail!("QEMU cannot run a guest on this host") }

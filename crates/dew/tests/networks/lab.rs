@@ -17,7 +17,7 @@ use std::{
 
 use dewpoint_network::linux::{Tools, down};
 use nix::{
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, setns, unshare},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -54,12 +54,15 @@ pub(crate) fn with_lab(test: &'static str, run: fn(&Lab)) {
     if std::env::var_os("DEW_TEST_NO_NETWORK").is_some_and(|value| value == "1") {
         return skip("DEW_TEST_NO_NETWORK=1 says that nothing here may make networks");
     }
-    assert!(
-        nix::unistd::geteuid().is_root(),
-        "{test} makes network namespaces: run the tests as root, or set DEW_TEST_NO_NETWORK=1 to say that they cannot be run on \
-         this machine"
-    );
-    let thread = std::thread::Builder::new().name(test.to_owned()).spawn(move || run(&Lab::new(&images)));
+    let thread = std::thread::Builder::new().name(test.to_owned()).spawn(move || {
+        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
+            panic!(
+                "{test} makes network namespaces, which is refused here ({error}): run the tests as root, or set \
+                 DEW_TEST_NO_NETWORK=1 to say that they cannot be run on this machine"
+            );
+        }
+        run(&Lab::new(&images));
+    });
     if let Err(panic) = thread.expect("a thread").join() {
         std::panic::resume_unwind(panic);
     }
