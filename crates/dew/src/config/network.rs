@@ -170,6 +170,9 @@ pub(crate) fn lacks() -> Vec<String> {
     if !Path::new("/dev/net/tun").exists() {
         lacks.push("/dev/net/tun is not there (modprobe tun)".to_owned());
     }
+    if !Path::new("/proc/sys/net/bridge").exists() {
+        lacks.push("the kernel's br_netfilter is not loaded (modprobe br_netfilter)".to_owned());
+    }
     lacks
 }
 

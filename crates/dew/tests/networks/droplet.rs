@@ -1,6 +1,6 @@
 //! A Droplet of the lab: made by the API, and asked over SSH what it sees.
 
-use std::net::IpAddr;
+use std::{cell::Cell, net::IpAddr};
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,8 @@ pub(crate) struct Droplet<'lab> {
     pub(crate) public: IpAddr,
     pub(crate) private: IpAddr,
     pub(crate) ipv6: IpAddr,
+    /// The client's address that commands come from.
+    asked_from: Cell<&'static str>,
 }
 
 impl Lab {
@@ -69,6 +71,7 @@ impl Lab {
             public: address("v4", "public"),
             private: address("v4", "private"),
             ipv6: address("v6", "public"),
+            asked_from: Cell::new(CLIENT),
         }
     }
 }
@@ -76,7 +79,7 @@ impl Lab {
 impl Droplet<'_> {
     /// What a shell command in it says; `None` when it fails.
     pub(crate) fn try_run(&self, command: &str) -> Option<String> {
-        let output = self.lab.try_ssh(CLIENT, &self.public.to_string(), command);
+        let output = self.lab.try_ssh(self.asked_from.get(), &self.public.to_string(), command);
         // 255 is SSH's own: it could not even ask.
         assert_ne!(
             output.status.code(),
@@ -97,6 +100,11 @@ impl Droplet<'_> {
     pub(crate) fn reaches(&self, address: IpAddr) -> bool {
         let ping = if address.is_ipv6() { "ping6" } else { "ping" };
         self.try_run(&format!("{ping} -c 1 -W 3 {address}")).is_some()
+    }
+
+    /// Commands come from another of the client's addresses from here on.
+    pub(crate) fn ask_from(&self, address: &'static str) {
+        self.asked_from.set(address);
     }
 
     /// Deletes it, and waits until nothing of it is left.

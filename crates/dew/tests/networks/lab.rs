@@ -9,10 +9,12 @@ use std::{
     cell::RefCell,
     fs,
     io::Write as _,
+    net::{IpAddr, TcpStream},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use dewpoint_network::linux::{Tools, down};
@@ -25,8 +27,12 @@ use serde_json::{Value, json};
 
 use crate::support::{self, Client, Server, TOKEN};
 
-/// The client's address.
+/// The client's address, and a second one that it may ask from.
 pub(crate) const CLIENT: &str = "192.0.2.2";
+pub(crate) const FRIEND: &str = "192.0.2.3";
+
+/// The host's address on the uplink, where it tells names.
+pub(crate) const HOST: &str = "192.0.2.1";
 
 /// What namespaces of this test are called, before the number of its process.
 const PREFIX: &str = "dewlab-";
@@ -82,8 +88,8 @@ impl Lab {
         ok(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key));
         let config = format!(
             "image_dir = {images:?}\n\
-             [network]\nmode = \"real\"\nnamespace = {:?}\npublic_v4_pool = \"203.0.113.0/26\"\nnameservers = [\"192.0.2.1\"]\n\
-             [dns]\nlisten = \"192.0.2.1:53\"\n",
+             [network]\nmode = \"real\"\nnamespace = {:?}\npublic_v4_pool = \"203.0.113.0/26\"\nnameservers = [{HOST:?}]\n\
+             [dns]\nlisten = \"{HOST}:53\"\n",
             lab.name
         );
         fs::write(lab.path("dew.toml"), config).expect("written");
@@ -185,6 +191,21 @@ impl Lab {
             spoken_to.push(socket);
         }
         self.on_client(&words).output().expect("ssh runs")
+    }
+
+    /// Runs something on the client.
+    pub(crate) fn as_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let file = fs::File::open(Path::new("/run/netns").join(self.client())).expect("a namespace");
+        let inside = move || {
+            setns(file, CloneFlags::CLONE_NEWNET).expect("the right to enter it");
+            work()
+        };
+        std::thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    }
+
+    /// Whether a TCP connection from the client is taken within a few seconds.
+    pub(crate) fn connects(&self, to: IpAddr, port: u16) -> bool {
+        self.as_client(|| TcpStream::connect_timeout(&(to, port).into(), Duration::from_secs(5)).is_ok())
     }
 
     /// Ends the connections that are kept for later commands.

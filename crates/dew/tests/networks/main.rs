@@ -6,8 +6,9 @@ mod support;
 mod droplet;
 mod lab;
 mod told;
+mod walls;
 
-use lab::{Lab, ok, with_lab};
+use lab::{FRIEND, Lab, ok, with_lab};
 use serde_json::json;
 
 #[test]
@@ -17,13 +18,16 @@ fn droplets_have_the_networks_the_api_promises() {
 
 fn promises(lab: &Lab) {
     let (red, blue) = (lab.vpc("red", "10.10.0.0/24"), lab.vpc("blue", "10.20.0.0/24"));
+    let guard = walls::guard(lab);
     let droplets = lab.droplets(&[
         ("red-1", &red, json!({})),
         ("red-2", &red, json!({})),
         ("blue-1", &blue, json!({})),
         ("blue-2", &blue, json!({})),
+        ("guarded", &red, json!({ "tags": ["guarded"] })),
     ]);
-    let [red_1, red_2, blue_1, blue_2] = &droplets[..] else { panic!("four Droplets") };
+    let [red_1, red_2, blue_1, blue_2, guarded] = &droplets[..] else { panic!("five Droplets") };
+    guarded.ask_from(FRIEND);
 
     // SSH to the public address, from the uplink's side.
     for droplet in &droplets {
@@ -39,6 +43,9 @@ fn promises(lab: &Lab) {
     assert!(red_1.reaches(blue_1.ipv6));
     let over_ipv6 = lab.try_ssh("2001:db8::2", &red_2.ipv6.to_string(), "hostname");
     assert_eq!(String::from_utf8_lossy(&over_ipv6.stdout).trim(), "red-2", "{over_ipv6:?}");
+
+    // A firewall guards the Droplet that was made after it with its tag.
+    walls::let_in_a_friend_alone(lab, &guard, guarded, red_1);
 
     // Each is told of itself, and of names.
     told::of_themselves(lab, &droplets);
