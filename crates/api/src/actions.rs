@@ -135,6 +135,8 @@ words! {
         ReservedIp = "reserved_ip",
         /// A reserved address by its old name.
         FloatingIp = "floating_ip",
+        /// A reserved IPv6 address.
+        ReservedIpv6 = "reserved_ipv6",
         /// A database; of another service, but tags speak of it.
         Database = "database",
         /// A load balancer.

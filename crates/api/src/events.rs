@@ -21,6 +21,8 @@ words! {
         Image = "image",
         /// A project, or which resources are in it.
         Project = "project",
+        /// A reserved IP.
+        ReservedIp = "reserved_ip",
         /// An SSH key.
         SshKey = "ssh_key",
         /// A tag, or what it is on.
@@ -33,6 +35,8 @@ words! {
         VolumeSnapshot = "volume_snapshot",
         /// A VPC.
         Vpc = "vpc",
+        /// A VPC peering.
+        VpcPeering = "vpc_peering",
         /// Everything of every account, in the simulator.
         Everything = "everything",
     }

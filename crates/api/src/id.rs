@@ -89,6 +89,11 @@ id!(
     FirewallId(Uuid)
 );
 id!(
+    /// Names a VPC peering.
+    #[schemars(with = "String", extend("format" = "uuid"))]
+    VpcPeeringId(Uuid)
+);
+id!(
     /// Names a block storage volume.
     #[schemars(with = "String", extend("format" = "uuid"))]
     VolumeId(Uuid)

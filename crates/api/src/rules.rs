@@ -107,6 +107,13 @@ pub fn vpc_name(name: &str) -> Result<(), Invalid> {
     good.then_some(()).ok_or_else(|| Invalid::new("name", "may only contain letters, digits, dashes and periods."))
 }
 
+/// A VPC peering's name: letters, digits and dashes (behaviour rule PEE-1).
+pub fn vpc_peering_name(name: &str) -> Result<(), Invalid> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let good = !name.is_empty() && name.len() <= NAME_MAX && name.chars().all(fits);
+    good.then_some(()).ok_or_else(|| Invalid::new("name", "may only contain letters, digits and dashes."))
+}
+
 /// A VPC's description: at most 255 characters (behaviour rule VPC-1).
 pub fn vpc_description(text: &str) -> Result<(), Invalid> {
     let good = text.chars().count() <= 255;

@@ -13,8 +13,12 @@ use std::{
 
 use dewpoint_api::{ActionId, DropletId};
 use dewpoint_store::{
-    ActionRecord, DropletRecord, DropletSeed, Error, Sequence, Store, Tx, actions::action_insert,
-    addresses::address_take, counters::draw, droplets::droplet_insert, sqlite,
+    ActionRecord, DropletRecord, DropletSeed, Error, Sequence, Store, Tx,
+    actions::action_insert,
+    addresses::{Positions, address_take},
+    counters::draw,
+    droplets::droplet_insert,
+    sqlite,
 };
 
 #[path = "../tests/suite/fixtures.rs"]
@@ -117,7 +121,8 @@ async fn write_until(store: Store, end: Instant) -> Result<Vec<Duration>, Error>
 fn create(tx: &mut dyn Tx) -> Result<(), Error> {
     let id = DropletId(draw(tx, Sequence::Droplet, 1)?);
     let action = ActionId(draw(tx, Sequence::Action, 1)?);
-    let position = address_take(tx, "public", 1, 1 << 22, id)?;
+    let positions = Positions { pool: "public", first: 1, size: 1 << 22, rested: fixtures::at(0) };
+    let position = address_take(tx, &positions, Some(id))?;
     let droplet = DropletRecord {
         id,
         running_action: Some(action),

@@ -102,6 +102,13 @@ fn locks() -> Vec<RowRule> {
         )
         .mended_by("frees it", free("volumes", "")),
         RowRule::new(
+            "reserved-ip-lock",
+            "reserved IP {} is locked by an action that is not in progress",
+            why,
+            find("address", "reserved_ips"),
+        )
+        .mended_by("frees it", free("reserved_ips", "")),
+        RowRule::new(
             "teardown-lock",
             "the teardown of Droplet {} waits for an action that is not in progress",
             "its status says `in progress` for good, and it cannot be tried again",
@@ -155,7 +162,7 @@ const HALF_SNAPSHOT: &str = "NOT x.available AND NOT EXISTS
     (SELECT 1 FROM actions a WHERE a.status = 'in-progress' AND a.resource_uuid IN (x.id, x.volume_id))";
 
 /// Rows that belong to rows that are gone: `(name, what, table, which, condition)`.
-const DANGLING: [(&str, &str, &str, &str, &str); 15] = [
+const DANGLING: [(&str, &str, &str, &str, &str); 18] = [
     ("orphan-seed", "keys and user data of Droplet {}, which is gone", "droplet_seeds", "CAST(droplet_id AS TEXT)",
      "droplet_id NOT IN (SELECT id FROM droplets)"),
     ("orphan-password", "a password of Droplet {}, which is gone", "passwords", "CAST(droplet_id AS TEXT)",
@@ -185,6 +192,13 @@ const DANGLING: [(&str, &str, &str, &str, &str); 15] = [
     ("orphan-firewall-tag", "firewall {} guards by a tag that is gone", "firewall_parties", "firewall_id",
      "guarded = TRUE AND droplet_id = 0 AND NOT EXISTS
       (SELECT 1 FROM tags t WHERE t.account_id = firewall_parties.account_id AND t.name = firewall_parties.tag)"),
+    ("orphan-project-reserved-ip", "{} is in a project, and is gone", "project_resources", "urn",
+     "urn LIKE 'do:floatingip:%' AND urn NOT IN (SELECT 'do:floatingip:' || address FROM reserved_ips)"),
+    ("orphan-reserved-address", "the address of number {} is held for a reserved IP, which is gone", "addresses", "CAST(position AS TEXT)",
+     "pool = 'reserved-v4' AND freed_at IS NULL AND position NOT IN (SELECT number FROM reserved_ips WHERE NOT is_v6)
+      AND position NOT IN (SELECT resource_id FROM actions WHERE resource_type = 'reserved_ip' AND status = 'in-progress')"),
+    ("orphan-peering", "peering {} is of a VPC that is gone", "vpc_peerings", "id",
+     "first_vpc NOT IN (SELECT id FROM vpcs) OR second_vpc NOT IN (SELECT id FROM vpcs)"),
     ("orphan-address", "an address is held by Droplet {}, which is gone", "addresses", "DISTINCT CAST(droplet_id AS TEXT)",
      "droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)
       AND droplet_id NOT IN (SELECT resource_id FROM actions WHERE resource_type = 'droplet' AND status = 'in-progress')"),
@@ -221,7 +235,17 @@ fn dangling() -> Vec<RowRule> {
               OR (p.droplet_id = 0 AND NOT EXISTS
                   (SELECT 1 FROM tags t WHERE t.account_id = p.account_id AND t.name = p.tag))) ORDER BY 1",
     );
-    rules.chain([attachment, named.by_hand("replace its rules, without the one that is gone")]).collect()
+    let named = named.by_hand("replace its rules, without the one that is gone");
+    let led = "droplet_id IS NOT NULL AND running_action IS NULL AND droplet_id NOT IN (SELECT id FROM droplets)";
+    let lead = RowRule::new(
+        "orphan-reserved-ip",
+        "reserved IP {} leads to a Droplet that is gone",
+        "whoever calls it is not answered",
+        format!("SELECT address FROM reserved_ips WHERE {led} ORDER BY 1"),
+    );
+    let lead =
+        lead.mended_by("marks it as unassigned", [format!("UPDATE reserved_ips SET droplet_id = NULL WHERE {led}")]);
+    rules.chain([attachment, named, lead]).collect()
 }
 
 fn addresses() -> Vec<RowRule> {
@@ -247,6 +271,27 @@ fn addresses() -> Vec<RowRule> {
         )
         .by_hand("take a snapshot of it, delete it, and create it again from that"),
         RowRule::new(
+            "reserved-not-held",
+            "reserved IP {} is not held in its pool",
+            "the pool may give it to somebody else too",
+            format!("SELECT address FROM reserved_ips WHERE {NOT_HELD} ORDER BY 1"),
+        )
+        .mended_by(
+            "holds it",
+            [format!(
+                "INSERT INTO addresses (pool, position) SELECT 'reserved-v4', number FROM reserved_ips WHERE {NOT_HELD}
+                 ON CONFLICT (pool, position) DO UPDATE SET freed_at = NULL"
+            )],
+        ),
+        RowRule::new(
+            "reserved-no-link",
+            "reserved IP {} leads to a Droplet that has no address of its own of that kind",
+            "it leads nowhere",
+            "SELECT r.address FROM reserved_ips r JOIN droplets d ON d.id = r.droplet_id
+             WHERE r.running_action IS NULL AND (CASE WHEN r.is_v6 THEN d.public_v6 IS NULL ELSE d.public_v4 IS NULL END) ORDER BY 1",
+        )
+        .by_hand("unassign it"),
+        RowRule::new(
             "address-flag",
             "Droplet {} has no address of a kind it asked for, or one it did not",
             "clients are told of an address that is not there, or not told of one that is",
@@ -257,8 +302,12 @@ fn addresses() -> Vec<RowRule> {
     ]
 }
 
+/// Which reserved IPv4 addresses nobody holds.
+const NOT_HELD: &str =
+    "NOT is_v6 AND number NOT IN (SELECT position FROM addresses WHERE pool = 'reserved-v4' AND freed_at IS NULL)";
+
 /// Tables whose rows belong to an account.
-const OF_ACCOUNTS: [(&str, &str); 9] = [
+const OF_ACCOUNTS: [(&str, &str); 11] = [
     ("droplets", "CAST(id AS TEXT)"),
     ("volumes", "id"),
     ("images", "CAST(id AS TEXT)"),
@@ -268,6 +317,8 @@ const OF_ACCOUNTS: [(&str, &str); 9] = [
     ("vpcs", "id"),
     ("firewalls", "id"),
     ("projects", "id"),
+    ("reserved_ips", "address"),
+    ("vpc_peerings", "id"),
 ];
 
 fn strays() -> Vec<RowRule> {
@@ -314,7 +365,7 @@ fn strays() -> Vec<RowRule> {
 }
 
 /// Sequences and the largest number that was given from each.
-const COUNTERS: [(&str, &str); 8] = [
+const COUNTERS: [(&str, &str); 9] = [
     ("action", "SELECT MAX(id) AS n FROM actions"),
     (
         "droplet",
@@ -327,6 +378,11 @@ const COUNTERS: [(&str, &str); 8] = [
     ("volume_snapshot", "SELECT MAX(number) AS n FROM volume_snapshots"),
     ("audit", "SELECT MAX(id) AS n FROM audit"),
     ("firewall_change", "SELECT MAX(number) AS n FROM firewall_changes"),
+    (
+        "reserved_ipv6",
+        "SELECT MAX(number) AS n FROM (SELECT number FROM reserved_ips WHERE is_v6
+         UNION ALL SELECT resource_id FROM actions WHERE resource_type = 'reserved_ipv6') AS given",
+    ),
 ];
 
 fn counters() -> Vec<RowRule> {
@@ -413,7 +469,14 @@ impl Books {
             being_torn_down.extend(parts.into_iter().map(|part| part.id));
         }
         let mut running = Vec::new();
-        for kind in [ResourceType::Droplet, ResourceType::Image, ResourceType::Volume, ResourceType::VolumeSnapshot] {
+        for kind in [
+            ResourceType::Droplet,
+            ResourceType::Image,
+            ResourceType::Volume,
+            ResourceType::VolumeSnapshot,
+            ResourceType::ReservedIp,
+            ResourceType::ReservedIpv6,
+        ] {
             running.extend(actions::action_in_progress_on(tx, kind)?);
         }
         debug_assert!(running.iter().all(|action| action.status == ActionStatus::InProgress));

@@ -23,6 +23,8 @@ pub enum Sequence {
     DomainRecord,
     /// Changes of firewalls, for their order alone.
     FirewallChange,
+    /// Reserved IPv6 addresses: their lower halves.
+    ReservedIpv6,
 }
 
 impl Sequence {
@@ -38,6 +40,7 @@ impl Sequence {
             Self::Audit => ("audit", 1),
             Self::DomainRecord => ("domain_record", 10_000_001),
             Self::FirewallChange => ("firewall_change", 1),
+            Self::ReservedIpv6 => ("reserved_ipv6", 65_537),
         }
     }
 }

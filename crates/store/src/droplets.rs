@@ -403,8 +403,8 @@ pub fn droplet_neighbors(tx: &mut dyn Tx, account: AccountId) -> Result<Vec<Vec<
     Ok(groups.into_iter().map(|(_, group)| group).filter(|group| group.len() > 1).collect())
 }
 
-/// Removes the Droplet with its seed, password, tags, volume attachments and part in firewalls; whether it was there. Its addresses stay held until the
-/// machine is gone (`address_release_all`).
+/// Removes the Droplet with its seed, password, tags, volume attachments and part in firewalls; whether it was there. Reserved IPs
+/// lead to it no more. Its own addresses stay held until the machine is gone (`address_release_all`).
 pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
     let sql = "DELETE FROM droplets WHERE id = $1 RETURNING account_id, gpu";
     let removed = tx.query_opt(sql, &[id.into()], |row| Ok((row.next::<AccountId>()?, row.next::<bool>()?)))?;
@@ -418,6 +418,7 @@ pub fn droplet_delete(tx: &mut dyn Tx, id: DropletId) -> Result<bool, Error> {
         tx.changed(account, volume);
     }
     crate::firewalls::follow::droplet_gone(tx, account, id)?;
+    crate::reserved_ips::reserved_ip_forget_droplet(tx, id)?;
     crate::tags::untag_everywhere(tx, "droplet", id.0, &id.to_string())?;
     crate::projects::project_forget(tx, account, &format!("do:droplet:{id}"))?;
     counters::list_changed(tx, &list_name(account, gpu), id.0, -1)?;

@@ -10,13 +10,14 @@ use std::{
     collections::VecDeque,
     fmt,
     future::Future,
+    net::IpAddr,
     str::FromStr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use dewpoint_api::{
     AccountId, ActionId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId, VolumeSnapshotId,
-    VpcId,
+    VpcId, VpcPeeringId,
 };
 use dewpoint_clock::{Clock, Timestamp};
 use tokio::sync::watch;
@@ -56,6 +57,8 @@ pub enum Thing {
     Image(ImageId),
     /// A project, or which resources are in it.
     Project(ProjectId),
+    /// A reserved IP.
+    ReservedIp(IpAddr),
     /// An SSH key.
     SshKey(SshKeyId),
     /// A tag, or what it is on.
@@ -68,6 +71,8 @@ pub enum Thing {
     VolumeSnapshot(VolumeSnapshotId),
     /// A VPC.
     Vpc(VpcId),
+    /// A VPC peering.
+    VpcPeering(VpcPeeringId),
 }
 
 macro_rules! things {
@@ -85,11 +90,13 @@ things!(
     Firewall(FirewallId),
     Image(ImageId),
     Project(ProjectId),
+    ReservedIp(IpAddr),
     SshKey(SshKeyId),
     Token(TokenId),
     Volume(VolumeId),
     VolumeSnapshot(VolumeSnapshotId),
-    Vpc(VpcId)
+    Vpc(VpcId),
+    VpcPeering(VpcPeeringId)
 );
 
 /// What became of a thing.

@@ -24,6 +24,7 @@ pub mod passwords;
 pub mod postgres;
 pub mod projects;
 mod queue;
+pub mod reserved_ips;
 mod row;
 pub mod sqlite;
 pub mod ssh_keys;
@@ -34,6 +35,7 @@ pub mod untold;
 mod value;
 pub mod volume_snapshots;
 pub mod volumes;
+pub mod vpc_peerings;
 pub mod vpcs;
 
 pub use accounts::AccountRecord;
@@ -54,6 +56,7 @@ pub use firewalls::{
 pub use images::ImageRecord;
 pub use once::{Claim, Claimed, Made, OnceRecord};
 pub use projects::{ProjectEntry, ProjectRecord, VisibleKinds};
+pub use reserved_ips::{Family, ReservedIpRecord};
 pub use row::{Cell, FromCell, Row};
 pub use ssh_keys::SshKeyRecord;
 pub use teardowns::{PartKind, TeardownPart, TeardownRecord};
@@ -62,6 +65,7 @@ pub use untold::{Untold, UntoldRecord};
 pub use value::Value;
 pub use volume_snapshots::VolumeSnapshotRecord;
 pub use volumes::VolumeRecord;
+pub use vpc_peerings::VpcPeeringRecord;
 pub use vpcs::{VpcMemberRecord, VpcRecord};
 
 /// Which part of an ordered list to read: `skip` rows are passed over, at most `take` returned.

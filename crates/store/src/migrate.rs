@@ -13,6 +13,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "networks", include_str!("../../../migrations/0006_networks.sql")),
     (7, "whole", include_str!("../../../migrations/0007_whole.sql")),
     (8, "firewalls", include_str!("../../../migrations/0008_firewalls.sql")),
+    (9, "addresses", include_str!("../../../migrations/0009_addresses.sql")),
     (10, "names", include_str!("../../../migrations/0010_names.sql")),
 ];
 

@@ -3,9 +3,11 @@
 //! A row is written in the transaction that has the effect ([`Deed`](crate::Deed)), so neither is there without the other.
 //! It holds no answer: an answer is made anew from what the numbers in it name today.
 
+use std::net::IpAddr;
+
 use dewpoint_api::{
     AccountId, ActionId, DomainRecordId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId,
-    VolumeSnapshotId, VpcId,
+    VolumeSnapshotId, VpcId, VpcPeeringId,
 };
 use dewpoint_clock::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,10 +34,14 @@ pub enum Made {
     Tag(String),
     /// A project.
     Project(ProjectId),
+    /// A reserved IP.
+    ReservedIp(IpAddr),
     /// A VPC.
     Vpc(VpcId),
     /// A firewall.
     Firewall(FirewallId),
+    /// A VPC peering.
+    VpcPeering(VpcPeeringId),
     /// A domain.
     Domain(String),
     /// A record of a domain.

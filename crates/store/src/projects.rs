@@ -44,14 +44,17 @@ pub struct VisibleKinds {
     pub volumes: bool,
     /// Domains.
     pub domains: bool,
+    /// Reserved IPs.
+    pub reserved_ips: bool,
 }
 
 const COLUMNS: &str = "id, name, description, purpose, environment, is_default, created_at, updated_at";
 
-/// Every Droplet, volume and domain of an account with its name among all resources and the time it was made.
+/// Every Droplet, volume, domain and reserved IPv4 address of an account with its name among all resources and the time it was made.
 const ALL_RESOURCES: &str = "(SELECT account_id, 'do:droplet:' || CAST(id AS TEXT) AS urn, created_at FROM droplets
      UNION ALL SELECT account_id, 'do:volume:' || id AS urn, created_at FROM volumes
-     UNION ALL SELECT account_id, 'do:domain:' || name AS urn, created_at FROM domains)";
+     UNION ALL SELECT account_id, 'do:domain:' || name AS urn, created_at FROM domains
+     UNION ALL SELECT account_id, 'do:floatingip:' || address AS urn, created_at FROM reserved_ips WHERE NOT is_v6)";
 
 fn read(row: &mut Row<'_>) -> Result<ProjectRecord, Error> {
     Ok(ProjectRecord {
@@ -177,7 +180,8 @@ pub fn project_resources(
     let from = format!(
         "FROM {ALL_RESOURCES} r LEFT JOIN project_resources p ON p.account_id = r.account_id AND p.urn = r.urn
          WHERE r.account_id = $1 AND (p.project_id = $2 OR (p.project_id IS NULL AND $3))
-         AND ((r.urn LIKE 'do:droplet:%' AND $4) OR (r.urn LIKE 'do:volume:%' AND $5) OR (r.urn LIKE 'do:domain:%' AND $6))"
+         AND ((r.urn LIKE 'do:droplet:%' AND $4) OR (r.urn LIKE 'do:volume:%' AND $5) OR (r.urn LIKE 'do:domain:%' AND $6)
+              OR (r.urn LIKE 'do:floatingip:%' AND $7))"
     );
     let values = [
         account.into(),
@@ -186,6 +190,7 @@ pub fn project_resources(
         visible.droplets.into(),
         visible.volumes.into(),
         visible.domains.into(),
+        visible.reserved_ips.into(),
     ];
     let columns = "r.urn, COALESCE(p.assigned_at, r.created_at) AS since";
     counters::page(tx, columns, &from, "since, r.urn", &values, window, |row| {

@@ -179,6 +179,7 @@ texts!(
     ProjectId,
     VpcId,
     FirewallId,
+    VpcPeeringId,
     VolumeId,
     VolumeSnapshotId,
     TokenId,

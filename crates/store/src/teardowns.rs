@@ -37,6 +37,8 @@ pub enum PartKind {
     Snapshot,
     /// A snapshot of a volume.
     VolumeSnapshot,
+    /// A reserved IP.
+    ReservedIp,
 }
 
 /// One thing to destroy.

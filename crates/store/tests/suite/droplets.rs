@@ -194,7 +194,8 @@ async fn a_droplet_deleted_leaves_its_addresses_and_nothing_else(database: &Data
                 droplet_insert(tx, &droplet(id, ALICE), &seed)?;
                 volume_insert(tx, ALICE, &volume(id, "nyc3"))?;
                 volume_attach(tx, ALICE, uuid(id), DropletId(id))?;
-                address_take(tx, "public", 0, 100, DropletId(id))?;
+                let positions = Positions { pool: "public", first: 0, size: 100, rested: at(0) };
+                address_take(tx, &positions, Some(DropletId(id)))?;
                 tag_resource(tx, ALICE, &tag("t"), &Tagged::droplet(DropletId(id)), at(1))
             })
             .await;

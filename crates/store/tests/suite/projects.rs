@@ -19,7 +19,7 @@ on_each_database!(
     a_project_that_stops_being_the_default_keeps_what_it_has,
 );
 
-const EVERYTHING: VisibleKinds = VisibleKinds { droplets: true, volumes: true, domains: true };
+const EVERYTHING: VisibleKinds = VisibleKinds { droplets: true, volumes: true, domains: true, reserved_ips: true };
 
 fn project(number: u64, is_default: bool) -> ProjectRecord {
     ProjectRecord {
@@ -74,7 +74,7 @@ async fn urns(database: &Database, project: ProjectRecord, visible: VisibleKinds
 async fn what_is_in_no_project_is_in_the_default_one(database: &Database) {
     fill(database).await;
     assert_eq!(urns(database, project(1, true), EVERYTHING).await, [disk(), "do:droplet:7".to_owned()]);
-    let no_volumes = VisibleKinds { droplets: true, volumes: false, domains: false };
+    let no_volumes = VisibleKinds { volumes: false, domains: false, ..EVERYTHING };
     assert_eq!(urns(database, project(1, true), no_volumes).await, ["do:droplet:7"]);
     assert_eq!(urns(database, project(2, false), EVERYTHING).await, [""; 0]);
 

@@ -6,7 +6,7 @@ use dewpoint_store::{
 };
 
 use crate::{
-    fixtures::{ALICE, ALL, BOB, droplet, uuid, vpc},
+    fixtures::{ALICE, ALL, BOB, at, droplet, uuid, vpc},
     harness::{Database, on_each_database},
 };
 
@@ -91,11 +91,12 @@ async fn a_deleted_vpc_is_gone_and_its_pool_starts_anew(database: &Database) {
     assert!(!database.write(|tx| vpc_delete(tx, BOB, uuid(1))).await);
     assert!(database.write(|tx| vpc_delete(tx, ALICE, uuid(1))).await);
     assert_eq!(database.read(|tx| vpc_get(tx, ALICE, uuid(1))).await, None);
-    let take = |droplet| move |tx: &mut dyn Tx| address_take(tx, "vpc:1", 2, 10, DropletId(droplet));
+    let positions = Positions { pool: "vpc:1", first: 2, size: 10, rested: at(0) };
+    let take = |droplet| move |tx: &mut dyn Tx| address_take(tx, &positions, Some(DropletId(droplet)));
     assert_eq!(database.write(take(1)).await, Some(2));
-    database.write(|tx| address_release_all(tx, DropletId(1))).await;
+    database.write(|tx| address_release_all(tx, DropletId(1), at(0))).await;
     assert_eq!(database.write(take(1)).await, Some(3), "an address rests");
-    database.write(|tx| address_release_all(tx, DropletId(1))).await;
+    database.write(|tx| address_release_all(tx, DropletId(1), at(0))).await;
     database.write(|tx| address_pool_drop(tx, "vpc:1")).await;
     assert_eq!(database.write(take(1)).await, Some(2));
 }
