@@ -18,6 +18,12 @@ pub struct ControlConfig {
     pub public_v4_pool: Option<(Ipv4Addr, u8)>,
     /// Where IPv6 addresses come from: a /64 of unique local addresses.
     pub public_v6_pool: Ipv6Addr,
+    /// Where reserved IPv4 addresses come from, as first address and prefix length: outside of the public pool.
+    pub reserved_v4_pool: (Ipv4Addr, u8),
+    /// Where reserved IPv6 addresses come from: another /64 than [`Self::public_v6_pool`].
+    pub reserved_v6_pool: Ipv6Addr,
+    /// How long an IPv4 address that was given back rests before it is given again.
+    pub address_quarantine: Duration,
     /// Prefix length of VPCs that are made by themselves.
     pub default_vpc_prefix: u8,
     /// The name servers that new domains name, the first one in their SOA records too.
@@ -44,6 +50,9 @@ impl Default for ControlConfig {
             reserved_ip_limit: 1_000_000,
             public_v4_pool: None,
             public_v6_pool: Ipv6Addr::new(0xfd64, 0x6577, 0x0001, 0, 0, 0, 0, 0),
+            reserved_v4_pool: (Ipv4Addr::new(198, 19, 0, 0), 16),
+            reserved_v6_pool: Ipv6Addr::new(0xfd64, 0x6577, 0x0002, 0, 0, 0, 0, 0),
+            address_quarantine: Duration::from_secs(60),
             default_vpc_prefix: 16,
             nameservers: (1..=3).map(|number| format!("ns{number}.digitalocean.com")).collect(),
             lease: Duration::from_secs(30),

@@ -1,8 +1,8 @@
 //! What nobody asks for any more goes after a while, so that a store does not grow with its history: rows of images that were
-//! deleted, which are only names, and teardowns that are over.
+//! deleted, which are only names, teardowns that are over, and addresses that have rested.
 
 use dewpoint_api::ImageId;
-use dewpoint_store::{Tx, images, teardowns};
+use dewpoint_store::{Tx, addresses, images, teardowns};
 
 use crate::{Control, Error};
 
@@ -28,6 +28,14 @@ impl Control {
                 forgotten += ids.len() as u64;
                 let forget = move |tx: &mut dyn Tx| ids.iter().try_for_each(|id| images::image_forget(tx, *id));
                 store.write(move |tx: &mut dyn Tx| forget(tx).map_err(Error::from)).await?;
+            }
+        }
+        let rested = self.rested();
+        loop {
+            let forget = move |tx: &mut dyn Tx| addresses::address_forget_rested(tx, rested, PAGE);
+            let gone: u64 = store.write(move |tx: &mut dyn Tx| forget(tx).map_err(Error::from)).await?;
+            if gone < u64::from(PAGE) {
+                break;
             }
         }
         loop {

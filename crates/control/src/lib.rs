@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod actions;
+mod addresses;
 pub mod audit;
 pub mod backups;
 pub mod catalogue;
@@ -26,12 +27,14 @@ mod random;
 pub mod reach;
 pub mod readiness;
 mod reconcile;
+pub mod reserved_ips;
 pub mod scheduler;
 pub mod snapshots;
 pub mod ssh_keys;
 pub mod tags;
 pub mod tokens;
 pub mod volumes;
+pub mod vpc_peerings;
 pub mod vpcs;
 mod wire;
 mod world;
@@ -68,6 +71,7 @@ struct Inner {
     config: ControlConfig,
     hosts: Vec<Host>,
     public_v4: PublicNetwork,
+    reserved_v4: Pool,
     grants: tokens::Cache,
     journal: audit::Journal,
     /// Rung when there is a new action to claim.
@@ -134,6 +138,7 @@ impl Control {
                 PublicNetwork { pool, netmask: pool.netmask(), gateway: pool.address(1) }
             }
         };
+        let reserved_v4 = reserved_ips::pool(&config, public_v4.pool)?;
         let grants = tokens::Cache::new(store.dialect());
         let (bell, restless, world) = (Arc::default(), reconcile::Restless::default(), world::World::default());
         let journal = audit::Journal::default();
@@ -147,6 +152,7 @@ impl Control {
             config,
             hosts,
             public_v4,
+            reserved_v4,
             grants,
             journal,
             bell,
@@ -190,6 +196,17 @@ impl Control {
     /// The public network's netmask and gateway, as Droplets show them.
     pub fn public_network(&self) -> (std::net::Ipv4Addr, std::net::Ipv4Addr) {
         (self.inner.public_v4.netmask, self.inner.public_v4.gateway)
+    }
+
+    /// The netmask and gateway that reserved IPv4 addresses are shown with. No guest sees either.
+    pub fn reserved_network(&self) -> (std::net::Ipv4Addr, std::net::Ipv4Addr) {
+        let pool = self.inner.reserved_v4;
+        (pool.netmask(), pool.address(1))
+    }
+
+    /// An address that was given back then or before may be given again.
+    pub(crate) fn rested(&self) -> Timestamp {
+        self.now() - self.config().address_quarantine
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -3,7 +3,9 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use dewpoint_api::DropletId;
+use dewpoint_clock::Timestamp;
 use dewpoint_engine::{MacAddress, NicKind};
+use dewpoint_store::addresses::Positions;
 use ipnet::Ipv4Net;
 
 /// A pool of IPv4 addresses; positions count from its network address.
@@ -38,6 +40,17 @@ impl Pool {
     /// The position of `address`.
     pub fn position(self, address: Ipv4Addr) -> u64 {
         u64::from(u32::from(address)).saturating_sub(u64::from(u32::from(self.network.network())))
+    }
+
+    /// What of it may be given: by position, of what was given back at `rested` or before.
+    pub fn positions(self, pool: &str, rested: Timestamp) -> Positions<'_> {
+        Positions { pool, first: self.first(), size: self.size(), rested }
+    }
+
+    /// The same, where a position is the address itself as a number.
+    pub fn numbers(self, pool: &str, rested: Timestamp) -> Positions<'_> {
+        let base = u64::from(u32::from(self.network.network()));
+        Positions { pool, first: base + self.first(), size: self.size(), rested }
     }
 
     /// The network itself.

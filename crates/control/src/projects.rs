@@ -1,12 +1,14 @@
 //! Projects (PRJ-1): groups of resources. The default one is made on its first use, and has whatever was put into no other.
 
+use std::net::Ipv4Addr;
+
 use dewpoint_api::{
     AccountId, DropletId, PageRequest, ProjectId, ProjectRequest, ProjectResourceStatus, Scope, VolumeId, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
     Error as StoreError, Page, ProjectEntry, ProjectRecord, Tx, VisibleKinds, Window, accounts, domains, droplets,
-    projects, volumes,
+    projects, reserved_ips, volumes,
 };
 
 use crate::{Control, Error, Grant, window};
@@ -122,7 +124,7 @@ fn required<T>(field: &str, value: Option<&T>) -> Result<(), Error> {
 }
 
 /// The account's default project, made if this is its first use.
-fn default_of(tx: &mut dyn Tx, account: AccountId, fresh: &ProjectRecord) -> Result<ProjectRecord, Error> {
+pub(crate) fn default_of(tx: &mut dyn Tx, account: AccountId, fresh: &ProjectRecord) -> Result<ProjectRecord, Error> {
     if let Some(found) = projects::project_default(tx, account)? {
         return Ok(found);
     }
@@ -158,6 +160,7 @@ fn visible_to(grant: &Grant) -> VisibleKinds {
         droplets: grant.scopes.allows(Scope::DropletRead),
         volumes: grant.scopes.allows(Scope::BlockStorageRead),
         domains: grant.scopes.allows(Scope::DomainRead),
+        reserved_ips: grant.scopes.allows(Scope::ReservedIpRead),
     }
 }
 
@@ -168,6 +171,11 @@ fn well_formed(urn: &str) -> Result<(), Error> {
         Some(kind) if URN_KINDS.contains(&kind) => Ok(()),
         Some(_) | None => Err(Error::invalid("resources must be URNs such as do:droplet:4126873.")),
     }
+}
+
+/// The one name a resource is kept and shown by: a reserved IP has two (RIP-7).
+fn canonical(urn: &str) -> String {
+    urn.strip_prefix("do:reservedip:").map_or_else(|| urn.to_owned(), |address| format!("do:floatingip:{address}"))
 }
 
 /// Whether the account has the resource of this name, as far as the token may see.
@@ -186,6 +194,10 @@ fn is_there(tx: &mut dyn Tx, account: AccountId, urn: &str, visible: VisibleKind
         (Some("do"), Some("domain"), Some(name)) if visible.domains => {
             domains::domain_get(tx, account, name)?.is_some()
         }
+        (Some("do"), Some("floatingip"), Some(address)) if visible.reserved_ips => match address.parse::<Ipv4Addr>() {
+            Ok(address) => reserved_ips::reserved_ip_get(tx, account, address.into())?.is_some(),
+            Err(_) => false,
+        },
         _ => false,
     };
     Ok(found)
@@ -227,7 +239,7 @@ fn make_default(tx: &mut dyn Tx, account: AccountId, project: &mut ProjectRecord
 
 impl Control {
     /// The row of a default project that is still to be made.
-    fn fresh_default(&self) -> ProjectRecord {
+    pub(crate) fn fresh_default(&self) -> ProjectRecord {
         let now = self.now();
         ProjectRecord {
             id: ProjectId(self.inner.random.uuid()),
@@ -350,7 +362,7 @@ impl Control {
                 if found.is_default {
                     return Err(Error::Precondition("the default project cannot be deleted".to_owned()));
                 }
-                let all = VisibleKinds { droplets: true, volumes: true, domains: true };
+                let all = VisibleKinds { droplets: true, volumes: true, domains: true, reserved_ips: true };
                 let held = projects::project_resources(tx, account, &found, all, Window { skip: 0, take: 1 })?.total;
                 if held > 0 {
                     return Err(Error::Precondition(format!(
@@ -390,7 +402,10 @@ impl Control {
                 let project = find(tx, account, which, &fresh)?;
                 rules::listed("resources", urns.len())?;
                 urns.iter().try_for_each(|urn| well_formed(urn))?;
-                urns.iter().map(|urn| assign(tx, account, &project, urn, visible, now)).collect()
+                urns.iter()
+                    .map(|urn| canonical(urn))
+                    .map(|urn| assign(tx, account, &project, &urn, visible, now))
+                    .collect()
             })
             .await
     }

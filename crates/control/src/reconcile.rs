@@ -9,7 +9,9 @@ use std::{
 
 use dewpoint_api::{ActionKind, DropletId, DropletStatus, ResourceType};
 use dewpoint_engine::{MachineId, PowerState};
-use dewpoint_store::{ActionRecord, DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange};
+use dewpoint_store::{
+    ActionRecord, DropletRecord, Tx, actions, addresses, droplets, droplets::DropletChange, reserved_ips,
+};
 use tokio::sync::{
     Notify,
     broadcast::{self, error::RecvError},
@@ -142,16 +144,19 @@ impl Control {
         self.remove_orphans().await
     }
 
-    /// Gives back the addresses of Droplets that are gone, but for those whose machines are still there.
+    /// Gives back the addresses of Droplets that are gone, but for those whose machines are still there, and those of reserved
+    /// IPs that are gone.
     async fn release_ownerless_addresses(&self, kept: Vec<DropletId>) -> Result<(), Error> {
+        let now = self.now();
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| {
                 for id in addresses::address_holders_gone(tx)? {
                     if !kept.contains(&id) {
-                        addresses::address_release_all(tx, id)?;
+                        addresses::address_release_all(tx, id, now)?;
                     }
                 }
+                reserved_ips::reserved_ip_rest_lost(tx, now)?;
                 Ok::<_, Error>(())
             })
             .await

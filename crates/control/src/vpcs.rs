@@ -2,7 +2,10 @@
 
 use dewpoint_api::{AccountId, PageRequest, RegionSlug, VpcCreateRequest, VpcId, VpcUpdateRequest, rules};
 use dewpoint_clock::Timestamp;
-use dewpoint_store::{Error as StoreError, Page, Tx, VpcMemberRecord, VpcRecord, addresses, vpcs};
+use dewpoint_store::{
+    Error as StoreError, Page, Tx, VpcMemberRecord, VpcRecord, addresses, vpc_peerings, vpc_peerings::PeeringFilter,
+    vpcs,
+};
 use ipnet::Ipv4Net;
 
 use crate::{Control, Error, network, window};
@@ -172,6 +175,13 @@ impl Control {
                     let (count, droplet) = (members.total, member.droplet);
                     return Err(Error::Conflict(format!(
                         "Can not delete VPC with members: Droplet {droplet} is one of {count}."
+                    )));
+                }
+                let peerings = vpc_peerings::vpc_peering_list(tx, account, &PeeringFilter::Of(id), first)?;
+                if let Some(peering) = peerings.rows.first() {
+                    return Err(Error::Conflict(format!(
+                        "Can not delete VPC with peerings: peering {} is one of {}.",
+                        peering.name, peerings.total
                     )));
                 }
                 vpcs::vpc_delete(tx, account, id)?;

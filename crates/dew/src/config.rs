@@ -279,6 +279,11 @@ fn control_config(quota: &QuotaFile, network: &NetworkFile, readiness_limit: Opt
         reserved_ip_limit: quota.reserved_ips.unwrap_or(defaults.reserved_ip_limit),
         public_v4_pool: network.public_v4_pool.map(|pool| (pool.network(), pool.prefix_len())),
         public_v6_pool: network.public_v6_pool.unwrap_or(defaults.public_v6_pool),
+        reserved_v4_pool: network
+            .reserved_v4_pool
+            .map_or(defaults.reserved_v4_pool, |pool| (pool.network(), pool.prefix_len())),
+        reserved_v6_pool: network.reserved_v6_pool.unwrap_or(defaults.reserved_v6_pool),
+        address_quarantine: network.address_quarantine_seconds.map_or(defaults.address_quarantine, Duration::from_secs),
         default_vpc_prefix: prefix,
         readiness_limit: readiness_limit.map_or(defaults.readiness_limit, Duration::from_secs),
         ..defaults

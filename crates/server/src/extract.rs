@@ -1,6 +1,10 @@
 //! Taking a request apart. What cannot be taken apart is refused here, with a sentence that says where (rules ERR-2, ERR-3).
 
-use std::{error::Error as StdError, str::FromStr};
+use std::{
+    error::Error as StdError,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -9,7 +13,7 @@ use axum::{
 };
 use dewpoint_api::{
     AccountId, ActionId, DomainRecordId, DropletId, FirewallId, ImageId, ProjectId, SshKeyId, TokenId, VolumeId,
-    VolumeSnapshotId, VpcId,
+    VolumeSnapshotId, VpcId, VpcPeeringId,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -209,6 +213,8 @@ macro_rules! path_parameters {
 path_parameters!(
     String,
     u64,
+    Ipv4Addr,
+    Ipv6Addr,
     AccountId,
     ActionId,
     DomainRecordId,
@@ -220,7 +226,8 @@ path_parameters!(
     TokenId,
     VolumeId,
     VolumeSnapshotId,
-    VpcId
+    VpcId,
+    VpcPeeringId
 );
 
 impl<T: PathParameter> PathParameters for T {

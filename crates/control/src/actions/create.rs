@@ -129,7 +129,7 @@ async fn catch_up(cx: &Context) -> Result<(), Error> {
 }
 
 async fn replace_address(cx: &Context, bad: std::net::Ipv4Addr) -> Result<(), Error> {
-    let (pool, id) = (cx.control.inner.public_v4.pool, cx.droplet);
+    let (pool, id, rested) = (cx.control.inner.public_v4.pool, cx.droplet, cx.control.rested());
     cx.control
         .inner
         .store
@@ -139,7 +139,7 @@ async fn replace_address(cx: &Context, bad: std::net::Ipv4Addr) -> Result<(), Er
                 return Ok(());
             }
             addresses::address_ban(tx, PUBLIC_POOL, pool.position(bad))?;
-            let next = addresses::address_take(tx, PUBLIC_POOL, pool.first(), pool.size(), id)?;
+            let next = addresses::address_take(tx, &pool.positions(PUBLIC_POOL, rested), Some(id))?;
             let next = next.ok_or_else(|| Error::invalid("No public IPv4 address is left that this host can use."))?;
             let change = DropletChange { public_v4: Some(pool.address(next)), ..DropletChange::default() };
             droplets::droplet_change(tx, id, &change)?;

@@ -1,9 +1,11 @@
 //! What a step's end writes beside the action itself, in the same transaction.
 
+use std::net::IpAddr;
+
 use dewpoint_api::{ActionStatus, DropletId, ImageId, RegionSlug, ResourceType, VolumeId, VolumeSnapshotId};
 use dewpoint_store::{
-    ActionRecord, ImageRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images, images::ImageChange,
-    volume_snapshots, volumes,
+    ActionRecord, Family, ImageRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images,
+    images::ImageChange, reserved_ips, volume_snapshots, volumes,
 };
 
 use super::teardown;
@@ -62,6 +64,8 @@ pub(crate) enum Also {
     VolumeGrew(VolumeId, u64),
     /// A snapshot of a volume is whole, and takes this many bytes.
     VolumeSnapshotMade(VolumeSnapshotId, u64),
+    /// An address that was reserved leads nowhere any more, and may be given again after a while.
+    RestAddress(IpAddr),
     /// A snapshot of a volume came to nothing.
     ForgetVolumeSnapshot(VolumeSnapshotId),
 }
@@ -91,10 +95,25 @@ pub(super) fn store(tx: &mut dyn Tx, action: &ActionRecord, effect: &Effect) -> 
     for also in &effect.also {
         apply(tx, action, also)?;
     }
-    if let (ResourceType::Volume, Some(volume), true) = (action.resource_type, action.resource_uuid, is_over(action)) {
-        volumes::volume_unlock(tx, VolumeId(volume), action.id)?;
+    if is_over(action) {
+        unlock(tx, action)?;
     }
     Ok(true)
+}
+
+/// Frees what the action had locked beside a Droplet.
+fn unlock(tx: &mut dyn Tx, action: &ActionRecord) -> Result<(), Error> {
+    match (action.resource_type, action.resource_uuid, action.resource_id) {
+        (ResourceType::Volume, Some(volume), _) => volumes::volume_unlock(tx, VolumeId(volume), action.id)?,
+        (ResourceType::ReservedIp, _, Some(number)) => {
+            reserved_ips::reserved_ip_unlock(tx, Family::V4, number, action.id)?;
+        }
+        (ResourceType::ReservedIpv6, _, Some(number)) => {
+            reserved_ips::reserved_ip_unlock(tx, Family::V6, number, action.id)?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn is_over(action: &ActionRecord) -> bool {
@@ -103,18 +122,19 @@ fn is_over(action: &ActionRecord) -> bool {
 
 fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Error> {
     let droplet = action.droplet.unwrap_or_default();
+    let now = action.completed_at.unwrap_or(action.started_at);
     match also {
         Also::RemoveDroplet => {
             droplets::droplet_delete(tx, droplet)?;
-            addresses::address_release_all(tx, droplet)?;
+            addresses::address_release_all(tx, droplet, now)?;
         }
         Also::ForgetDroplet => {
             droplets::droplet_delete(tx, droplet)?;
         }
-        Also::ReleaseAddresses => addresses::address_release_all(tx, droplet)?,
+        Also::ReleaseAddresses => addresses::address_release_all(tx, droplet, now)?,
         Also::AddImage(image) => images::image_insert(tx, image)?,
         Also::KeepPassword(password) => {
-            passwords::keep(tx, droplet, password, action.completed_at.unwrap_or(action.started_at))?;
+            passwords::keep(tx, droplet, password, now)?;
         }
         Also::EndTeardown => teardown::end(tx, action, droplet)?,
         Also::Image(id, change) => {
@@ -139,6 +159,7 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
         Also::VolumeSnapshotMade(snapshot, size_bytes) => {
             volume_snapshots::volume_snapshot_made(tx, *snapshot, *size_bytes)?;
         }
+        Also::RestAddress(address) => reserved_ips::reserved_ip_rest(tx, *address, now)?,
         Also::ForgetVolumeSnapshot(snapshot) => {
             volume_snapshots::volume_snapshot_delete(tx, *snapshot)?;
         }

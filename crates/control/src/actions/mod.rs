@@ -20,6 +20,7 @@ pub(crate) mod policy;
 mod power;
 pub(crate) mod rebuild;
 mod rename;
+mod reserved_ip;
 pub(crate) mod snapshot;
 mod table;
 mod teardown;
@@ -31,11 +32,14 @@ pub(crate) use create::CreateWish;
 pub(crate) use destroy::TEARDOWN;
 pub use drive::TRIES;
 pub(crate) use flow::{own_image, own_volume_image};
+pub(crate) use reserved_ip::Pointing;
 pub use table::{FLOWS, steps_of};
 pub(crate) use volume::VolumeWish;
 pub(crate) use volume_snapshot::SnapshotWish;
 pub(crate) use worker::chain;
 pub use worker::{Meddler, Point, Probe, Worker};
+
+use std::net::IpAddr;
 
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, ActionStatus, DropletId, ImageId, PageRequest, RegionSlug, ResourceType, VolumeId,
@@ -57,6 +61,15 @@ pub(crate) enum Resource {
     Volume(VolumeId, Option<DropletId>),
     /// A snapshot of a volume.
     VolumeSnapshot(VolumeSnapshotId),
+    /// A reserved IP, and the Droplet that is locked for it, if one is.
+    ReservedIp {
+        /// The address.
+        address: IpAddr,
+        /// What actions call it.
+        number: u64,
+        /// The Droplet it is being assigned to.
+        droplet: Option<DropletId>,
+    },
 }
 
 /// What an action is recorded with.
@@ -79,6 +92,10 @@ pub(crate) fn new_action(new: &NewAction<'_>) -> ActionRecord {
         Resource::Image(id) => (ResourceType::Image, Some(id.0), None, None),
         Resource::Volume(id, droplet) => (ResourceType::Volume, None, Some(id.0), droplet),
         Resource::VolumeSnapshot(id) => (ResourceType::VolumeSnapshot, None, Some(id.0), None),
+        Resource::ReservedIp { address, number, droplet } => {
+            let kind = if address.is_ipv6() { ResourceType::ReservedIpv6 } else { ResourceType::ReservedIp };
+            (kind, Some(number), None, droplet)
+        }
     };
     ActionRecord {
         id: new.id,

@@ -5,7 +5,7 @@ use dewpoint_api::{ActionKind, ResourceType};
 use super::{
     change, create, destroy,
     flow::{Context, Flow},
-    image, password, policy, power, rebuild, rename, snapshot, volume, volume_snapshot,
+    image, password, policy, power, rebuild, rename, reserved_ip, snapshot, volume, volume_snapshot,
     worker::{Ended, Worker},
 };
 use crate::Error;
@@ -69,4 +69,10 @@ flows! {
     Volume Resize => volume::ResizeStep;
     Volume Snapshot => volume_snapshot::TakeStep;
     VolumeSnapshot Destroy => volume_snapshot::DestroyStep;
+    ReservedIp AssignIp => reserved_ip::PointStep;
+    ReservedIp UnassignIp => reserved_ip::PointStep;
+    ReservedIp ReleaseIp => reserved_ip::ReleaseStep;
+    ReservedIpv6 AssignIp => reserved_ip::PointStep;
+    ReservedIpv6 UnassignIp => reserved_ip::PointStep;
+    ReservedIpv6 ReleaseIp => reserved_ip::ReleaseStep;
 }

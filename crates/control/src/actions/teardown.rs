@@ -4,16 +4,18 @@
 //! Of each part the engine's side goes first and the row after it, so what could not be destroyed is still there to be seen
 //! and to be tried again.
 
+use std::net::IpAddr;
+
 use dewpoint_api::{DropletId, ImageId, ImageStatus, VolumeId, VolumeSnapshotId};
 use dewpoint_engine::{self as engine, ImageName};
 use dewpoint_store::{
-    ActionRecord, PartKind, TeardownPart, TeardownRecord, Tx, VolumeRecord, actions, addresses, droplets, images,
-    images::ImageChange, teardowns, volume_snapshots, volumes,
+    ActionRecord, Family, PartKind, ReservedIpRecord, TeardownPart, TeardownRecord, Tx, VolumeRecord, actions,
+    addresses, droplets, images, images::ImageChange, reserved_ips, teardowns, volume_snapshots, volumes,
 };
 
 use super::{
     flow::{Context, own_image, own_volume_image},
-    volume,
+    reserved_ip, volume,
     worker::chain,
 };
 use crate::{Error, droplets::delete_backups};
@@ -98,6 +100,7 @@ async fn destroy(cx: &Context, part: &TeardownPart) -> Result<(), Error> {
         PartKind::Volume => destroy_volume(cx, part, part.id.parse().map_err(unreadable)?).await,
         PartKind::Snapshot => destroy_snapshot(cx, part, part.id.parse().map_err(unreadable)?).await,
         PartKind::VolumeSnapshot => destroy_volume_snapshot(cx, part, part.id.parse().map_err(unreadable)?).await,
+        PartKind::ReservedIp => destroy_reserved_ip(cx, part, part.id.parse().map_err(unreadable)?).await,
     }
 }
 
@@ -111,7 +114,7 @@ async fn destroy_droplet(cx: &Context, part: &TeardownPart) -> Result<(), Error>
     let (id, now) = (cx.droplet, cx.control.now());
     gone(cx, part, move |tx| {
         droplets::droplet_delete(tx, id)?;
-        addresses::address_release_all(tx, id)?;
+        addresses::address_release_all(tx, id, now)?;
         delete_backups(tx, id, now)
     })
     .await
@@ -183,7 +186,34 @@ async fn destroy_volume_snapshot(cx: &Context, part: &TeardownPart, id: VolumeSn
     gone(cx, part, move |tx| volume_snapshots::volume_snapshot_delete(tx, id).map(drop).map_err(Error::from)).await
 }
 
-/// Writes the end of a teardown: its time, and that its volumes are free again.
+/// Lets the address lead nowhere, and then gives it up.
+async fn destroy_reserved_ip(cx: &Context, part: &TeardownPart, address: IpAddr) -> Result<(), Error> {
+    let (id, now) = (cx.action.id, cx.control.now());
+    let store = &cx.control.inner.store;
+    let account = cx.action.account;
+    let row: Option<ReservedIpRecord> = store
+        .read(move |tx: &mut dyn Tx| reserved_ips::reserved_ip_get(tx, account, address).map_err(Error::from))
+        .await?;
+    match row {
+        Some(row) if row.running_action != Some(id) => return Err(Error::invalid(crate::reserved_ips::BUSY)),
+        Some(row) if row.droplet.is_some_and(|holder| holder != cx.droplet) => {
+            return Err(Error::Conflict("It is assigned to another Droplet since.".to_owned()));
+        }
+        Some(_) => reserved_ip::point(cx, address, None).await?,
+        None => {}
+    }
+    gone(cx, part, move |tx| {
+        // Given up by hand since, and maybe somebody else's by now: then it is not this teardown's any more.
+        if reserved_ips::reserved_ip_any(tx, address)?.is_some_and(|row| row.running_action == Some(id)) {
+            reserved_ips::reserved_ip_delete(tx, address)?;
+            reserved_ips::reserved_ip_rest(tx, address, now)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Writes the end of a teardown: its time, and that its volumes and reserved IPs are free again.
 pub(super) fn end(tx: &mut dyn Tx, action: &ActionRecord, droplet: DropletId) -> Result<(), Error> {
     let Some(mut teardown) = teardowns::teardown_get(tx, action.account, droplet)? else { return Ok(()) };
     teardown.running_action = None;
@@ -191,6 +221,13 @@ pub(super) fn end(tx: &mut dyn Tx, action: &ActionRecord, droplet: DropletId) ->
     for part in teardown.parts.iter().filter(|part| part.kind == PartKind::Volume) {
         if let Ok(volume) = part.id.parse() {
             volumes::volume_unlock(tx, volume, action.id)?;
+        }
+    }
+    for part in teardown.parts.iter().filter(|part| part.kind == PartKind::ReservedIp) {
+        if let Ok(address) = part.id.parse()
+            && let Some(ip) = reserved_ips::reserved_ip_any(tx, address)?
+        {
+            reserved_ips::reserved_ip_unlock(tx, Family::of(address), ip.number, action.id)?;
         }
     }
     Ok(teardowns::teardown_put(tx, &teardown)?)

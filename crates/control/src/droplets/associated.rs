@@ -1,19 +1,22 @@
 //! A Droplet and what belongs to it, destroyed together (DEL-5 to DEL-8): what there is, what is chosen, and the record of it.
 //! The work is in `actions/teardown.rs`.
 
+use std::net::IpAddr;
+
 use dewpoint_api::{
     AccountId, ActionId, ActionKind, DropletId, ImageKind, RegionSlug, SelectiveDestroyRequest, VolumeId,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
-    DropletRecord, ImageRecord, PartKind, Sequence, TeardownPart, TeardownRecord, Tx, VolumeRecord,
-    VolumeSnapshotRecord, Window, actions, counters, droplets, images, images::ImageFilter, teardowns,
+    DropletRecord, ImageRecord, PartKind, ReservedIpRecord, Sequence, TeardownPart, TeardownRecord, Tx, VolumeRecord,
+    VolumeSnapshotRecord, Window, actions, counters, droplets, images, images::ImageFilter, reserved_ips, teardowns,
     volume_snapshots, volumes,
 };
 
 use crate::{
     Control, Error,
     actions::{NewAction, Resource, TEARDOWN, new_action},
+    reserved_ips::BUSY,
 };
 
 /// What would cost on after the Droplet is gone.
@@ -25,6 +28,8 @@ pub struct Associated {
     pub volumes: Vec<VolumeRecord>,
     /// The snapshots of these volumes.
     pub volume_snapshots: Vec<VolumeSnapshotRecord>,
+    /// The reserved IPs that lead to it.
+    pub reserved_ips: Vec<ReservedIpRecord>,
 }
 
 /// Which of it is to be destroyed with the Droplet.
@@ -47,6 +52,7 @@ fn associated(tx: &mut dyn Tx, account: AccountId, droplet: DropletId) -> Result
         found.volumes.extend(volumes::volume_get(tx, account, id)?);
         found.volume_snapshots.extend(volume_snapshots::volume_snapshot_list_of(tx, account, id, EVERYTHING)?.rows);
     }
+    found.reserved_ips = reserved_ips::reserved_ips_of_droplets(tx, &[droplet])?.remove(&droplet).unwrap_or_default();
     Ok(found)
 }
 
@@ -61,13 +67,17 @@ fn parts_of(droplet: &DropletRecord, found: &Associated) -> Vec<TeardownPart> {
     parts.extend(found.snapshots.iter().map(|image| part(PartKind::Snapshot, &image.id, &image.name)));
     let snapshots = found.volume_snapshots.iter();
     parts.extend(snapshots.map(|snapshot| part(PartKind::VolumeSnapshot, &snapshot.id, &snapshot.name)));
+    parts.extend(found.reserved_ips.iter().map(|ip| part(PartKind::ReservedIp, &ip.address, &ip.address.to_string())));
     parts
 }
 
 /// Keeps what was named, and the Droplet; 422 for what does not belong to it (DEL-6). A pure choice.
 fn chosen(all: Vec<TeardownPart>, selection: &Selection) -> Result<Vec<TeardownPart>, Error> {
     let Selection::Named(named) = selection else { return Ok(all) };
+    // The same by two names.
+    let reserved_ips: Vec<String> = named.reserved_ips.iter().chain(&named.floating_ips).cloned().collect();
     let wanted = [
+        (PartKind::ReservedIp, &reserved_ips),
         (PartKind::Volume, &named.volumes),
         (PartKind::Snapshot, &named.snapshots),
         (PartKind::VolumeSnapshot, &named.volume_snapshots),
@@ -77,16 +87,13 @@ fn chosen(all: Vec<TeardownPart>, selection: &Selection) -> Result<Vec<TeardownP
             return Err(Error::invalid(format!("{id} is not associated with this Droplet.")));
         }
     }
-    if let Some(id) = named.reserved_ips.iter().chain(&named.floating_ips).next() {
-        return Err(Error::invalid(format!("{id} is not associated with this Droplet.")));
-    }
     let is_wanted = |part: &TeardownPart| {
         part.kind == PartKind::Droplet || wanted.iter().any(|(kind, ids)| *kind == part.kind && ids.contains(&part.id))
     };
     Ok(all.into_iter().filter(is_wanted).collect())
 }
 
-/// Locks the Droplet, if it is there, and the volumes among the parts, and records the action and the teardown.
+/// Locks the Droplet, if it is there, and the volumes and reserved IPs among the parts, and records the action and the teardown.
 fn begin(
     tx: &mut dyn Tx,
     mut teardown: TeardownRecord,
@@ -104,6 +111,15 @@ fn begin(
     {
         if volumes::volume_any(tx, volume)?.is_some() && !volumes::volume_lock(tx, volume, id)? {
             return Err(Error::Busy);
+        }
+    }
+    for address in
+        left_of(&teardown, PartKind::ReservedIp).filter_map(|part| part.id.parse().ok()).collect::<Vec<IpAddr>>()
+    {
+        if reserved_ips::reserved_ip_get(tx, teardown.account, address)?.is_some()
+            && !reserved_ips::reserved_ip_lock(tx, address, id)?
+        {
+            return Err(Error::invalid(BUSY));
         }
     }
     let mut action = new_action(&NewAction {
@@ -187,7 +203,9 @@ impl Control {
                 teardown.completed_at = None;
                 let region = droplets::droplet_get(tx, account, id)?.map(|droplet| droplet.region);
                 match begin(tx, teardown, region.as_ref(), now) {
-                    Err(Error::Busy) => Err(Error::Conflict("What is left has a pending event.".to_owned())),
+                    Err(Error::Busy | Error::Invalid(_)) => {
+                        Err(Error::Conflict("What is left has a pending event.".to_owned()))
+                    }
                     other => other,
                 }
             })

@@ -9,8 +9,8 @@ use dewpoint_api::{
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
-    ActionRecord, DropletRecord, DropletSeed, ImageRecord, ReadinessState, Sequence, Tx, VpcRecord, actions, addresses,
-    counters, droplets, tags, tags::Tagged, volumes, vpcs,
+    ActionRecord, DropletRecord, DropletSeed, ImageRecord, ReadinessState, Sequence, Tx, VpcRecord, actions, counters,
+    droplets, tags, tags::Tagged, volumes, vpcs,
 };
 use ipnet::Ipv4Net;
 
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     Control, Error, PUBLIC_POOL, PublicNetwork,
     actions::{CreateWish, NewAction, Resource, new_action},
+    addresses::take,
     backups,
     catalogue::{Catalogue, RegionEntry, SizeEntry},
     network::{self, Pool},
@@ -74,6 +75,8 @@ struct Plan {
     host: String,
     droplet_limit: u64,
     public_v4: PublicNetwork,
+    /// What was given back then or before may be given again.
+    rested: Timestamp,
     v6_pool: std::net::Ipv6Addr,
     default_vpc: DefaultVpc,
 }
@@ -245,6 +248,7 @@ impl Control {
             host: host.name.clone(),
             droplet_limit: self.inner.config.droplet_limit,
             public_v4: self.inner.public_v4,
+            rested: self.rested(),
             v6_pool: self.inner.config.public_v6_pool,
             default_vpc: DefaultVpc {
                 id: VpcId(self.inner.random.uuid()),
@@ -305,6 +309,7 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
             record,
             tags: tags.clone(),
             volumes: volumes.clone(),
+            reserved_ips: Vec::new(),
             snapshots: Vec::new(),
             backups: Vec::new(),
             image: plan.own_image.clone(),
@@ -406,16 +411,15 @@ fn droplet_row(
     let public_v4 = match plan.public_networking {
         true => {
             let pool = plan.public_v4.pool;
-            let position = addresses::address_take(tx, PUBLIC_POOL, pool.first(), pool.size(), id)?;
-            let full = || Error::invalid("No public IPv4 address is left: the configured pool is exhausted.");
-            Some(pool.address(position.ok_or_else(full)?))
+            let full = "No public IPv4 address is left: the configured pool is exhausted.";
+            Some(pool.address(take(tx, &pool.positions(PUBLIC_POOL, plan.rested), Some(id), full)?))
         }
         false => None,
     };
     let range: Ipv4Net = vpc.ip_range.parse().map_err(|_| Error::invalid("The VPC has no readable address range."))?;
     let pool = Pool::new(range);
-    let position = addresses::address_take(tx, &vpc_pool(vpc.id), pool.first(), pool.size(), id)?;
-    let full = || Error::invalid(format!("No private address is left in VPC {} ({}).", vpc.name, vpc.ip_range));
+    let full = format!("No private address is left in VPC {} ({}).", vpc.name, vpc.ip_range);
+    let private = take(tx, &pool.positions(&vpc_pool(vpc.id), plan.rested), Some(id), &full)?;
     let backups = match plan.backups {
         true => {
             let policy = backups::choose(plan.backup_policy.as_ref(), id)?;
@@ -447,7 +451,7 @@ fn droplet_row(
         agent: plan.agent,
         public_networking: plan.public_networking,
         public_v4,
-        private_v4: pool.address(position.ok_or_else(full)?),
+        private_v4: pool.address(private),
         private_netmask: pool.netmask(),
         public_v6: plan.ipv6.then(|| network::v6_address(plan.v6_pool, id)),
         created_at: plan.now,

@@ -12,10 +12,12 @@ pub use associated::{Associated, Selection};
 pub use create::Created;
 pub(crate) use delete::delete_backups;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::IpAddr};
 
 use dewpoint_api::{AccountId, BackupPolicy, DropletId, ImageId, ImageKind, PageRequest, TagName, VolumeId};
-use dewpoint_store::{DropletFilter, DropletRecord, ImageRecord, Page, Tx, droplets, images, tags, volumes};
+use dewpoint_store::{
+    DropletFilter, DropletRecord, ImageRecord, Page, Tx, droplets, images, reserved_ips, tags, volumes,
+};
 
 use crate::{Control, Error, window};
 
@@ -28,6 +30,8 @@ pub struct DropletView {
     pub tags: Vec<TagName>,
     /// The volumes attached to it.
     pub volumes: Vec<VolumeId>,
+    /// The reserved IPs that lead to it, IPv4 first.
+    pub reserved_ips: Vec<IpAddr>,
     /// Its snapshots, by number.
     pub snapshots: Vec<ImageId>,
     /// Its backups, by number.
@@ -45,6 +49,7 @@ pub(crate) fn droplet_views(tx: &mut dyn Tx, records: Vec<DropletRecord>) -> Res
     let ids: Vec<DropletId> = records.iter().map(|record| record.id).collect();
     let mut tags = tags::tags_of_droplets(tx, &ids)?;
     let mut volumes = volumes::volumes_of_droplets(tx, &ids)?;
+    let mut reserved = reserved_ips::reserved_ips_of_droplets(tx, &ids)?;
     let (mut snapshots, mut backups): (HashMap<_, Vec<_>>, HashMap<_, Vec<_>>) = Default::default();
     for (droplet, kind, image) in images::images_of_droplets(tx, &ids)? {
         let taken = if kind == ImageKind::Backup { &mut backups } else { &mut snapshots };
@@ -56,6 +61,7 @@ pub(crate) fn droplet_views(tx: &mut dyn Tx, records: Vec<DropletRecord>) -> Res
     let view = |record: DropletRecord| DropletView {
         tags: tags.remove(&record.id).unwrap_or_default(),
         volumes: volumes.remove(&record.id).unwrap_or_default(),
+        reserved_ips: reserved.remove(&record.id).into_iter().flatten().map(|ip| ip.address).collect(),
         snapshots: snapshots.remove(&record.id).unwrap_or_default(),
         backups: backups.remove(&record.id).unwrap_or_default(),
         image: own.get(&record.image_id).cloned(),

@@ -1,7 +1,8 @@
 //! Rows that say of themselves that they are not in force yet.
 
+use dewpoint_api::VpcPeeringId;
 use dewpoint_clock::Timestamp;
-use dewpoint_store::{Tx, firewalls::force};
+use dewpoint_store::{Tx, firewalls::force, vpc_peerings};
 use uuid::Uuid;
 
 use crate::Error;
@@ -21,7 +22,10 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Reads all of it, in the transaction that reads the plan.
     pub(super) fn read(tx: &mut dyn Tx) -> Result<Self, Error> {
-        Ok(Self { firewalls: force::firewall_changes_newest(tx)?, ..Self::default() })
+        Ok(Self {
+            firewalls: force::firewall_changes_newest(tx)?,
+            peerings: vpc_peerings::vpc_peerings_waiting(tx)?,
+        })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -31,6 +35,9 @@ impl Waiting {
 
     /// Tells the rows that they are in force, those that did not change meanwhile.
     pub(super) fn is_in_force(&self, tx: &mut dyn Tx, _now: Timestamp) -> Result<(), Error> {
+        for (id, revision) in &self.peerings {
+            vpc_peerings::vpc_peering_settled(tx, VpcPeeringId(*id), *revision)?;
+        }
         Ok(force::firewall_changes_done(tx, self.firewalls)?)
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use dewpoint_control::{ControlConfig, network::Pool};
 use dewpoint_engine::qemu::RealNetwork;
 use dewpoint_network::linux::{METADATA_HTTP, Tools, Uplink, WireConfig};
-use ipnet::{Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 
 /// The name of the network namespace, unless the operator gives another: two installations on one host need two.
@@ -33,6 +33,12 @@ pub(crate) struct NetworkFile {
     pub(super) public_v4_pool: Option<Ipv4Net>,
     /// Public IPv6 addresses: the network of a /64.
     pub(super) public_v6_pool: Option<Ipv6Addr>,
+    /// Reserved IPv4 addresses: none of the public ones.
+    pub(super) reserved_v4_pool: Option<Ipv4Net>,
+    /// Reserved IPv6 addresses: the network of another /64.
+    pub(super) reserved_v6_pool: Option<Ipv6Addr>,
+    /// How many seconds an IPv4 address that was given back rests before it is given again.
+    pub(super) address_quarantine_seconds: Option<u64>,
     /// Prefix length of VPCs that are made by themselves.
     pub(super) default_vpc_prefix: Option<u8>,
     /// QEMU, real: the network namespace that everything is in.
@@ -124,6 +130,9 @@ impl NetworkFile {
             bail!("network.public_v4_pool is {pool}: real links need a /8 to a /29");
         }
         let v6 = Ipv6Net::new(control.public_v6_pool, 64).context("network.public_v6_pool")?;
+        let (address, prefix) = control.reserved_v4_pool;
+        let reserved_v4 = Ipv4Net::new(address, prefix).context("network.reserved_v4_pool")?;
+        let reserved_v6 = Ipv6Net::new(control.reserved_v6_pool, 64).context("network.reserved_v6_pool")?;
         let uplink_v4 = self.uplink_v4.map_or_else(|| Ipv4Net::new(UPLINK_V4.0, UPLINK_V4.1), Ok);
         let uplink_v6 = self.uplink_v6.map_or_else(|| Ipv6Net::new(UPLINK_V6.0, UPLINK_V6.1), Ok);
         let wire = WireConfig {
@@ -135,7 +144,7 @@ impl NetworkFile {
             },
             public_v4: (pool, Pool::new(pool).address(1)),
             public_v6: Some((v6.trunc(), dewpoint_control::network::v6_gateway(control.public_v6_pool))),
-            reserved: Vec::new(),
+            reserved: vec![IpNet::V4(reserved_v4.trunc()), IpNet::V6(reserved_v6.trunc())],
             services: vec![METADATA_HTTP],
             tools: Tools::default(),
         };
@@ -213,6 +222,8 @@ mod tests {
             assert_eq!(real.wire.public_v4.1, Ipv4Addr::new(203, 0, 113, 1));
             assert_eq!(real.nameservers, [IpAddr::from([9, 9, 9, 9])]);
             assert_eq!(real.wire.name, NAMESPACE);
+            let reserved: Vec<String> = real.wire.reserved.iter().map(ToString::to_string).collect();
+            assert_eq!(reserved, ["198.19.0.0/16", "fd64:6577:2::/64"]);
         }
     }
 

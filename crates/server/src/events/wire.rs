@@ -1,6 +1,6 @@
 //! Events as clients see them: their words, and the frames of a stream.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::IpAddr};
 
 use dewpoint_api as api;
 use dewpoint_api::{EventGap, EventKind, EventResource, EventType, EventsEnd};
@@ -15,6 +15,7 @@ pub(super) fn kind(thing: &Thing) -> EventKind {
         Thing::Firewall(_) => EventKind::Firewall,
         Thing::Image(_) => EventKind::Image,
         Thing::Project(_) => EventKind::Project,
+        Thing::ReservedIp(_) => EventKind::ReservedIp,
         Thing::SshKey(_) => EventKind::SshKey,
         Thing::Domain(_) => EventKind::Domain,
         Thing::Tag(_) => EventKind::Tag,
@@ -22,6 +23,7 @@ pub(super) fn kind(thing: &Thing) -> EventKind {
         Thing::Volume(_) => EventKind::Volume,
         Thing::VolumeSnapshot(_) => EventKind::VolumeSnapshot,
         Thing::Vpc(_) => EventKind::Vpc,
+        Thing::VpcPeering(_) => EventKind::VpcPeering,
     }
 }
 
@@ -46,6 +48,8 @@ fn resource(thing: &Thing) -> EventResource {
         Thing::Volume(id) => EventResource::Text(id.to_string()),
         Thing::VolumeSnapshot(id) => EventResource::Text(id.to_string()),
         Thing::Vpc(id) => EventResource::Text(id.to_string()),
+        Thing::VpcPeering(id) => EventResource::Text(id.to_string()),
+        Thing::ReservedIp(address) => EventResource::Text(address.to_string()),
     }
 }
 
@@ -71,6 +75,9 @@ fn path(thing: &Thing) -> Option<String> {
         Thing::Volume(id) => format!("/v2/volumes/{id}"),
         Thing::VolumeSnapshot(id) => format!("/v2/volumes/snapshots/{id}"),
         Thing::Vpc(id) => format!("/v2/vpcs/{id}"),
+        Thing::VpcPeering(id) => format!("/v2/vpc_peerings/{id}"),
+        Thing::ReservedIp(IpAddr::V4(address)) => format!("/v2/reserved_ips/{address}"),
+        Thing::ReservedIp(IpAddr::V6(address)) => format!("/v2/reserved_ipv6/{address}"),
     })
 }
 

@@ -3,19 +3,21 @@
 //! Nothing of the first answer is kept. What was made is read by the same handlers that answer a GET, with the caller's own
 //! scopes, and put under the member the first answer had it under (PRO-2).
 
+use std::net::IpAddr;
+
 use axum::{
     body::Body,
     extract::Request,
     response::{IntoResponse as _, Response},
 };
-use dewpoint_api::{ActionId, ActionLink};
+use dewpoint_api::{ActionId, ActionLink, DropletId};
 use dewpoint_store::Made;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, request::Parts};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::{ApiError, BaseUrl, Json, Peer, context::Context, table::Found};
+use crate::{ApiError, BaseUrl, Json, Peer, context::Context, table::Found, view};
 
 /// Says that an answer is about something done before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -29,6 +31,17 @@ pub(crate) enum Again {
     Droplets,
     /// One thing, under this member.
     One(&'static str),
+    /// One thing that other operations know by another member.
+    Known {
+        /// The member it is shown under here.
+        shown: &'static str,
+        /// The member it is shown under by itself.
+        known: &'static str,
+    },
+    /// An address under this member, with links to the Droplet and the action that assigns it, if one does (RIP-1).
+    Address(&'static str),
+    /// An action, as it is shown below the path it was asked for at.
+    ActionHere,
     /// An action at the root and under its name (ACT-10).
     FlatAction,
     /// Several actions.
@@ -52,10 +65,13 @@ fn place(made: &Made) -> Option<(&'static str, String)> {
         Made::SshKey(id) => ("ssh_key", format!("/v2/account/keys/{id}")),
         Made::Tag(name) => ("tag", format!("/v2/tags/{name}")),
         Made::Project(id) => ("project", format!("/v2/projects/{id}")),
+        Made::VpcPeering(id) => ("vpc_peering", format!("/v2/vpc_peerings/{id}")),
         Made::Vpc(id) => ("vpc", format!("/v2/vpcs/{id}")),
         Made::Firewall(id) => ("firewall", format!("/v2/firewalls/{id}")),
         Made::Domain(name) => ("domain", format!("/v2/domains/{name}")),
         Made::DomainRecord(domain, id) => ("domain_record", format!("/v2/domains/{domain}/records/{id}")),
+        Made::ReservedIp(IpAddr::V4(ip)) => ("reserved_ip", format!("/v2/reserved_ips/{ip}")),
+        Made::ReservedIp(IpAddr::V6(ip)) => ("reserved_ipv6", format!("/v2/reserved_ipv6/{ip}")),
         Made::Token(_) => return None,
     })
 }
@@ -76,6 +92,16 @@ impl Asked<'_> {
                 let one = self.all(made, member).await?.pop();
                 Some(json!({ member: one.ok_or_else(gone)? }))
             }
+            Some(Again::Known { shown, known }) => {
+                let one = self.all(made, known).await?.pop();
+                Some(json!({ shown: one.ok_or_else(gone)? }))
+            }
+            Some(Again::ActionHere) => {
+                let id = made.iter().find_map(action_of).ok_or_else(gone)?;
+                let here = format!("{}/{id}", self.parts.uri.path().trim_end_matches('/'));
+                Some(self.get(&here).await?.ok_or_else(gone)?)
+            }
+            Some(Again::Address(member)) => Some(self.address(made, member).await?),
             Some(Again::FlatAction) => {
                 let action = self.all(made, "action").await?.pop().ok_or_else(gone)?;
                 let mut body = action.clone();
@@ -102,10 +128,7 @@ impl Asked<'_> {
     async fn droplets(&self, made: &[Made]) -> Result<Value, ApiError> {
         let mut droplets = self.all(made, "droplet").await?;
         let base = self.base();
-        let actions = made.iter().filter_map(|one| match one {
-            Made::Action(id) => Some(create_link(&base, *id)),
-            _ => None,
-        });
+        let actions = made.iter().filter_map(action_of).map(|id| create_link(&base, id));
         let links = json!({ "actions": actions.collect::<Vec<_>>() });
         if droplets.is_empty() {
             return Err(gone());
@@ -115,6 +138,15 @@ impl Asked<'_> {
             None | Some(Value::Null) => json!({ "droplet": droplets.swap_remove(0), "links": links }),
             Some(_) => json!({ "droplets": droplets, "links": links }),
         })
+    }
+
+    async fn address(&self, made: &[Made], member: &str) -> Result<Value, ApiError> {
+        // A floating IP is a reserved IP by another name.
+        let one = self.all(made, "reserved_ip").await?.pop().ok_or_else(gone)?;
+        let asked: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let droplet = asked["droplet_id"].as_u64().map(DropletId);
+        let action = made.iter().find_map(action_of);
+        Ok(json!({ member: one, "links": view::reserved_ip_links(&self.base(), droplet.zip(action)) }))
     }
 
     /// Those resources that the request names and that are in its project now.
@@ -128,7 +160,10 @@ impl Asked<'_> {
             if items.is_empty() {
                 break;
             }
-            let named = |one: &Value| asked["resources"].as_array().is_some_and(|all| all.contains(&one["urn"]));
+            // A reserved IP has two names, and is shown by one (RIP-7).
+            let urns = asked["resources"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let urns: Vec<String> = urns.map(|urn| urn.replace("do:reservedip:", "do:floatingip:")).collect();
+            let named = |one: &Value| one["urn"].as_str().is_some_and(|urn| urns.iter().any(|named| named == urn));
             found.extend(items.into_iter().filter(named));
         }
         Ok(found)
@@ -168,6 +203,13 @@ impl Asked<'_> {
                 Err(response.extensions_mut().remove::<ApiError>().unwrap_or_else(|| ApiError::of_status(status)))
             }
         }
+    }
+}
+
+fn action_of(made: &Made) -> Option<ActionId> {
+    match made {
+        Made::Action(id) => Some(*id),
+        _ => None,
     }
 }
 

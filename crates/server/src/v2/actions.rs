@@ -1,7 +1,9 @@
 //! Actions of every kind of resource.
 
 use axum::extract::State;
-use dewpoint_api::{ActionId, ActionResponse, ActionsResponse, Scope, Single};
+use dewpoint_api::{Action, ActionId, ActionResponse, ActionsResponse, ResourceType, Scope, Single};
+use dewpoint_store::ActionRecord;
+use http::{HeaderMap, header::ACCEPT};
 
 use crate::{ApiError, App, Caller, Json, Operation, Paging, Path, view};
 
@@ -21,10 +23,30 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// Who accepts this is told of reserved IPs by their newer name (ACT-13).
+const NEWER_NAMES: &str = "application/vnd.digitalocean.reserveip+json";
+
+/// An action; one of a reserved IP by that's older name unless the newer one is asked for.
+fn shown(app: &App, caller: &Caller, headers: &HeaderMap, record: ActionRecord) -> Action {
+    let newer = headers.get_all(ACCEPT).iter().any(|accepted| {
+        accepted.to_str().is_ok_and(|accepted| accepted.split([',', ';']).any(|one| one.trim() == NEWER_NAMES))
+    });
+    let mut action = view::action(&app.control, caller, record);
+    if action.resource_type == ResourceType::ReservedIp && !newer {
+        action.resource_type = ResourceType::FloatingIp;
+    }
+    action
+}
+
 /// `GET /v2/actions`
-async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Result<Json<ActionsResponse>, ApiError> {
+async fn list(
+    State(app): State<App>,
+    caller: Caller,
+    headers: HeaderMap,
+    paging: Paging,
+) -> Result<Json<ActionsResponse>, ApiError> {
     let page = app.control.action_list(caller.account, paging.asked).await?;
-    let actions = page.rows.into_iter().map(|record| view::action(&app.control, &caller, record)).collect();
+    let actions = page.rows.into_iter().map(|record| shown(&app, &caller, &headers, record)).collect();
     Ok(Json(paging.collection(actions, page.total)))
 }
 
@@ -32,8 +54,9 @@ async fn list(State(app): State<App>, caller: Caller, paging: Paging) -> Result<
 async fn get(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Path(id): Path<ActionId>,
 ) -> Result<Json<ActionResponse>, ApiError> {
     let record = app.control.action_get(caller.account, id).await?;
-    Ok(Json(Single(view::action(&app.control, &caller, record))))
+    Ok(Json(Single(shown(&app, &caller, &headers, record))))
 }

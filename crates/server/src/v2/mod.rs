@@ -12,11 +12,14 @@ mod droplet_images;
 mod droplets;
 mod firewall_parts;
 mod firewalls;
+mod floating_ips;
 mod image_actions;
 mod images;
 mod neighbors;
 mod projects;
 mod regions;
+mod reserved_ips;
+mod reserved_ipv6;
 mod sizes;
 mod snapshots;
 mod ssh_keys;
@@ -24,6 +27,7 @@ mod tags;
 mod volume_actions;
 mod volume_snapshots;
 mod volumes;
+mod vpc_peerings;
 mod vpcs;
 
 use crate::Operation;
@@ -49,6 +53,9 @@ pub(crate) fn operations() -> Vec<Operation> {
         image_actions::operations(),
         projects::operations(),
         regions::operations(),
+        reserved_ips::operations(),
+        floating_ips::operations(),
+        reserved_ipv6::operations(),
         sizes::operations(),
         snapshots::operations(),
         tags::operations(),
@@ -56,6 +63,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         volume_actions::operations(),
         volume_snapshots::operations(),
         vpcs::operations(),
+        vpc_peerings::operations(),
     ]
     .into_iter()
     .flatten()

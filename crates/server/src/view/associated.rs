@@ -12,6 +12,8 @@ use crate::Caller;
 /// The public list prices in cents: a GiB of a volume, and of a snapshot, for a month.
 const VOLUME_CENTS: f64 = 10.0;
 const SNAPSHOT_CENTS: f64 = 6.0;
+/// And of a reserved IP that is assigned to nothing.
+const RESERVED_IP_CENTS: f64 = 500.0;
 
 /// So many GiB at so many cents each, in USD with two decimals.
 fn cost(gib: f64, cents: f64) -> String {
@@ -24,9 +26,13 @@ pub(crate) fn associated(caller: &Caller, found: Associated) -> api::AssociatedR
     let snapshots = found.snapshots.into_iter().filter(|_| caller.has(Scope::ImageRead));
     let volumes = found.volumes.into_iter().filter(|_| caller.has(Scope::BlockStorageRead));
     let of_volumes = found.volume_snapshots.into_iter().filter(|_| caller.has(Scope::BlockStorageSnapshotRead));
+    let reserved_ips = found.reserved_ips.iter().filter(|_| caller.has(Scope::ReservedIpRead));
+    let reserved_ips: Vec<api::AssociatedResource> = reserved_ips
+        .map(|ip| resource(ip.address.to_string(), ip.address.to_string(), cost(1.0, RESERVED_IP_CENTS)))
+        .collect();
     api::AssociatedResourcesResponse {
-        reserved_ips: Vec::new(),
-        floating_ips: Vec::new(),
+        floating_ips: reserved_ips.clone(),
+        reserved_ips,
         snapshots: snapshots
             .map(|image| {
                 let gib = gigabytes(image.size_bytes.unwrap_or_default());
@@ -71,7 +77,8 @@ pub(crate) fn destroy_status(record: &TeardownRecord) -> api::DestroyStatusRespo
             snapshots: of(PartKind::Snapshot).collect(),
             volumes: of(PartKind::Volume).collect(),
             volume_snapshots: of(PartKind::VolumeSnapshot).collect(),
-            ..api::DestroyedResources::default()
+            reserved_ips: of(PartKind::ReservedIp).collect(),
+            floating_ips: of(PartKind::ReservedIp).collect(),
         },
         completed_at: record.completed_at,
         failures,

@@ -5,6 +5,7 @@ mod domains;
 mod firewalls;
 mod images;
 mod projects;
+mod reserved_ips;
 mod volumes;
 
 pub(crate) use associated::{associated, destroy_status};
@@ -12,7 +13,10 @@ pub(crate) use domains::{domain, domain_record};
 pub(crate) use firewalls::firewall;
 pub(crate) use images::{bare_image, droplet_snapshot, gigabytes, image, snapshot_of_droplet};
 pub(crate) use projects::{assigned, project, project_resource};
+pub(crate) use reserved_ips::{reserved_ip, reserved_ip_links, reserved_ipv6};
 pub(crate) use volumes::{volume, volume_snapshot};
+
+use std::net::IpAddr;
 
 use dewpoint_api as api;
 use dewpoint_api::{Embedded, Scope};
@@ -23,14 +27,14 @@ use dewpoint_control::{
 };
 use dewpoint_store::{
     AccountRecord, ActionRecord, AuditView, DropletRecord, ImageRecord, SshKeyRecord, TokenRecord, VpcMemberRecord,
-    VpcRecord,
+    VpcPeeringRecord, VpcRecord,
 };
 
 use crate::{BaseUrl, Caller};
 
 /// A Droplet (DRO-*). Its `networks` are empty until it has been active (CRE-21, DRO-2).
 pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> api::Droplet {
-    let DropletView { record, tags, volumes, snapshots, backups: backup_ids, image } = view;
+    let DropletView { record, tags, volumes, reserved_ips, snapshots, backups: backup_ids, image } = view;
     let sees_images = caller.has(Scope::ImageRead);
     let catalogue = control.catalogue();
     let size = catalogue.size(&record.size);
@@ -57,7 +61,7 @@ pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> 
             None => bygone_size(&record).into(),
         },
         size_slug: record.size.clone(),
-        networks: networks(control, &record),
+        networks: networks(control, &record, &reserved_ips),
         region: region(control, caller, &record.region),
         tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },
         vpc_uuid: caller.has(Scope::VpcRead).then_some(record.vpc),
@@ -106,7 +110,7 @@ fn bygone_size(record: &DropletRecord) -> api::Size {
     }
 }
 
-fn networks(control: &Control, record: &DropletRecord) -> api::Networks {
+fn networks(control: &Control, record: &DropletRecord, reserved: &[IpAddr]) -> api::Networks {
     use api::NetworkKind::{Private, Public};
     if record.active_at.is_none() {
         return api::Networks::default();
@@ -126,7 +130,15 @@ fn networks(control: &Control, record: &DropletRecord) -> api::Networks {
         gateway: Some(dewpoint_control::network::v6_gateway(control.config().public_v6_pool)),
         kind: Public,
     });
-    api::Networks { v4: public.into_iter().chain([private]).collect(), v6: v6.into_iter().collect() }
+    // Behind the own one, since clients take the first (RIP-6).
+    let (netmask, gateway) = control.reserved_network();
+    let reserved = reserved.iter().filter_map(|address| match address {
+        IpAddr::V4(ip_address) => {
+            Some(api::NetworkV4 { ip_address: *ip_address, netmask, gateway: Some(gateway), kind: Public })
+        }
+        IpAddr::V6(_) => None,
+    });
+    api::Networks { v4: public.into_iter().chain(reserved).chain([private]).collect(), v6: v6.into_iter().collect() }
 }
 
 /// A region by its slug. One that the operator has since taken out of the catalogue shows its slug alone.
@@ -239,6 +251,17 @@ pub(crate) fn vpc(record: VpcRecord) -> api::Vpc {
         ip_range: record.ip_range,
         default: record.is_default,
         created_at: record.created_at,
+    }
+}
+
+/// A VPC peering (PEE-1).
+pub(crate) fn vpc_peering(record: VpcPeeringRecord) -> api::VpcPeering {
+    api::VpcPeering {
+        id: record.id,
+        name: record.name,
+        vpc_ids: vec![record.between.0, record.between.1],
+        created_at: record.created_at,
+        status: record.status,
     }
 }
 

@@ -32,8 +32,10 @@ pub(crate) fn project_resource(base: &BaseUrl, entry: ProjectEntry) -> api::Proj
 /// Something that was to be put into a project, and how it came out.
 pub(crate) fn assigned(base: &BaseUrl, came_out: Assigned) -> api::ProjectResource {
     let Assigned { entry, status } = came_out;
+    // Kept under the older name of its kind (RIP-7), which is no path for an underscore.
+    let path = |kind: &str| if kind == "floatingip" { "reserved_ips".to_owned() } else { format!("{kind}s") };
     let own = match entry.urn.strip_prefix("do:").and_then(|name| name.split_once(':')) {
-        Some((kind, id)) if status != Status::NotFound => Some(base.address(&format!("/v2/{kind}s/{id}"))),
+        Some((kind, id)) if status != Status::NotFound => Some(base.address(&format!("/v2/{}/{id}", path(kind)))),
         Some(_) | None => None,
     };
     let links = api::ProjectResourceLinks { own };
