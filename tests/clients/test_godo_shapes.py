@@ -357,3 +357,52 @@ def test_bodies_that_cannot_be_read_are_400_and_say_why_err_2(godo):
         assert refusal.status_code == 400 and refusal.json()["id"] == "bad_request", body
     assert godo.post("/v2/droplets", content=b" " * 10_000_000).status_code == 413
     assert godo.post("/v2/droplets", json=[]).status_code == 422
+
+
+# Reserved IPs
+
+
+def assign_as_terraform(godo, address, droplet):
+    """As the provider's `reserved_ip_assignment`: first none of the Droplet's 50 newest actions is pending (RIP-4)."""
+    eventually(
+        lambda: [one["status"] for one in godo.get(f"/v2/droplets/{droplet}/actions?page=1&per_page=50").json()["actions"]],
+        lambda statuses: "in-progress" not in statuses,
+        "the end of the Droplet's actions",
+    )
+    answer = godo.post(f"/v2/reserved_ips/{address}/actions", json={"type": "assign", "droplet_id": droplet})
+    assert answer.status_code == 201, answer.text
+    action = answer.json()["action"]["id"]
+    eventually(
+        lambda: godo.get(f"/v2/reserved_ips/{address}/actions/{action}").json()["action"]["status"],
+        lambda status: status == "completed",
+        "the assignment",
+    )
+
+
+def test_reserved_ips_as_terraform_makes_assigns_moves_and_removes_them_rip_4(godo, make):
+    first, second = make()["id"], make()["id"]
+    answer = godo.post("/v2/reserved_ips", json={"region": "nyc3"})
+    assert answer.status_code == 202 and answer.json()["links"] == {}
+    address = answer.json()["reserved_ip"]["ip"]
+    ip_address(address)
+    for droplet in (first, second):
+        assign_as_terraform(godo, address, droplet)
+        read = godo.get(f"/v2/reserved_ips/{address}").json()["reserved_ip"]
+        assert (read["droplet"]["id"], read["region"]["slug"]) == (droplet, "nyc3")
+    urn = f"do:reservedip:{address}"
+    [moved] = godo.post("/v2/projects/default/resources", json={"resources": [urn]}).json()["resources"]
+    assert moved["urn"] == f"do:floatingip:{address}", "RIP-7"
+    # Its `Read` of an assignment looks at the Droplet alone; its `Delete` unassigns and waits.
+    action = godo.post(f"/v2/reserved_ips/{address}/actions", json={"type": "unassign"}).json()["action"]["id"]
+    eventually(
+        lambda: godo.get(f"/v2/reserved_ips/{address}/actions/{action}").json()["action"]["status"],
+        lambda status: status == "completed",
+        "the end of unassign_ip",
+    )
+    assert godo.get(f"/v2/reserved_ips/{address}").json()["reserved_ip"]["droplet"] is None
+    # As `doctl compute reserved-ip create --droplet-id`, with region empty as godo leaves it out, then delete of an assigned one.
+    made = godo.post("/v2/floating_ips", json={"droplet_id": first}).json()
+    wait_by_path(godo, [made["links"]["actions"][0] | {"rel": "create"}])
+    for path in (f"/v2/floating_ips/{made['floating_ip']['ip']}", f"/v2/reserved_ips/{address}"):
+        assert godo.delete(path).status_code == 204
+        assert godo.get(path).status_code == 404

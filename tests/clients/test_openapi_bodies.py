@@ -154,6 +154,8 @@ def tour(http):
     http.get(f"/v2/vpcs/{DOCUMENTED_VPC}")
     tour_of_vpcs(http)
     tour_of_domains(http)
+    tour_of_reserved_ips(http)
+    tour_of_peerings(http)
 
     name = fresh_name("volume")
     volume = {"name": name, "region": "nyc3", "size_gigabytes": 1, "filesystem_type": "ext4", "tags": [tag]}
@@ -323,6 +325,59 @@ def tour_of_vpcs(http):
     http.delete(f"/v2/droplets/{made['droplet']['id']}")
     http.delete(path)
     http.get(path)
+
+
+def tour_of_reserved_ips(http):
+    droplet = {"name": fresh_name("tour"), "region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE, "ipv6": True}
+    made = http.post("/v2/droplets", json=droplet).json()
+    finish(http, made["links"]["actions"][0]["id"])
+    droplet = made["droplet"]["id"]
+    for name, one in (("reserved_ips", "reserved_ip"), ("floating_ips", "floating_ip")):
+        made = http.post(f"/v2/{name}", json={"droplet_id": droplet}).json()
+        path = f"/v2/{name}/{made[one]['ip']}"
+        http.get(path)
+        http.delete(path)
+        finish(http, made["links"]["actions"][0]["id"])
+        http.get(path)
+        http.get(f"/v2/{name}?per_page=1")
+        http.get(f"/v2/droplets/{droplet}/destroy_with_associated_resources")
+        action = http.post(f"{path}/actions", json={"type": "unassign"}).json()["action"]["id"]
+        finish(http, action)
+        http.get(f"{path}/actions")
+        http.get(f"{path}/actions/{action}")
+        http.post(f"{path}/actions", json={"type": "unassign"})
+        http.delete(path)
+        http.get(path)
+        http.post(f"/v2/{name}", json={"region": "nowhere"})
+    path = f"/v2/reserved_ipv6/{http.post('/v2/reserved_ipv6', json={'region_slug': 'nyc3'}).json()['reserved_ipv6']['ip']}"
+    http.get("/v2/reserved_ipv6?per_page=1")
+    finish(http, http.post(f"{path}/actions", json={"type": "assign", "droplet_id": droplet}).json()["action"]["id"])
+    http.get(path)
+    http.get("/v2/reserved_ipv6")
+    http.delete(path)
+    http.get(path)
+    http.delete(f"/v2/droplets/{droplet}")
+
+
+def tour_of_peerings(http):
+    vpcs = [http.post("/v2/vpcs", json={"name": fresh_name("vpc"), "region": "nyc3"}).json()["vpc"]["id"] for _ in range(3)]
+    first = http.post("/v2/vpc_peerings", json={"name": fresh_name("peering"), "vpc_ids": vpcs[:2]}).json()["vpc_peering"]
+    below = f"/v2/vpcs/{vpcs[0]}/peerings"
+    second = http.post(below, json={"name": fresh_name("peering"), "vpc_id": vpcs[2]}).json()["peering"]
+    path = f"/v2/vpc_peerings/{first['id']}"
+    http.patch(path, json={"name": fresh_name("peering")})
+    http.patch(f"{below}/{second['id']}", json={"name": fresh_name("peering")})
+    http.post("/v2/vpc_peerings", json={"name": fresh_name("peering"), "vpc_ids": vpcs[:2]})
+    http.delete(f"/v2/vpcs/{vpcs[0]}")
+    for listing in ("/v2/vpc_peerings", below):
+        http.get(f"{listing}?per_page=1")
+    http.get("/v2/vpc_peerings?region=nyc3")
+    for one in (path, f"/v2/vpc_peerings/{second['id']}"):
+        http.get(one)
+        http.delete(one)
+        eventually(lambda: http.get(one).status_code, lambda status: status == 404, "the end of the peering")
+    for vpc in vpcs:
+        http.delete(f"/v2/vpcs/{vpc}")
 
 
 def tour_of_domains(http):

@@ -197,6 +197,75 @@ def test_a_vpc_from_first_to_last(client):
     assert client.vpcs.get(vpc["id"])["id"] == "not_found"
 
 
+def test_vpc_peerings_from_first_to_last(client):
+    # The first of a region may become its default, which cannot be deleted.
+    client.vpcs.create(body={"name": fresh_name("vpc"), "region": "nyc3"})
+    vpcs = [client.vpcs.create(body={"name": fresh_name("vpc"), "region": "nyc3"})["vpc"]["id"] for _ in range(3)]
+    name = fresh_name("peering")
+    made = client.vpc_peerings.create(body={"name": name, "vpc_ids": vpcs[:2]})["vpc_peering"]
+    assert made["status"] == "PROVISIONING" and set(made["vpc_ids"]) == set(vpcs[:2])
+    active = lambda one: eventually(
+        lambda: client.vpc_peerings.get(one["id"])["vpc_peering"]["status"],
+        lambda status: status == "ACTIVE", "the peering in force",
+    )
+    active(made)
+    assert client.vpc_peerings.patch(made["id"], body={"name": f"{name}-2"})["vpc_peering"]["name"] == f"{name}-2"
+    below = client.vpcs.create_peerings(vpcs[0], body={"name": f"{name}-3", "vpc_id": vpcs[2]})["peering"]
+    active(below)
+    assert {one["id"] for one in client.vpcs.list_peerings(vpcs[0])["peerings"]} == {made["id"], below["id"]}
+    assert client.vpcs.patch_peerings(vpcs[0], below["id"], body={"name": name})["peering"]["name"] == name
+    assert made["id"] in [one["id"] for one in client.vpc_peerings.list(per_page=200)["vpc_peerings"]]
+    refused(422, lambda: client.vpc_peerings.create(body={"name": fresh_name("peering"), "vpc_ids": vpcs[:2]}))
+    refused(409, lambda: client.vpcs.delete(vpcs[0]))
+    for one in (made, below):
+        assert client.vpc_peerings.delete(one["id"])["vpc_peering"]["status"] == "DELETING"
+        eventually(lambda: client.vpc_peerings.get(one["id"]).get("id"), lambda word: word == "not_found", "the end of the peering")
+    for vpc in vpcs:
+        client.vpcs.delete(vpc)
+
+
+def test_reserved_ips_from_first_to_last(client):
+    droplet = create(client)["id"]
+    made = client.reserved_ips.create(body={"region": "nyc3"})["reserved_ip"]
+    address = made["ip"]
+    assert (made["droplet"], made["locked"]) == (None, False)
+    assert address in [one["ip"] for one in client.reserved_ips.list(per_page=200)["reserved_ips"]]
+    act = lambda **body: client.reserved_ips_actions.post(address, body=body)["action"]
+    action = act(type="assign", droplet_id=droplet)
+    finished(client, action)
+    assert client.reserved_ips_actions.get(address, action["id"])["action"]["type"] == "assign_ip"
+    assert client.reserved_ips.get(address)["reserved_ip"]["droplet"]["id"] == droplet
+    refused(422, lambda: act(type="assign", droplet_id=droplet))
+    finished(client, act(type="unassign"))
+    assert [one["type"] for one in client.reserved_ips_actions.list(address)["actions"]] == ["unassign_ip", "assign_ip"]
+    client.reserved_ips.delete(address)
+    assert client.reserved_ips.get(address)["id"] == "not_found"
+    floating = client.reserved_ips.create(body={"droplet_id": droplet})
+    finished(client, floating["links"]["actions"][0])
+    address = floating["reserved_ip"]["ip"]
+    assert client.reserved_ips.get(address)["reserved_ip"]["droplet"]["id"] == droplet
+    # Gone with its Droplet's assignment, and not with its Droplet.
+    client.droplets.destroy(droplet)
+    assert client.reserved_ips.get(address)["reserved_ip"]["droplet"] is None
+    assert address in [one["ip"] for one in client.reserved_ips.list(per_page=200)["reserved_ips"]]
+    refused(422, lambda: client.reserved_ips_actions.post(address, body={"type": "unassign"}))
+    client.reserved_ips.delete(address)
+
+
+def test_reserved_ipv6_from_first_to_last(client):
+    droplet = create(client, ipv6=True)["id"]
+    made = client.reserved_ipv6.create(body={"region_slug": "nyc3"})["reserved_ipv6"]
+    address = made["ip"]
+    assert made["region_slug"] == "nyc3" and made["reserved_at"].endswith("Z")
+    assert address in [one["ip"] for one in client.reserved_ipv6.list(per_page=200)["reserved_ipv6s"]]
+    finished(client, client.reserved_ipv6_actions.post(address, body={"type": "assign", "droplet_id": droplet})["action"])
+    assert client.reserved_ipv6.get(address)["reserved_ipv6"]["droplet"]["id"] == droplet
+    finished(client, client.reserved_ipv6_actions.post(address, body={"type": "unassign"})["action"])
+    client.reserved_ipv6.delete(address)
+    assert client.reserved_ipv6.get(address)["id"] == "not_found"
+    client.droplets.destroy(droplet)
+
+
 def test_a_domain_and_its_records_from_first_to_last(client):
     name = f"{fresh_name('domain')}.example"
     assert client.domains.create(body={"name": name, "ip_address": "192.0.2.1"})["domain"]["name"] == name

@@ -89,7 +89,16 @@ class World:
         domain = http.post("/v2/domains", json={"name": "example.com"}).json()["domain"]["name"]
         record = {"type": "A", "name": "www", "data": "192.0.2.1"}
         record = http.post(f"/v2/domains/{domain}/records", json=record).json()["domain_record"]["id"]
+        ip = http.post("/v2/reserved_ips", json={"droplet_id": droplets[0]}).json()
+        led = ip["links"]["actions"][0]["id"]
+        finish(http, led)
+        ip = ip["reserved_ip"]["ip"]
+        ipv6 = http.post("/v2/reserved_ipv6", json={"region_slug": "nyc3"}).json()["reserved_ipv6"]["ip"]
+        inner = http.post("/v2/vpcs", json={"name": "inner", "region": "nyc3"}).json()["vpc"]["id"]
+        peering = http.post("/v2/vpc_peerings", json={"name": "inner", "vpc_ids": [inner, DOCUMENTED_VPC]}).json()["vpc_peering"]["id"]
         self.objects = {
+            "vpc_peering_id": [peering], "reserved_ip": [ip], "floating_ip": [ip], "reserved_ipv6": [ipv6], "reserved_ips/action_id": [led],
+            "floating_ips/action_id": [led],
             "domain_name": [domain], "domain_record_id": [record],
             "droplet_id": droplets, "image_id": [image, DOCUMENTED_IMAGE], "volume_id": [volume], "project_id": [project],
             "snapshot_id": [snapshot, image], "volumes/snapshot_id": [snapshot], "ssh_key_identifier": list(DOCUMENTED_KEY),

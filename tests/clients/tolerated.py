@@ -38,9 +38,12 @@ def empty_is_absent(case, answer, failure):
     return isinstance(failure, AcceptedNegativeData) and any(value == "" for _, value in sent)
 
 
+BY_REGION = ("GET /v2/volumes", "GET /v2/vpc_peerings")
+
+
 def region_by_any_name(case, answer, failure):
     """A region that the description does not list; where it filters, nothing is there."""
-    return isinstance(failure, AcceptedNegativeData) and case.operation.label == "GET /v2/volumes" and "region" in case.query
+    return isinstance(failure, AcceptedNegativeData) and case.operation.label in BY_REGION and "region" in case.query
 
 
 def null_is_absent(case, answer, failure):

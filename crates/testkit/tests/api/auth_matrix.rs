@@ -27,6 +27,11 @@ struct Alice {
     volume_snapshot: String,
     project: String,
     vpc: String,
+    reserved_ip: String,
+    vpc_peering: String,
+    free_vpcs: [String; 2],
+    reserved_ip_action: String,
+    reserved_ipv6: String,
     domain: String,
     domain_record: String,
     firewall: String,
@@ -73,11 +78,28 @@ impl Alice {
         });
         let wall = admin.post("/v2/firewalls", wall).await.expect(202)["firewall"]["id"].clone();
         app.run_actions_to_end().await;
+        let reserved = admin.post("/v2/reserved_ips", json!({ "droplet_id": made["droplet"]["id"] })).await.expect(202);
+        let reserved_ipv6 = admin.post("/v2/reserved_ipv6", json!({ "region_slug": "nyc3" })).await.expect(201);
+        app.run_actions_to_end().await;
+        let vpc = text(&admin.droplet(made["droplet"]["id"].as_u64().expect("a number")).await["vpc_uuid"]);
+        let mut free_vpcs = [format!("a-{MARK}"), format!("b-{MARK}")];
+        for free in &mut free_vpcs {
+            let body = json!({ "name": free, "region": "fra1" });
+            *free = text(&admin.post("/v2/vpcs", body).await.expect(201)["vpc"]["id"]);
+        }
+        let peering = json!({ "name": MARK, "vpc_ids": [vpc, free_vpcs[0]] });
+        let peering = admin.post("/v2/vpc_peerings", peering).await.expect(202);
+        app.run_actions_to_end().await;
         Self {
             firewall: text(&wall),
+            vpc_peering: text(&peering["vpc_peering"]["id"]),
+            free_vpcs,
+            reserved_ip: text(&reserved["reserved_ip"]["ip"]),
+            reserved_ip_action: text(&reserved["links"]["actions"][0]["id"]),
+            reserved_ipv6: text(&reserved_ipv6["reserved_ipv6"]["ip"]),
             domain,
             domain_record: text(&records["domain_records"][0]["id"]),
-            vpc: text(&admin.get(&format!("/v2/droplets/{id}")).await.expect(200)["droplet"]["vpc_uuid"]),
+            vpc,
             droplet: id,
             droplet_action: text(&made["links"]["actions"][0]["id"]),
             image: text(&image),
@@ -97,7 +119,11 @@ impl Alice {
             "droplet_id" => &self.droplet,
             "action_id" if path.starts_with("/v2/images/") => &self.image_action,
             "action_id" if path.starts_with("/v2/volumes/") => &self.volume_action,
+            "action_id" if path.starts_with("/v2/reserved_ips/") => &self.reserved_ip_action,
+            "action_id" if path.starts_with("/v2/floating_ips/") => &self.reserved_ip_action,
             "action_id" => &self.droplet_action,
+            "reserved_ip" | "floating_ip" => &self.reserved_ip,
+            "reserved_ipv6" => &self.reserved_ipv6,
             "image_id" => &self.image,
             "ssh_key_identifier" => &self.ssh_key,
             "tag_id" => MARK,
@@ -108,6 +134,7 @@ impl Alice {
             "snapshot_id" => &self.volume_snapshot,
             "vpc_id" => &self.vpc,
             "firewall_id" => &self.firewall,
+            "vpc_peering_id" => &self.vpc_peering,
             "domain_name" => &self.domain,
             "domain_record_id" => &self.domain_record,
             "token_id" => &self.token,
@@ -132,6 +159,7 @@ impl Alice {
         let kind = match operation.path() {
             path if path.starts_with("/v2/images/") => "convert",
             path if path.starts_with("/v2/volumes/") => "detach",
+            path if path.contains("_ip") => "unassign",
             _ => "power_off",
         };
         let resources = match operation.path() {
@@ -145,6 +173,7 @@ impl Alice {
             "droplet_id": self.droplet.parse::<u64>().expect("a number"),
             "droplet_ids": [self.droplet.parse::<u64>().expect("a number")],
             "inbound_rules": [{ "protocol": "tcp", "ports": "22", "sources": { "addresses": ["::/0"] } }],
+            "region_slug": "nyc3", "vpc_ids": self.free_vpcs, "vpc_id": self.free_vpcs[1],
         })
     }
 }
@@ -389,6 +418,10 @@ fn embedded(value: &Value, at: &str, is_root: bool, found: &mut Vec<(String, Sco
                     "image" if !is_root && some(member) => Some(Scope::ImageRead),
                     "backup_ids" | "snapshot_ids" if some(member) => Some(Scope::ImageRead),
                     "tags" if some(member) => Some(Scope::TagRead),
+                    "droplet" if !is_root && some(member) => Some(Scope::DropletRead),
+                    "project_id" if some(member) => Some(Scope::ProjectRead),
+                    "reserved_ips" | "floating_ips" if billed => Some(Scope::ReservedIpRead),
+                    "urn" if text(member).starts_with("do:floatingip:") => Some(Scope::ReservedIpRead),
                     "volume_ids" if some(member) => Some(Scope::BlockStorageRead),
                     "droplet_ids" if some(member) => Some(Scope::DropletRead),
                     "vpc_uuid" if some(member) => Some(Scope::VpcRead),
@@ -430,8 +463,7 @@ async fn an_answer_holds_of_other_resources_what_the_token_may_read_and_no_more_
         let tagged = json!({ "resources": [{ "resource_id": id, "resource_type": kind }] });
         admin.post(&format!("/v2/tags/{MARK}/resources"), tagged).await.expect(204);
     }
-    let project =
-        json!({ "resources": [format!("do:droplet:{}", alice.droplet), format!("do:volume:{}", alice.volume)] });
+    let project = json!({ "resources": [format!("do:droplet:{}", alice.droplet), format!("do:volume:{}", alice.volume), format!("do:floatingip:{}", alice.reserved_ip)] });
     admin.post(&format!("/v2/projects/{}/resources", alice.project), project).await.expect(200);
 
     let (mut seen, mut hidden) = (BTreeMap::<Scope, Vec<String>>::new(), 0);
@@ -472,7 +504,9 @@ async fn an_answer_holds_of_other_resources_what_the_token_may_read_and_no_more_
         Scope::BlockStorageSnapshotRead,
         Scope::DropletRead,
         Scope::ImageRead,
+        Scope::ProjectRead,
         Scope::RegionsRead,
+        Scope::ReservedIpRead,
         Scope::SizesRead,
         Scope::TagRead,
         Scope::VpcRead,

@@ -47,7 +47,19 @@ impl Scene {
         app.run_actions_to_end().await;
         let project = json!({ "name": "p", "purpose": "tests", "environment": "Development" });
         let project = admin.post("/v2/projects", project).await.expect(201)["project"]["id"].clone();
-        let resources = json!({ "resources": [format!("do:droplet:{first}"), format!("do:volume:{}", ids[1])] });
+        let ip = admin.post("/v2/reserved_ips", json!({ "droplet_id": first })).await.expect(202);
+        let ip = ip["reserved_ip"]["ip"].as_str().expect("an address").to_owned();
+        admin.post("/v2/reserved_ipv6", json!({ "region_slug": "nyc3" })).await.expect(201);
+        app.run_actions_to_end().await;
+        let mut vpcs = Vec::new();
+        for name in ["a", "b"] {
+            let made = admin.post("/v2/vpcs", json!({ "name": name, "region": "fra1" })).await.expect(201);
+            vpcs.push(made["vpc"]["id"].clone());
+        }
+        admin.post("/v2/vpc_peerings", json!({ "name": "p", "vpc_ids": vpcs })).await.expect(202);
+        app.run_actions_to_end().await;
+        let resources = [format!("do:droplet:{first}"), format!("do:volume:{}", ids[1]), format!("do:floatingip:{ip}")];
+        let resources = json!({ "resources": resources });
         let path = format!("/v2/projects/{}/resources", project.as_str().expect("an id"));
         admin.post(&path, resources).await.expect(200);
         let target = json!({ "droplet_ids": [first], "addresses": ["::/0"] });
@@ -86,10 +98,20 @@ impl Scene {
 }
 
 /// Row by row: what breaks it, the rule that finds it, and whether it can be put right without a person.
-const BY_SQL: [(&str, &str, bool); 42] = [
+const BY_SQL: [(&str, &str, bool); 49] = [
     ("UPDATE droplets SET running_action = 999 WHERE id = {first}", "droplet-lock", true),
     ("UPDATE droplets SET running_action = (SELECT MIN(id) FROM actions) WHERE id = {first}", "droplet-lock", true),
     ("UPDATE volumes SET running_action = 999 WHERE id = '{volume}'", "volume-lock", true),
+    ("UPDATE reserved_ips SET running_action = 999 WHERE NOT is_v6", "reserved-ip-lock", true),
+    (
+        "UPDATE project_resources SET urn = 'do:floatingip:192.0.2.1' WHERE urn LIKE 'do:floatingip:%'",
+        "orphan-project-reserved-ip",
+        true,
+    ),
+    ("INSERT INTO addresses (pool, position) VALUES ('reserved-v4', 7)", "orphan-reserved-address", true),
+    ("UPDATE reserved_ips SET droplet_id = 77 WHERE NOT is_v6", "orphan-reserved-ip", true),
+    ("UPDATE addresses SET freed_at = 1 WHERE pool = 'reserved-v4'", "reserved-not-held", true),
+    ("UPDATE reserved_ips SET droplet_id = {second} WHERE is_v6", "reserved-no-link", false),
     (
         "INSERT INTO teardowns (droplet_id, account_id, droplet_name, parts, running_action, started_at)
          VALUES ({first}, 1, 'web-1', '[]', 999, 1)",
@@ -179,7 +201,8 @@ const BY_SQL: [(&str, &str, bool); 42] = [
         "counter",
         true,
     ),
-    ("DELETE FROM vpcs", "no-vpc", false),
+    ("DELETE FROM vpcs WHERE id IN (SELECT vpc_id FROM droplets)", "no-vpc", false),
+    ("DELETE FROM vpcs WHERE id NOT IN (SELECT vpc_id FROM droplets)", "orphan-peering", true),
     ("UPDATE droplets SET backup_due_at = NULL WHERE id = {first}", "backup-due", true),
     ("UPDATE counters SET value = value - 1 WHERE name = 'droplet'", "counter", true),
     ("UPDATE list_counts SET count = count + 1 WHERE list LIKE 'droplets:%' AND bucket = -1", "list-count", true),

@@ -1,5 +1,7 @@
 //! Of what and where: image, size, region, VPC, volumes (CRE-5 to CRE-8, CRE-13, CRE-14).
 
+use std::time::Duration;
+
 use dewpoint_api::AccountId;
 use dewpoint_engine::{Host, ImageName, sim::Equipment};
 use dewpoint_store::{Error as StoreError, Tx, VpcRecord, vpcs};
@@ -293,6 +295,11 @@ async fn an_exhausted_address_pool_is_a_refusal_that_leaves_nothing() {
     admin.delete(&format!("/v2/droplets/{first}")).await.expect(204);
     refused(&admin, json!({})).await;
     app.run_actions_to_end().await;
+    // Who had the address may still be looked for there.
+    app.clock().advance(app.control().config().address_quarantine - Duration::from_millis(1));
+    let message = refused(&admin, json!({})).await;
+    assert!(message.ends_with("1 were given back a moment ago and still rest: try again in a while."), "{message}");
+    app.clock().advance(Duration::from_millis(1));
     created(&admin, json!({ "name": "after" })).await;
 }
 

@@ -39,6 +39,7 @@ mod projects;
 mod reach;
 mod readiness;
 mod rebuilds;
+mod reserved_ips;
 mod scopes;
 mod simulator;
 mod snapshots;
@@ -51,6 +52,7 @@ mod volume_actions;
 mod volume_model;
 mod volume_snapshots;
 mod volumes;
+mod vpc_peerings;
 mod vpcs;
 mod wire;
 

@@ -33,6 +33,9 @@ struct Scene {
     /// A Droplet whose destroy failed in part.
     failed: u64,
     firewall: String,
+    ip: String,
+    vpcs: [String; 2],
+    ipv6: String,
 }
 
 async fn scene(app: &TestApp) -> Scene {
@@ -46,15 +49,25 @@ async fn scene(app: &TestApp) -> Scene {
     app.run_actions_to_end().await;
 
     admin.post("/v2/domains", json!({ "name": "example.com" })).await.expect(201);
-    let made = admin.post("/v2/droplets", droplet(json!({ "tags": ["web"] }))).await.expect(202);
+    let made = admin.post("/v2/droplets", droplet(json!({ "tags": ["web"], "ipv6": true }))).await.expect(202);
     let volume = volume_id(&admin, json!({})).await;
     let own = json!({ "name": "own", "url": "http://example.com/i.raw", "region": "nyc3" });
     let image = admin.post("/v2/images", own).await.expect(202);
     let site = json!({ "name": "site", "purpose": "Web Application" });
     let project = admin.post("/v2/projects", site).await.expect(201);
     let wall = admin.post("/v2/firewalls", firewall("wall")).await.expect(202);
+    let mut vpcs = ["one", "two"].map(str::to_owned);
+    for vpc in &mut vpcs {
+        let made = admin.post("/v2/vpcs", json!({ "name": vpc, "region": "fra1" })).await.expect(201);
+        *vpc = made["vpc"]["id"].as_str().expect("an id").to_owned();
+    }
+    let ip = admin.post("/v2/reserved_ips", json!({ "region": "nyc3" })).await.expect(202);
+    let ipv6 = admin.post("/v2/reserved_ipv6", json!({ "region_slug": "nyc3" })).await.expect(201);
     app.run_actions_to_end().await;
     Scene {
+        vpcs,
+        ip: ip["reserved_ip"]["ip"].as_str().expect("an address").to_owned(),
+        ipv6: ipv6["reserved_ipv6"]["ip"].as_str().expect("an address").to_owned(),
         droplet: made["droplet"]["id"].as_u64().expect("a number"),
         volume,
         image: image["image"]["id"].as_u64().expect("a number"),
@@ -71,7 +84,8 @@ fn firewall(name: &str) -> Value {
 
 /// A request that this POST carries out; what its path names is there.
 fn request(operation: &str, scene: &Scene) -> (String, Value) {
-    let Scene { droplet: id, volume, image, project, failed, firewall: wall } = scene;
+    let Scene { droplet: id, volume, image, project, failed, firewall: wall, ip, ipv6, vpcs } = scene;
+    let assign = json!({ "type": "assign", "droplet_id": id });
     let (off, attach) = (json!({ "type": "power_off" }), json!({ "type": "attach", "droplet_id": id }));
     let urns = json!({ "resources": [format!("do:droplet:{id}")] });
     match operation {
@@ -107,7 +121,15 @@ fn request(operation: &str, scene: &Scene) -> (String, Value) {
             let rule = json!({ "protocol": "udp", "ports": "53", "destinations": { "addresses": ["::/0"] } });
             (format!("/v2/firewalls/{wall}/rules"), json!({ "outbound_rules": [rule] }))
         }
+        "vpcPeerings_create" => ("/v2/vpc_peerings".into(), json!({ "name": "p", "vpc_ids": vpcs })),
+        "vpcs_create_peerings" => (format!("/v2/vpcs/{}/peerings", vpcs[0]), json!({ "name": "p", "vpc_id": vpcs[1] })),
         "vpcs_create" => ("/v2/vpcs".into(), json!({ "name": "inner", "region": "nyc3" })),
+        "reservedIPs_create" => ("/v2/reserved_ips".into(), json!({ "droplet_id": id, "region": "nyc3" })),
+        "floatingIPs_create" => ("/v2/floating_ips".into(), json!({ "region": "nyc3" })),
+        "reservedIPsActions_post" => (format!("/v2/reserved_ips/{ip}/actions"), assign),
+        "floatingIPsAction_post" => (format!("/v2/floating_ips/{ip}/actions"), assign),
+        "reservedIPv6_create" => ("/v2/reserved_ipv6".into(), json!({ "region_slug": "nyc3" })),
+        "reservedIPv6Actions_post" => (format!("/v2/reserved_ipv6/{ipv6}/actions"), assign),
         "sshKeys_create" => ("/v2/account/keys".into(), json!({ "name": "k", "public_key": public_key(1) })),
         "dew_tokens_create" => ("/dew/v1/tokens".into(), json!({ "name": "ci", "scopes": "read" })),
         "dew_accounts_create" => ("/dew/v1/accounts".into(), json!({ "name": "guests" })),
@@ -135,7 +157,7 @@ async fn counts(app: &TestApp) -> Vec<u64> {
         "domain_records",
     ]
     .into_iter()
-    .chain(["accounts"])
+    .chain(["accounts", "reserved_ips", "vpc_peerings"])
     {
         let sql = format!("SELECT COUNT(*) FROM {table}");
         let read = move |tx: &mut dyn dewpoint_store::Tx| tx.query_one(&sql, &[], |row| row.next::<u64>());
@@ -149,9 +171,9 @@ fn named(answer: &Answer) -> Vec<String> {
     fn visit(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(members) => members.iter().for_each(|(name, value)| match (name.as_str(), value) {
-                ("id" | "name" | "urn", value) => found.push(value.to_string()),
+                ("id" | "name" | "urn" | "ip", value) => found.push(value.to_string()),
                 ("action" | "actions" | "links" | "droplet" | "droplets" | "resources", value) => visit(value, found),
-                (_, value) if value["id"].is_null() && value["name"].is_null() => {}
+                (_, value) if ["id", "name", "ip"].iter().all(|name| value[*name].is_null()) => {}
                 (_, value) => visit(value, found),
             }),
             Value::Array(items) => items.iter().for_each(|item| visit(item, found)),

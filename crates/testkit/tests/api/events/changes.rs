@@ -24,6 +24,9 @@ async fn all(client: &Client<'_>) -> BTreeMap<String, Value> {
         ("/v2/tags", "tags", "/v2/tags", "name"),
         ("/v2/vpcs", "vpcs", "/v2/vpcs", "id"),
         ("/v2/firewalls", "firewalls", "/v2/firewalls", "id"),
+        ("/v2/vpc_peerings", "vpc_peerings", "/v2/vpc_peerings", "id"),
+        ("/v2/reserved_ips", "reserved_ips", "/v2/reserved_ips", "ip"),
+        ("/v2/reserved_ipv6", "reserved_ipv6s", "/v2/reserved_ipv6", "ip"),
         ("/v2/domains", "domains", "/v2/domains", "name"),
         ("/dew/v1/tokens", "tokens", "", "id"),
     ] {
@@ -31,7 +34,7 @@ async fn all(client: &Client<'_>) -> BTreeMap<String, Value> {
             let name = one[id].as_str().map_or_else(|| one[id].to_string(), str::to_owned);
             let path = if at.is_empty() { name } else { format!("{at}/{name}") };
             // What is another resource's, or goes with the time alone.
-            for member in ["last_used_at", "image"] {
+            for member in ["last_used_at", "image", "droplet"] {
                 one.as_object_mut().expect("an object").remove(member);
             }
             all.insert(path, one);
@@ -186,6 +189,14 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     let first = format!("/v2/vpcs/{}", first["id"].as_str().expect("an id"));
     watch.put(&vpc, json!({ "name": "w", "default": true })).await;
     watch.put(&first, json!({ "name": "x", "default": true })).await;
+    let pair = json!([first.rsplit('/').next(), vpc.rsplit('/').next()]);
+    let peering =
+        watch.post("/v2/vpc_peerings", 202, json!({ "name": "p", "vpc_ids": pair })).await["vpc_peering"].clone();
+    let peering = format!("/v2/vpc_peerings/{}", peering["id"].as_str().expect("an id"));
+    let answer = admin.patch(&peering, json!({ "name": "q" })).await;
+    watch.step("rename the peering", 200, answer).await;
+    let answer = admin.delete(&peering).await;
+    watch.step("end the peering", 202, answer).await;
     watch.delete(&vpc).await;
 
     let sources = json!({ "droplet_ids": [id], "tags": ["wall"] });
@@ -220,6 +231,17 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     watch.delete(&record).await;
     watch.delete("/v2/domains/a.example").await;
 
+    let ip = watch.post("/v2/reserved_ips", 202, json!({ "region": "nyc3" })).await["reserved_ip"]["ip"].clone();
+    let ip = format!("/v2/reserved_ips/{}", ip.as_str().expect("an address"));
+    watch.post(&format!("{ip}/actions"), 201, json!({ "type": "assign", "droplet_id": id })).await;
+    watch.post(&format!("{ip}/actions"), 201, json!({ "type": "unassign" })).await;
+    watch.delete(&ip).await;
+    let ip =
+        watch.post("/v2/reserved_ipv6", 201, json!({ "region_slug": "nyc3" })).await["reserved_ipv6"]["ip"].clone();
+    let ip = format!("/v2/reserved_ipv6/{}", ip.as_str().expect("an address"));
+    watch.post(&format!("{ip}/actions"), 201, json!({ "type": "assign", "droplet_id": id })).await;
+    watch.post("/v2/floating_ips", 202, json!({ "droplet_id": id })).await;
+
     let token = watch.post("/dew/v1/tokens", 201, json!({ "name": "t" })).await;
     watch.delete(&format!("/dew/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;
 
@@ -240,12 +262,14 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
         "firewall",
         "image",
         "project",
+        "reserved_ip",
         "ssh_key",
         "tag",
         "token",
         "volume",
         "volume_snapshot",
         "vpc",
+        "vpc_peering",
     ];
     let expected = expected.into_iter().flat_map(|kind| [(kind, "made"), (kind, "gone")]);
     for (kind, happened) in expected.chain([("action", "made"), ("action", "changed")]) {

@@ -31,7 +31,14 @@ pub(super) async fn run(scenario: &Scenario, plan: &Plan, step: &Step, trouble: 
     let mut begun = Begun::of(scenario).await;
     if step.is_back {
         assert!(!plan.last_forward().calls.is_empty(), "the engine makes it fail, and the troublemaker is free");
-        begun.fail_first(plan.last_forward());
+        let forward = plan.last_forward();
+        match trouble {
+            // The engine could not tell which of the two is meant; and here the troublemaker is free.
+            Trouble::Engine { operation, .. } if forward.calls.last() == Some(operation) => {
+                begun.maker.fail(&forward.name, 1, true);
+            }
+            _ => begun.fail_first(forward),
+        }
     }
     let gone = suffer(&mut begun, scenario, step, trouble).await;
 
@@ -45,7 +52,7 @@ pub(super) async fn run(scenario: &Scenario, plan: &Plan, step: &Step, trouble: 
     assert!(story["action"]["completed_at"].is_string(), "ACT-3: {story}");
     check_timeline(scenario, plan, step, trouble, &story, gone.is_some());
     check_holders(&begun.app).await;
-    if errored && (step.is_back || scenario.flow.1 == ActionKind::Destroy) {
+    if errored && (step.is_back || matches!(scenario.flow.1, ActionKind::Destroy | ActionKind::ReleaseIp)) {
         // What could not be removed is nobody's any more, and goes at the next start.
         begun.app.restart().await;
     }
@@ -118,7 +125,7 @@ async fn worlds_without(scenario: &Scenario, thing: &str) -> Vec<World> {
     done.work_to_the_end().await;
     delete(&done.app, thing).await;
     done.app.run_actions_to_end().await;
-    let never = TestApp::start().await;
+    let never = scenario.app().await;
     Stage::set(&never, scenario.given()).await;
     delete(&never, thing).await;
     never.run_actions_to_end().await;
@@ -229,10 +236,18 @@ async fn check_holders(app: &TestApp) {
 /// After a failure there is what was there before or after one of the steps, and asking again leads to the end.
 async fn check_failed(scenario: &Scenario, plan: &Plan, begun: &Begun, now: &World) {
     let teardown = scenario.heals;
-    assert!(
-        teardown || plan.worlds.contains(now) || plan.after == *now,
-        "neither as before nor as after a step: {now:#?}"
-    );
+    match scenario.keeps {
+        // What was made at once stays; it goes, so that it can be asked for as if it had never been.
+        Some(thing) => {
+            assert!(plan.accepted == *now || plan.after == *now, "neither as accepted nor as done: {now:#?}");
+            assert!(delete(&begun.app, thing).await, "{thing} is kept, and free");
+            begun.app.run_actions_to_end_in_time().await;
+        }
+        None => assert!(
+            teardown || plan.worlds.contains(now) || plan.after == *now,
+            "neither as before nor as after a step: {now:#?}"
+        ),
+    }
     let again = scenario.ask(&begun.app, begun.document, &begun.stage, true).await;
     if let Some(answer) = &again
         && answer.status >= 400

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dewpoint_api::ResourceType;
 use dewpoint_control::actions::Point;
 use dewpoint_engine::{Operation, sim::Moment};
 use dewpoint_testkit::TestApp;
@@ -31,6 +32,8 @@ pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     /// What there is before, and after each step.
     pub(super) worlds: Vec<World>,
+    /// What there is when it is asked for, and nothing is done yet.
+    pub(super) accepted: World,
     /// What there is in the end.
     pub(super) after: World,
     /// What could be deleted while it runs.
@@ -47,6 +50,14 @@ pub(super) struct Begun {
     pub(super) maker: Arc<Troublemaker>,
 }
 
+/// What the list of all actions calls a kind of resource (ACT-13).
+fn shown_as(resource: ResourceType) -> &'static str {
+    match resource {
+        ResourceType::ReservedIp => ResourceType::FloatingIp.as_str(),
+        other => other.as_str(),
+    }
+}
+
 /// The newest action of the scenario's flow that is in progress.
 pub(super) async fn newest_of(app: &TestApp, scenario: &Scenario) -> Option<u64> {
     let (resource, kind) = scenario.flow;
@@ -54,7 +65,7 @@ pub(super) async fn newest_of(app: &TestApp, scenario: &Scenario) -> Option<u64>
     let meets = |action: &&Value| {
         action["status"] == "in-progress"
             && action["type"] == kind.as_str()
-            && action["resource_type"] == resource.as_str()
+            && action["resource_type"] == shown_as(resource)
     };
     all.iter().find(meets).and_then(|action| action["id"].as_u64())
 }
@@ -62,7 +73,7 @@ pub(super) async fn newest_of(app: &TestApp, scenario: &Scenario) -> Option<u64>
 impl Begun {
     /// Puts everything in its place and asks for the action.
     pub(super) async fn of(scenario: &Scenario) -> Self {
-        let app = TestApp::start().await;
+        let app = scenario.app().await;
         let mut stage = Stage::set(&app, scenario.given()).await;
         let document = document(&app).await;
         let before = world(&app).await;
@@ -100,6 +111,7 @@ impl Plan {
     /// Watches the scenario without trouble, and once with a failure when there is a compensation.
     pub(super) async fn watched(scenario: &Scenario) -> Self {
         let begun = Begun::of(scenario).await;
+        let accepted = world(&begun.app).await;
         let things = deletable(&begun.app).await.into_keys().filter(|name| name != "Droplet bystander").collect();
         begun.maker.listen(begun.app.sim().faults());
         begun.work_to_the_end().await;
@@ -126,7 +138,7 @@ impl Plan {
                 steps.push(Step { name, calls, is_back: true });
             }
         }
-        Self { steps, worlds, after, things }
+        Self { steps, worlds, accepted, after, things }
     }
 
     /// The step whose failure the compensation takes back here.

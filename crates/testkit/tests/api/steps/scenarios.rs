@@ -34,6 +34,14 @@ pub(super) enum Given {
     Backup,
     /// The Droplet was destroyed with its volume, which failed.
     FailedTeardown,
+    /// A reserved IP in nyc3.
+    ReservedIp,
+    /// It is assigned to the Droplet.
+    Assigned,
+    /// A reserved IPv6 address in nyc3.
+    ReservedIpv6,
+    /// It is assigned to the Droplet.
+    Assigned6,
 }
 
 /// One way to a flow.
@@ -52,6 +60,8 @@ pub(super) struct Scenario {
     body: &'static str,
     /// Whether what the engine refuses counts as done when the engine has it so: of a teardown.
     pub(super) heals: bool,
+    /// What its request makes at once, by what `deletable` calls it: that stays when the action fails.
+    pub(super) keeps: Option<&'static str>,
     /// Whether it is but another way to ask for what an earlier scenario has: the main troubles are enough then.
     pub(super) is_variant: bool,
 }
@@ -65,6 +75,12 @@ impl Scenario {
         let (resource, kind) = self.flow;
         let by = if self.by == BY_ITSELF { "the schedule" } else { self.by };
         format!("{kind} of a {resource} by {by}{}", self.note)
+    }
+
+    /// A Dewpoint for it: with a network where that is what its steps change.
+    pub(super) async fn app(&self) -> TestApp {
+        let wired = matches!(self.flow.0, ReservedIp | ReservedIpv6);
+        TestApp::start_with(|setup| setup.equipment.network = wired).await
     }
 
     /// What is there before.
@@ -91,13 +107,18 @@ impl Scenario {
         Self { is_variant: true, ..self }
     }
 
+    /// Names what its request makes at once.
+    fn keeping(self, thing: &'static str) -> Self {
+        Self { keeps: Some(thing), ..self }
+    }
+
     fn with_query(self, query: &'static str) -> Self {
         Self { query, ..self }
     }
 }
 
 fn asked(flow: (ResourceType, ActionKind), by: &'static str, given: &'static [Given], body: &'static str) -> Scenario {
-    Scenario { flow, by, again: by, note: "", given, query: "", body, heals: false, is_variant: false }
+    Scenario { flow, by, again: by, note: "", given, query: "", body, heals: false, keeps: None, is_variant: false }
 }
 
 const DROPLET: &[Given] = &[Given::Droplet("{}")];
@@ -108,6 +129,10 @@ const BACKED_UP: &[Given] = &[Given::Droplet(r#"{"backups":true}"#), Given::Back
 const VOLUME: &[Given] = &[Given::Volume];
 const APART: &[Given] = &[Given::Droplet("{}"), Given::Volume];
 const ATTACHED: &[Given] = &[Given::Droplet("{}"), Given::Volume, Given::Attached];
+const RESERVED: &[Given] = &[Given::Droplet("{}"), Given::ReservedIp];
+const LED: &[Given] = &[Given::Droplet("{}"), Given::ReservedIp, Given::Assigned];
+const RESERVED6: &[Given] = &[Given::Droplet(r#"{"ipv6":true}"#), Given::ReservedIpv6];
+const LED6: &[Given] = &[Given::Droplet(r#"{"ipv6":true}"#), Given::ReservedIpv6, Given::Assigned6];
 const SNAPPED: &[Given] = &[Given::Volume, Given::VolumeSnapshot];
 const IMAGE: &[Given] = &[Given::Image];
 const WHOLE: &[Given] = &[
@@ -117,6 +142,8 @@ const WHOLE: &[Given] = &[
     Given::VolumeSnapshot,
     Given::Act(r#"{"type":"snapshot","name":"whole"}"#),
     Given::Backup,
+    Given::ReservedIp,
+    Given::Assigned,
 ];
 
 /// Every way there is.
@@ -131,6 +158,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     let destroy = |by, given| asked((Droplet, Destroy), by, given, "");
     let create = |given, body| asked((Droplet, Create), "droplets_create", given, body);
     const NEW: &str = r#"{"name":"web-1","region":"nyc3","size":"s-1vcpu-1gb","image":"ubuntu-24-04-x64"}"#;
+    const ASSIGN: &str = r#"{"type":"assign","droplet_id":{droplet}}"#;
+    const UNASSIGN: &str = r#"{"type":"unassign"}"#;
     const RETRY: &str = "droplets_destroy_retryWithAssociatedResources";
     const SELECTIVE: &str = "droplets_destroy_withAssociatedResourcesSelective";
     const DANGEROUS: &str = "droplets_destroy_withAssociatedResourcesDangerous";
@@ -150,7 +179,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         destroy("droplets_destroy", BACKED_UP).given_too(", with a backup", BACKED_UP),
         destroy("droplets_destroy_byTag", TAGGED).with_query("tag_name=web").variant(),
         teardown(DANGEROUS, WHOLE),
-        Scenario { body: r#"{"volumes":["{volume}"]}"#, ..teardown(SELECTIVE, WHOLE) },
+        Scenario { body: r#"{"volumes":["{volume}"],"reserved_ips":["{ip}"]}"#, ..teardown(SELECTIVE, WHOLE) },
+        destroy("droplets_destroy", LED).given_too(", with a reserved IP", LED),
         teardown(RETRY, &[Given::Droplet("{}"), Given::Volume, Given::Attached, Given::FailedTeardown]),
         on_droplet(PowerOn, OFF, r#"{"type":"power_on"}"#),
         on_droplet(PowerOff, DROPLET, r#"{"type":"power_off"}"#),
@@ -198,6 +228,20 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         by_name(AttachVolume, APART, r#"{"type":"attach","droplet_id":{droplet},"volume_name":"data","region":"nyc3"}"#),
         by_name(DetachVolume, ATTACHED, r#"{"type":"detach","droplet_id":{droplet},"volume_name":"data","region":"nyc3"}"#),
         by_name(ActionKind::Resize, ATTACHED, r#"{"type":"resize","size_gigabytes":20,"volume_name":"data","region":"nyc3"}"#),
+        asked((ReservedIp, AssignIp), "reservedIPs_create", DROPLET, r#"{"droplet_id":{droplet}}"#)
+            .keeping("reserved ip"),
+        asked((ReservedIp, AssignIp), "reservedIPsActions_post", RESERVED, ASSIGN),
+        asked((ReservedIp, UnassignIp), "reservedIPsActions_post", LED, UNASSIGN),
+        asked((ReservedIp, ReleaseIp), "reservedIPs_delete", LED, ""),
+        asked((ReservedIp, AssignIp), "floatingIPs_create", DROPLET, r#"{"droplet_id":{droplet}}"#)
+            .keeping("reserved ip")
+            .variant(),
+        asked((ReservedIp, AssignIp), "floatingIPsAction_post", RESERVED, ASSIGN).variant(),
+        asked((ReservedIp, UnassignIp), "floatingIPsAction_post", LED, UNASSIGN).variant(),
+        asked((ReservedIp, ReleaseIp), "floatingIPs_delete", LED, "").variant(),
+        asked((ReservedIpv6, AssignIp), "reservedIPv6Actions_post", RESERVED6, ASSIGN).variant(),
+        asked((ReservedIpv6, UnassignIp), "reservedIPv6Actions_post", LED6, UNASSIGN).variant(),
+        asked((ReservedIpv6, ReleaseIp), "reservedIPv6_delete", LED6, "").variant(),
         asked((Volume, Snapshot), "volumeSnapshots_create", VOLUME, r#"{"name":"before"}"#),
         asked((VolumeSnapshot, Destroy), "volumeSnapshots_delete_byId", SNAPPED, ""),
         asked((VolumeSnapshot, Destroy), "snapshots_delete", SNAPPED, "").variant(),
@@ -211,6 +255,7 @@ pub(super) struct Stage {
     volume: String,
     image: String,
     snapshot: String,
+    ip: String,
 }
 
 fn json_of(text: &str) -> Value {
@@ -258,6 +303,17 @@ impl Stage {
                 app.move_to_backup(self.droplet.parse().expect("a number")).await;
                 app.backup_round().await;
             }
+            Given::ReservedIp => {
+                admin.post("/v2/reserved_ips", json!({ "region": "nyc3" })).await.expect(202);
+            }
+            Given::ReservedIpv6 => {
+                admin.post("/v2/reserved_ipv6", json!({ "region_slug": "nyc3" })).await.expect(201);
+            }
+            Given::Assigned | Given::Assigned6 => {
+                let list = if given == Given::Assigned { "reserved_ips" } else { "reserved_ipv6" };
+                let body = with(json!({ "type": "assign" }), json!({ "droplet_id": json_of(&self.droplet) }));
+                admin.post(&format!("/v2/{list}/{}/actions", self.ip), body).await.expect(201);
+            }
             Given::FailedTeardown => {
                 app.sim().faults().order(fault(Operation::RemoveVolume, Moment::Before, 1, for_good));
                 let path = format!("/v2/droplets/{}/destroy_with_associated_resources/dangerous", self.droplet);
@@ -275,6 +331,7 @@ impl Stage {
                 ("volume", "data") => self.volume = id,
                 ("image", _) => self.image = id,
                 ("snapshot", _) => self.snapshot = id,
+                ("reserved", _) => self.ip = id,
                 _ => {}
             }
         }
@@ -291,6 +348,10 @@ impl Stage {
             ("{volume}", &self.volume),
             ("{image_id}", &self.image),
             ("{image}", &self.image),
+            ("{reserved_ip}", &self.ip),
+            ("{floating_ip}", &self.ip),
+            ("{reserved_ipv6}", &self.ip),
+            ("{ip}", &self.ip),
             ("{snapshot_id}", snapshot_id),
             ("{snapshot}", &self.snapshot),
         ]

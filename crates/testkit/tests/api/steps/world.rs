@@ -67,6 +67,11 @@ pub(super) async fn world(app: &TestApp) -> World {
     for shown in admin.all("/v2/snapshots?resource_type=volume", "snapshots").await {
         add(format!("snapshot {} of a volume of {} GiB", shown["name"], shown["min_disk_size"]));
     }
+    for (list, key) in [("/v2/reserved_ips", "reserved_ips"), ("/v2/reserved_ipv6", "reserved_ipv6s")] {
+        for shown in admin.all(list, key).await {
+            add(format!("{key} at {}", shown["droplet"]["name"]));
+        }
+    }
     let held = app.addresses().await.iter().filter(|(.., holder)| holder.is_some()).count();
     add(format!("{held} addresses held, {} passwords waiting", app.rows("passwords").await));
     lines
@@ -82,10 +87,13 @@ pub(super) async fn deletable(app: &TestApp) -> BTreeMap<String, String> {
         ("/v2/volumes", "volumes", "volume", "/v2/volumes"),
         ("/v2/images?private=true", "images", "image", "/v2/images"),
         ("/v2/snapshots?resource_type=volume", "snapshots", "snapshot", "/v2/volumes/snapshots"),
+        ("/v2/reserved_ips", "reserved_ips", "reserved", "/v2/reserved_ips"),
+        ("/v2/reserved_ipv6", "reserved_ipv6s", "reserved", "/v2/reserved_ipv6"),
     ] {
         for shown in admin.all(list, key).await {
-            let name = if shown["type"] == "backup" { "backup" } else { shown["name"].as_str().expect("a name") };
-            let id = shown["id"].as_str().map_or_else(|| shown["id"].to_string(), str::to_owned);
+            let named = |name: &'static str| shown[name].as_str();
+            let name = if shown["type"] == "backup" { "backup" } else { named("name").unwrap_or("ip") };
+            let id = named("id").or(named("ip")).map_or_else(|| shown["id"].to_string(), str::to_owned);
             found.insert(format!("{what} {name}"), format!("{path}/{id}"));
         }
     }
