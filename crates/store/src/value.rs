@@ -109,7 +109,15 @@ macro_rules! uuids {
         }
     )*};
 }
-uuids!(api::ProjectId, api::VpcId, api::VpcPeeringId, api::FirewallId, api::VolumeId, api::VolumeSnapshotId, api::TokenId);
+uuids!(
+    api::ProjectId,
+    api::VpcId,
+    api::VpcPeeringId,
+    api::FirewallId,
+    api::VolumeId,
+    api::VolumeSnapshotId,
+    api::TokenId
+);
 
 macro_rules! slugs {
     ($($slug:ty),*) => {$(

@@ -63,12 +63,14 @@ impl Wire {
 /// Whether the wire follows this: what a request may change without an action.
 fn is_followed(change: &Change) -> bool {
     match change.thing {
-        Thing::Firewall(_) => true,
+        Thing::Firewall(_) | Thing::VpcPeering(_) => true,
         Thing::Droplet(_) | Thing::Vpc(_) => change.happened == Happened::Gone,
         Thing::Action(_)
         | Thing::Domain(_)
         | Thing::Image(_)
         | Thing::Project(_)
+        // Where one leads changes by actions alone, or because its Droplet goes.
+        | Thing::ReservedIp(_)
         | Thing::SshKey(_)
         | Thing::Tag(_)
         | Thing::Token(_)

@@ -22,10 +22,7 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// Reads all of it, in the transaction that reads the plan.
     pub(super) fn read(tx: &mut dyn Tx) -> Result<Self, Error> {
-        Ok(Self {
-            firewalls: force::firewall_changes_newest(tx)?,
-            peerings: vpc_peerings::vpc_peerings_waiting(tx)?,
-        })
+        Ok(Self { firewalls: force::firewall_changes_newest(tx)?, peerings: vpc_peerings::vpc_peerings_waiting(tx)? })
     }
 
     pub(super) fn is_empty(&self) -> bool {
