@@ -225,8 +225,12 @@ fn tables(plan: &Plan, services: &[IpAddr]) -> Result<(BTreeSet<u32>, BTreeSet<R
                 peering.id, one.range, other.range
             )));
         }
-        routes.insert(to(other, mark_of(&numbers, one.id)?));
-        routes.insert(to(one, mark_of(&numbers, other.id)?));
+        for (here, there) in [(one, other), (other, one)] {
+            let mark = mark_of(&numbers, here.id)?;
+            routes.insert(to(there, mark));
+            // The peer's gateway is the namespace itself, from here as well.
+            routes.insert(route("local", there.gateway.to_string(), Some(vpc_bridge(there.id)), mark));
+        }
     }
     Ok((marks, routes))
 }

@@ -4,6 +4,7 @@
 //! itself. They need the right to make network namespaces and fail without it, unless `DEW_TEST_NO_NETWORK=1` says that there is
 //! none.
 
+mod agree;
 mod bench;
 mod firewalls;
 mod frames;

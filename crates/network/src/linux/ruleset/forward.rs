@@ -46,6 +46,7 @@ pub(super) fn write(out: &mut String, config: &WireConfig, plan: &Plan) -> Resul
         Some(format!("{} . {protocol} . {}", service.address, service.port))
     });
     write_set(out, "set services", "type ipv4_addr . inet_proto . inet_service", services);
+    write_set(out, "set here", "type ifname . ipv4_addr", here(config, plan));
     let from_uplink = format!("iifname \"{UPLINK}\" drop");
     write_chain(
         out,
@@ -53,7 +54,8 @@ pub(super) fn write(out: &mut String, config: &WireConfig, plan: &Plan) -> Resul
         &[
             "type filter hook input priority filter; policy accept;",
             "iifname lo accept",
-            "meta l4proto { icmp, icmpv6 } accept",
+            "meta l4proto icmp iifname . ip daddr @here accept",
+            "meta l4proto icmpv6 accept",
             // Answers to what an operator asks from inside; nothing is opened by them.
             "meta l4proto tcp tcp flags & (fin | syn | rst | ack) != syn accept",
             &from_uplink,
@@ -62,6 +64,29 @@ pub(super) fn write(out: &mut String, config: &WireConfig, plan: &Plan) -> Resul
         ],
     );
     Ok(())
+}
+
+/// Which addresses of the namespace answer pings, by where they come in: a VPC's gateway those of its machines and peers.
+fn here(config: &WireConfig, plan: &Plan) -> Vec<String> {
+    let (gateway, inside) = (config.public_v4.1, config.uplink.pair_v4().1);
+    let mut here = vec![
+        format!("\"{PUBLIC}\" . {gateway}"),
+        format!("\"{PUBLIC}\" . {inside}"),
+        format!("\"{UPLINK}\" . {gateway}"),
+        format!("\"{UPLINK}\" . {inside}"),
+    ];
+    let gateway = |id: Uuid| plan.vpcs.iter().find(|vpc| vpc.id == id).map(|vpc| vpc.gateway);
+    let own = plan.vpcs.iter().map(|vpc| (vpc.id, Some(vpc.gateway)));
+    let peered = plan.peerings.iter().flat_map(|peering| {
+        let (one, other) = peering.between;
+        [(one, gateway(other)), (other, gateway(one))]
+    });
+    let gateways = own.chain(peered).filter_map(|(id, gateway)| Some(format!("\"{}\" . {}", vpc_bridge(id), gateway?)));
+    here.extend(gateways);
+    let bridges = plan.vpcs.iter().map(|vpc| vpc_bridge(vpc.id)).chain([PUBLIC.to_owned()]);
+    let services = config.service_addresses();
+    here.extend(bridges.flat_map(|bridge| services.iter().map(move |address| format!("\"{bridge}\" . {address}"))));
+    here
 }
 
 /// Before anything is looked up: the mark of a VPC's packets, which chooses their routing table, and the zone their connections
