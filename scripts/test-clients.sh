@@ -42,8 +42,11 @@ start() {
     servers="$servers $!"
     address=$("$venv/bin/python" tests/clients/await_server.py "$work/$name.log" "$!" "$work/$name")
 }
-start open
+printf '[dns]\nlisten = "127.0.0.1:0"\n' >"$work/names.toml"
+start open --config "$work/names.toml"
 export DEW_TEST_URL=$address
+DEW_TEST_NAMES=$(sed -n 's/.*Telling names on \([0-9.:]*\),.*/\1/p' "$work/open.log")
+export DEW_TEST_NAMES
 start limited --limits digitalocean
 export DEW_TEST_LIMITED_URL=$address
 start steered

@@ -2,7 +2,7 @@
 
 `scripts/test-clients.sh` starts the servers and sets:
 
-- DEW_TEST_URL: a server with `--engine sim --fixtures docs` and no limits;
+- DEW_TEST_URL: a server with `--engine sim --fixtures docs` and no limits; DEW_TEST_NAMES: the address of its name server;
 - DEW_TEST_LIMITED_URL: another one with `--limits digitalocean`;
 - DEW_TEST_SIMULATOR_URL: a third one, whose clock, faults and state belong to the tests of these alone;
 - DEW_TEST_TLS_URL: a fourth one like the first, with `--tls`; DEW_TEST_TLS_CERT: the certificate that it made for itself;
@@ -21,7 +21,7 @@ from harness import DOCUMENTED_SIZE, DOCUMENTED_IMAGE, finish, fresh_name
 
 SETTINGS = (
     "DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_SIMULATOR_URL", "DEW_TEST_TLS_URL", "DEW_TEST_TLS_CERT",
-    "DEW_TEST_HOSTILE_URL", "DEW_TEST_TOKEN",
+    "DEW_TEST_HOSTILE_URL", "DEW_TEST_NAMES", "DEW_TEST_TOKEN",
 )
 
 

@@ -107,8 +107,6 @@ impl Listening {
 
     /// Answers until `shutdown` is done. What is asked in that moment gets no answer: askers ask again.
     pub async fn serve(self, names: Names, limits: Limits, shutdown: impl Future<Output = ()>) {
-        let address = self.address;
-        tracing::info!(%address, "Telling names on {address}, over UDP and TCP");
         let mut all = JoinSet::new();
         let udp =
             Arc::new(Packets { socket: self.udp, budget: Budget::new(limits.udp_per_second), began: Instant::now() });

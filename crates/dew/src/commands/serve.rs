@@ -175,6 +175,8 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         }
     };
     let names = name_server.map(|sockets| {
+        let address = sockets.address();
+        tracing::info!(%address, "Telling names on {address}, over UDP and TCP");
         let names = dewpoint_dns::Names::new(control.clone());
         tokio::spawn(sockets.serve(names, dns.limits, until_stopped()))
     });
