@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres check-docs simulate bench bench-net schemas fuzz image-micro image-debian
+.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net schemas fuzz image-micro image-debian
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -32,6 +32,9 @@ check-docs:      ## files, commands and flags that the documents name exist
 
 test-clients:    ## released Python clients against the server
 	scripts/test-clients.sh
+
+test-godo:       ## slow: godo itself, the Go library of doctl and Terraform; needs npm
+	scripts/test-godo.sh
 
 schemas:         ## slow: schemathesis for longer; EXAMPLES an operation (200), SEED
 	DEW_SCHEMA_EXAMPLES=$(or $(EXAMPLES),200) DEW_SCHEMA_SEED=$(SEED) scripts/test-clients.sh -k schemathesis
