@@ -14,6 +14,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output},
     sync::atomic::{AtomicU32, Ordering},
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -193,19 +194,26 @@ impl Lab {
         self.on_client(&words).output().expect("ssh runs")
     }
 
-    /// Runs something on the client.
-    pub(crate) fn as_client<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    /// Begins something on the client.
+    pub(crate) fn begin_as_client<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
         let file = fs::File::open(Path::new("/run/netns").join(self.client())).expect("a namespace");
-        let inside = move || {
+        std::thread::spawn(move || {
             setns(file, CloneFlags::CLONE_NEWNET).expect("the right to enter it");
             work()
-        };
-        std::thread::scope(|scope| scope.spawn(inside).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })
+    }
+
+    /// Does something on the client.
+    pub(crate) fn as_client<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        self.begin_as_client(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Whether a TCP connection from the client is taken within a few seconds.
     pub(crate) fn connects(&self, to: IpAddr, port: u16) -> bool {
-        self.as_client(|| TcpStream::connect_timeout(&(to, port).into(), Duration::from_secs(5)).is_ok())
+        self.as_client(move || TcpStream::connect_timeout(&(to, port).into(), Duration::from_secs(5)).is_ok())
     }
 
     /// Ends the connections that are kept for later commands.
@@ -235,6 +243,18 @@ impl Lab {
         let output = support::ended(command);
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         (output.status.success(), said.concat())
+    }
+
+    /// Of each machine's process: the devices of the network it is in, and how many taps it has open.
+    pub(crate) fn held_processes(&self) -> Vec<(Vec<String>, usize)> {
+        let look = |pid: Pid| {
+            let devices = fs::read_to_string(format!("/proc/{pid}/net/dev")).expect("its network");
+            let devices = devices.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned()));
+            let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("its files").flatten();
+            let links = open.filter_map(|file| fs::read_link(file.path()).ok());
+            (devices.collect(), links.filter(|link| link == Path::new("/dev/net/tun")).count())
+        };
+        self.processes().into_iter().map(look).collect()
     }
 
     /// The processes of machines, by what is written down of them.
@@ -291,4 +311,9 @@ pub(crate) fn body(name: &str, vpc: &Value, key: &Value) -> Value {
         "name": name, "region": "nyc3", "size": "s-1vcpu-512mb-10gb", "image": "micro-x64", "ipv6": true,
         "vpc_uuid": vpc, "ssh_keys": [key],
     })
+}
+
+/// Says something to whoever runs the test, past the harness, which would swallow it.
+pub(crate) fn say(what: &str) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod between;
 mod droplet;
 mod lab;
 mod told;
@@ -33,6 +34,9 @@ fn promises(lab: &Lab) {
     for droplet in &droplets {
         assert_eq!(droplet.run("hostname"), droplet.name);
     }
+    // A QEMU has the two taps that are its own, and nothing else of any network.
+    let held = lab.held_processes();
+    assert_eq!(held, vec![(vec!["lo".to_owned()], 2); droplets.len()]);
     // Private traffic inside a VPC, and none between two.
     assert!(red_1.reaches(red_2.private) && red_2.reaches(red_1.private));
     assert!(blue_1.reaches(blue_2.private) && blue_2.reaches(blue_1.private));
@@ -46,6 +50,13 @@ fn promises(lab: &Lab) {
 
     // A firewall guards the Droplet that was made after it with its tag.
     walls::let_in_a_friend_alone(lab, &guard, guarded, red_1);
+
+    // Some traffic between two VPCs while they are peered.
+    between::peered(lab, (&red, red_1), (&blue, blue_1));
+
+    // A reserved address moves while a client keeps asking.
+    let gap = between::reserved(lab, red_1, red_2);
+    lab::say(&format!("a reserved address was nobody's for {} ms while it moved", gap.as_millis()));
 
     // Each is told of itself, and of names.
     told::of_themselves(lab, &droplets);
