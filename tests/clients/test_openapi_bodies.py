@@ -154,6 +154,7 @@ def tour(http):
     http.get(f"/v2/vpcs/{DOCUMENTED_VPC}")
     tour_of_vpcs(http)
     tour_of_domains(http)
+    tour_of_firewalls(http)
     tour_of_reserved_ips(http)
     tour_of_peerings(http)
 
@@ -378,6 +379,43 @@ def tour_of_peerings(http):
         eventually(lambda: http.get(one).status_code, lambda status: status == 404, "the end of the peering")
     for vpc in vpcs:
         http.delete(f"/v2/vpcs/{vpc}")
+
+
+def tour_of_firewalls(http):
+    tag = http.post("/v2/tags", json={"name": fresh_name("tour")}).json()["tag"]["name"]
+    body = {"name": fresh_name("tour"), "region": "nyc3", "size": DOCUMENTED_SIZE, "image": DOCUMENTED_IMAGE, "tags": [tag]}
+    made = http.post("/v2/droplets", json=body).json()
+    droplet = made["droplet"]["id"]
+    target = {
+        "addresses": ["192.0.2.7", "::/0"], "droplet_ids": [droplet], "tags": [tag], "load_balancer_uids": ["lb"],
+        "kubernetes_ids": ["k8s"],
+    }
+    wall = {
+        "name": fresh_name("wall"), "droplet_ids": [droplet], "tags": [tag],
+        "inbound_rules": [{"protocol": "tcp", "ports": "8000-9000", "sources": target}, {"protocol": "icmp", "sources": target}],
+        "outbound_rules": [{"protocol": "udp", "ports": "all", "destinations": target}],
+    }
+    path = f"/v2/firewalls/{http.post('/v2/firewalls', json=wall).json()['firewall']['id']}"
+    for part in ({}, {"inbound_rules": []}, {"inbound_rules": [{"protocol": "gre"}]}, {"droplet_ids": [1]}, {"name": "a b"}):
+        http.post("/v2/firewalls", json={"name": fresh_name("wall")} | part)
+    http.post("/v2/firewalls", json=wall)
+    http.get(path)
+    http.get("/v2/firewalls?per_page=1")
+    http.get("/v2/firewalls?per_page=200")
+    http.get(f"/v2/droplets/{droplet}/firewalls")
+    http.put(path, json=wall | {"tags": None})
+    http.put(path, json=wall | {"inbound_rules": None, "outbound_rules": None})
+    for name, part in (
+        ("droplets", {"droplet_ids": [droplet]}), ("tags", {"tags": [tag]}), ("rules", {"inbound_rules": wall["inbound_rules"]}),
+    ):
+        http.post(f"{path}/{name}", json=part)
+        http.request("DELETE", f"{path}/{name}", json=part)
+        http.post(f"{path}/{name}", json={})
+    finish(http, made["links"]["actions"][0]["id"])
+    http.get(path)
+    http.delete(path)
+    http.get(path)
+    http.delete(f"/v2/droplets/{droplet}")
 
 
 def tour_of_domains(http):

@@ -285,6 +285,31 @@ def test_a_domain_and_its_records_from_first_to_last(client):
     assert client.domains.get(name)["id"] == "not_found"
 
 
+def test_a_firewall_from_first_to_last(client):
+    rule = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["192.0.2.7", "2001:db8::/32"]}}
+    body = {"name": fresh_name("wall"), "inbound_rules": [rule]}
+    made = client.firewalls.create(body=body)["firewall"]
+    assert (made["name"], made["inbound_rules"], made["outbound_rules"]) == (body["name"], [rule], [])
+    assert made["id"] in [one["id"] for one in client.firewalls.list(per_page=200)["firewalls"]]
+    droplet, tag = client.droplets.create(body={"name": fresh_name("guarded")} | BODY)["droplet"]["id"], fresh_name("tag")
+    client.tags.create(body={"name": tag})
+    client.firewalls.assign_droplets(made["id"], body={"droplet_ids": [droplet]})
+    client.firewalls.add_tags(made["id"], body={"tags": [tag]})
+    more = {"protocol": "icmp", "destinations": {"droplet_ids": [droplet], "tags": [tag]}}
+    client.firewalls.add_rules(made["id"], body={"outbound_rules": [more]})
+    now = client.firewalls.get(made["id"])["firewall"]
+    assert (now["droplet_ids"], now["tags"], now["outbound_rules"]) == ([droplet], [tag], [more | {"ports": "0"}])
+    assert [one["id"] for one in client.droplets.list_firewalls(droplet)["firewalls"]] == [made["id"]]
+    client.firewalls.delete_rules(made["id"], body={"outbound_rules": [more]})
+    client.firewalls.delete_tags(made["id"], body={"tags": [tag]})
+    client.firewalls.delete_droplets(made["id"], body={"droplet_ids": [droplet]})
+    changed = client.firewalls.update(made["id"], body=body | {"name": f"{body['name']}-2"})["firewall"]
+    assert (changed["name"], changed["droplet_ids"], changed["tags"], changed["outbound_rules"]) == (f"{body['name']}-2", [], [], [])
+    refused(409, lambda: client.firewalls.create(body=body | {"name": changed["name"]}))
+    client.firewalls.delete(made["id"])
+    assert client.firewalls.get(made["id"])["id"] == "not_found"
+
+
 def test_refusals_have_their_exceptions(client, tls_url):
     with pytest.raises(ClientAuthenticationError):
         connect(tls_url, "dop_v1_nobody").account.get()

@@ -96,9 +96,13 @@ class World:
         ipv6 = http.post("/v2/reserved_ipv6", json={"region_slug": "nyc3"}).json()["reserved_ipv6"]["ip"]
         inner = http.post("/v2/vpcs", json={"name": "inner", "region": "nyc3"}).json()["vpc"]["id"]
         peering = http.post("/v2/vpc_peerings", json={"name": "inner", "vpc_ids": [inner, DOCUMENTED_VPC]}).json()["vpc_peering"]["id"]
+        rule = {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["::/0"], "droplet_ids": droplets[:1], "tags": ["prod"]}}
+        wall = {"name": "wall", "inbound_rules": [rule], "droplet_ids": droplets, "tags": ["prod"]}
+        firewall = http.post("/v2/firewalls", json=wall).json()["firewall"]["id"]
         self.objects = {
             "vpc_peering_id": [peering], "reserved_ip": [ip], "floating_ip": [ip], "reserved_ipv6": [ipv6], "reserved_ips/action_id": [led],
             "floating_ips/action_id": [led],
+            "firewall_id": [firewall],
             "domain_name": [domain], "domain_record_id": [record],
             "droplet_id": droplets, "image_id": [image, DOCUMENTED_IMAGE], "volume_id": [volume], "project_id": [project],
             "snapshot_id": [snapshot, image], "volumes/snapshot_id": [snapshot], "ssh_key_identifier": list(DOCUMENTED_KEY),
