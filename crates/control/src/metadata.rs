@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use dewpoint_api::{AccountId, DropletId, RegionSlug, TagName};
 use dewpoint_engine::{Nic, NicKind};
-use dewpoint_store::{DropletRecord, DropletSeed, Tx, droplets, tags};
+use dewpoint_store::{DropletRecord, DropletSeed, Tx, droplets, reserved_ips, tags};
 use ipnet::Ipv4Net;
 
 use crate::{Control, Error, network::Pool};
@@ -55,11 +55,19 @@ impl Control {
                 let record = record.ok_or(Error::NotFound)?;
                 let seed = droplets::droplet_seed(tx, id)?;
                 let tags = tags::tags_of_droplets(tx, &[id])?.remove(&id).unwrap_or_default();
-                Ok(control.metadata_from(record, seed, tags))
+                let mut facts = control.metadata_from(record, seed, tags);
+                for reserved in reserved_ips::reserved_ips_of_droplets(tx, &[id])?.remove(&id).unwrap_or_default() {
+                    match reserved.address {
+                        IpAddr::V4(address) => facts.reserved_v4 = Some(address),
+                        IpAddr::V6(address) => facts.reserved_v6 = Some(address),
+                    }
+                }
+                Ok(facts)
             })
             .await
     }
 
+    /// All of it but what leads to the Droplet from elsewhere.
     fn metadata_from(&self, record: DropletRecord, seed: DropletSeed, tags: Vec<TagName>) -> Metadata {
         let mut links = self.links_of(&record);
         for link in links.iter_mut().filter(|link| link.kind == NicKind::Private) {

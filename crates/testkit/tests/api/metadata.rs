@@ -211,6 +211,45 @@ async fn what_changes_is_told_without_a_restart_met_8() {
 }
 
 #[tokio::test]
+async fn reserved_ips_are_told_from_when_they_lead_there_until_they_do_not_met_5() {
+    let app = TestApp::start().await;
+    let id = droplet(&app, "web").await;
+    let service = Service::start(&app).await;
+    let (admin, v1) = (app.admin(), "/metadata/v1");
+    let told = async || {
+        let all = object(&service.get(id, "/metadata/v1.json").await);
+        for (path, family) in
+            [("reserved_ip/ipv4", &all["reserved_ip"]["ipv4"]), ("reserved_ip/ipv6", &all["reserved_ip"]["ipv6"])]
+        {
+            let active = service.get(id, &format!("{v1}/{path}/active")).await;
+            assert_eq!(json!(active == "true"), family["active"], "{path}");
+        }
+        assert_eq!(all["floating_ip"]["ipv4"], all["reserved_ip"]["ipv4"]);
+        all["reserved_ip"].clone()
+    };
+    let none = json!({ "ipv4": { "active": false }, "ipv6": { "active": false } });
+    assert_eq!(told().await, none);
+
+    let v4 = admin.post("/v2/reserved_ips", json!({ "region": "nyc3" })).await.expect(202)["reserved_ip"]["ip"].clone();
+    let v6 = json!({ "region_slug": "nyc3" });
+    let v6 = admin.post("/v2/reserved_ipv6", v6).await.expect(201)["reserved_ipv6"]["ip"].clone();
+    let act = async |body: Value| {
+        for (group, ip) in [("reserved_ips", &v4), ("reserved_ipv6", &v6)] {
+            let ip = ip.as_str().expect("an address");
+            admin.post(&format!("/v2/{group}/{ip}/actions"), body.clone()).await.expect(201);
+            app.run_actions_to_end().await;
+        }
+    };
+    act(json!({ "type": "assign", "droplet_id": id })).await;
+    let both = json!({ "ipv4": { "active": true, "ip_address": v4 }, "ipv6": { "active": true, "ip_address": v6 } });
+    assert_eq!(told().await, both);
+    assert_eq!(json!(service.get(id, "/metadata/v1/floating_ip/ipv4/ip_address").await), v4);
+    act(json!({ "type": "unassign" })).await;
+    assert_eq!(told().await, none);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn one_machine_cannot_take_the_places_of_the_others() {
     let app = TestApp::start().await;
     let (one, two) = (droplet(&app, "one").await, droplet(&app, "two").await);
