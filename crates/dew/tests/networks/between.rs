@@ -16,16 +16,19 @@ use crate::{droplet::Droplet, lab::Lab, support::eventually};
 
 /// Two VPCs reach each other as long as they are peered.
 pub(crate) fn peered(lab: &Lab, (one, a): (&Value, &Droplet<'_>), (other, b): (&Value, &Droplet<'_>)) {
-    assert!(!a.reaches(b.private) && !b.reaches(a.private));
+    a.is_kept_from(b.private);
+    b.is_kept_from(a.private);
     let body = json!({ "name": "red-and-blue", "vpc_ids": [one, other] });
     let made = lab.ask("POST", "/v2/vpc_peerings", Some(&body), 202)["vpc_peering"].clone();
     let path = format!("/v2/vpc_peerings/{}", made["id"].as_str().expect("an id"));
     eventually("peering that is ACTIVE", || lab.ask("GET", &path, None, 200)["vpc_peering"]["status"] == "ACTIVE");
-    assert!(a.reaches(b.private) && b.reaches(a.private));
+    a.reaches(b.private);
+    b.reaches(a.private);
 
     lab.ask("DELETE", &path, None, 202);
     eventually("end of the peering", || lab.api().get(&path).status == 404);
-    assert!(!a.reaches(b.private) && !b.reaches(a.private));
+    a.is_kept_from(b.private);
+    b.is_kept_from(a.private);
 }
 
 /// A reserved address moves from one Droplet to another while a client keeps asking whose it is; how long nobody answered.

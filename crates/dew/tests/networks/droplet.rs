@@ -1,13 +1,16 @@
 //! A Droplet of the lab: made by the API, and asked over SSH what it sees.
 
-use std::{cell::Cell, net::IpAddr};
+use std::{cell::Cell, net::IpAddr, time::Duration};
 
 use serde_json::{Value, json};
 
 use crate::{
     lab::{CLIENT, Lab, body},
-    support::eventually,
+    support::{eventually, eventually_within},
 };
+
+/// How long guests may take to boot side by side; some ten seconds when nothing else runs.
+const BOOT_LIMIT: Duration = Duration::from_secs(240);
 
 /// A Droplet with its addresses.
 pub(crate) struct Droplet<'lab> {
@@ -51,7 +54,7 @@ impl Lab {
     }
 
     fn droplet(&self, id: u64) -> Droplet<'_> {
-        eventually(&format!("Droplet {id}, ready"), || {
+        eventually_within(BOOT_LIMIT, &format!("Droplet {id}, ready"), || {
             let told = self.ask("GET", &format!("/dew/v1/droplets/{id}"), None, 200);
             let state = &told["readiness"];
             assert!(!["failed", "unknown"].contains(&state.as_str().unwrap_or_default()), "{told}");
@@ -96,10 +99,19 @@ impl Droplet<'_> {
         self.try_run(command).unwrap_or_else(|| panic!("`{command}` failed in {}", self.name))
     }
 
-    /// Whether a ping from it is answered.
-    pub(crate) fn reaches(&self, address: IpAddr) -> bool {
+    /// Waits until a ping from it is answered: a busy machine's guests are slow.
+    pub(crate) fn reaches(&self, address: IpAddr) {
+        eventually(&format!("answer to {} from {address}", self.name), || self.ping(address, 5));
+    }
+
+    /// Makes sure that pings from it are not answered.
+    pub(crate) fn is_kept_from(&self, address: IpAddr) {
+        assert!(!self.ping(address, 2), "{} reaches {address}", self.name);
+    }
+
+    fn ping(&self, address: IpAddr, seconds: u32) -> bool {
         let ping = if address.is_ipv6() { "ping6" } else { "ping" };
-        self.try_run(&format!("{ping} -c 1 -W 3 {address}")).is_some()
+        self.try_run(&format!("{ping} -c 1 -W {seconds} {address}")).is_some()
     }
 
     /// Commands come from another of the client's addresses from here on.

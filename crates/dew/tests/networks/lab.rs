@@ -177,7 +177,7 @@ impl Lab {
             "StrictHostKeyChecking=no".to_owned(),
             "UserKnownHostsFile=/dev/null".to_owned(),
             "LogLevel=ERROR".to_owned(),
-            "ConnectTimeout=20".to_owned(),
+            "ConnectTimeout=60".to_owned(),
             "ControlMaster=auto".to_owned(),
             "ControlPersist=60".to_owned(),
             format!("ControlPath={}", control.display()),

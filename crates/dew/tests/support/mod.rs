@@ -184,10 +184,15 @@ fn signal(pid: u32, signal: Signal) {
 }
 
 /// Looks until `done`; panics after [`DEADLINE`].
-pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_within(DEADLINE, what, done);
+}
+
+/// The same for what takes longer.
+pub(crate) fn eventually_within(limit: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {
-        assert!(start.elapsed() < DEADLINE, "no {what} within {DEADLINE:?}");
+        assert!(start.elapsed() < limit, "no {what} within {limit:?}");
         std::thread::sleep(POLL);
     }
 }
