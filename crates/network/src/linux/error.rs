@@ -45,8 +45,8 @@ pub enum Error {
     /// Something of this name is there that is not ours.
     #[error("{0}")]
     Taken(String),
-    /// [`super::Wire::down`] was called.
-    #[error("the network {0} was taken down")]
+    /// [`super::Wire::down`] was called, or what was asked for panicked.
+    #[error("the network {0} was taken down, or stopped at an error that its log tells")]
     Down(String),
     /// Anything else.
     #[error("{doing} failed")]

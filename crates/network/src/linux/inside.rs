@@ -5,6 +5,7 @@
 
 use std::{
     fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{Mutex, mpsc},
     thread::{Builder, JoinHandle},
@@ -35,7 +36,8 @@ impl Inside {
             drop(namespace);
             let is_in = result.is_ok();
             if entered.send(result).is_ok() && is_in {
-                wanted.into_iter().for_each(|job| job());
+                // One that panics is told to whoever waits for it by its missing answer; the others go on.
+                wanted.into_iter().for_each(|job| drop(catch_unwind(AssertUnwindSafe(job))));
             }
         });
         let thread = thread.map_err(|error| Error::io("starting a thread", error))?;
@@ -46,7 +48,7 @@ impl Inside {
         }
     }
 
-    /// Runs `job` inside and waits for what it returns. [`Error::Down`] after [`Inside::leave`].
+    /// Runs `job` inside and waits for what it returns. [`Error::Down`] after [`Inside::leave`], and when it panics.
     pub(super) fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
         let (done, answer) = mpsc::channel();
         let down = || Error::Down(self.name.clone());

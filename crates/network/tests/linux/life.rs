@@ -67,6 +67,10 @@ fn the_same_plan_again_changes_nothing_also_after_a_restart() {
         assert_eq!(seen(lab), before, "a server that starts takes nothing away");
         lab.apply();
         assert_eq!(seen(lab), before);
+        let nothing =
+            lab.wire().inside(|| assert!(std::env::args().count() == 0, "a panic inside, as the test wants it"));
+        assert!(nothing.is_err());
+        lab.apply();
         assert!(matches!(lab.wire().tap(7, link.kind), Err(Error::Taken(_))), "the machine has it");
         drop(tap);
         // A child that another test starts may hold it for as long as it takes to become another program.
