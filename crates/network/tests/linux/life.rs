@@ -42,12 +42,22 @@ fn script(directory: &Path, lines: &str) -> PathBuf {
     path
 }
 
-/// Everything that there is, as a person would see it.
+/// Everything that there is, as a person would see it, but for what changes by itself a moment after a device is up.
 fn seen(lab: &Lab) -> String {
-    let links = lab.installation(&["ip", "-o", "address"]);
-    let ports = lab.installation(&["bridge", "link"]);
+    let addresses = lab.installation(&["ip", "-o", "address"]);
+    let addresses: String =
+        addresses.lines().filter(|line| !line.contains(" fe80:")).map(|line| format!("{line}\n")).collect();
     let rules = lab.installation(&["ip", "rule"]) + &lab.installation(&["ip", "route", "show", "table", "all"]);
-    links + &ports + &rules + &lab.installation(&["nft", "list", "ruleset"]) + &lab.host(&["ip", "route"])
+    let shown = addresses + &rules + &lab.installation(&["nft", "list", "ruleset"]) + &lab.host(&["ip", "route"]);
+    let stays = |word: &&str| !["tentative", "linkdown"].contains(word);
+    let words = |line: &str| line.split_whitespace().filter(stays).collect::<Vec<_>>().join(" ") + "\n";
+    let ports = lab.installation(&["bridge", "link"]);
+    let on = |line: &str| {
+        let mut words = line.split_whitespace();
+        let port = words.nth(1).unwrap_or_default().to_owned();
+        format!("{port} on {}\n", words.skip_while(|word| *word != "master").nth(1).unwrap_or_default())
+    };
+    shown.lines().map(words).chain(ports.lines().map(on)).collect()
 }
 
 #[test]
