@@ -86,11 +86,26 @@ fn a_second_server_on_the_same_data_is_refused_and_told_the_firsts_pid() {
 fn what_is_not_built_yet_says_so_and_ends_with_2() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = dir.path().to_str().expect("text");
-    for arguments in [&["droplet", "list"][..], &["network"], &["serve", "--engine", "incus", "--data-dir", data]] {
+    for arguments in
+        [&["droplet", "list"][..], &["firewall", "list"], &["serve", "--engine", "incus", "--data-dir", data]]
+    {
         let output = ended(dew(arguments));
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(said(&output).contains("not yet"), "{arguments:?}: {}", said(&output));
     }
+}
+
+#[test]
+fn real_networks_without_addresses_for_them_are_refused_before_anything_is_made() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = dir.path().join("dew.toml");
+    std::fs::write(&config, "[network]\nmode = \"real\"\n").expect("written");
+    let (data, config) = (dir.path().join("data"), config.to_str().expect("text").to_owned());
+    let arguments = ["serve", "--engine", "qemu", "--config", &config, "--data-dir", data.to_str().expect("text")];
+    let output = ended(dew(&arguments));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("network.public_v4_pool"), "{}", said(&output));
+    assert!(!data.join("dewpoint.db").exists());
 }
 
 #[test]
