@@ -35,9 +35,9 @@ impl TestApp {
         running
     }
 
-    /// Every address that is held, by pool and position, with the Droplet that holds it.
+    /// Every address that is held, by pool and position, with the Droplet that holds it. Those that rest are held by nobody.
     pub async fn addresses(&self) -> Vec<Held> {
-        let sql = "SELECT pool, position, droplet_id FROM addresses ORDER BY pool, position";
+        let sql = "SELECT pool, position, droplet_id FROM addresses WHERE freed_at IS NULL ORDER BY pool, position";
         let all = self
             .store()
             .read(move |tx: &mut dyn Tx| tx.query_all(sql, &[], |row| Ok((row.next()?, row.next()?, row.next()?))));
