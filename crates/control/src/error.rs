@@ -37,6 +37,9 @@ pub enum Error {
     /// Something else has to be done first.
     #[error("{0}")]
     Precondition(String),
+    /// An action was set aside: it goes on when what it waits for is there. Never a caller's answer.
+    #[error("it waits for room")]
+    SetAside,
     /// Dewpoint itself failed: a panic, with what it said.
     #[error("a fault of Dewpoint's own: {0}")]
     Panicked(String),

@@ -31,6 +31,7 @@ pub mod reserved_ips;
 pub mod scheduler;
 pub mod snapshots;
 pub mod ssh_keys;
+pub mod stock;
 pub mod tags;
 pub mod tokens;
 pub mod volumes;

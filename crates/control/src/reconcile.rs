@@ -18,7 +18,7 @@ use tokio::sync::{
     watch,
 };
 
-use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness};
+use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness, stock};
 
 /// What a Droplet's status should say, given what its engine sees; `None` when it says so already. A pure judgement.
 fn corrected(record: &DropletRecord, observed: Option<PowerState>) -> Option<DropletStatus> {
@@ -144,8 +144,8 @@ impl Control {
         self.remove_orphans().await
     }
 
-    /// Gives back the addresses of Droplets that are gone, but for those whose machines are still there, and those of reserved
-    /// IPs that are gone.
+    /// Gives back what Droplets had that are gone, addresses and room, but for those whose machines are still there, and the
+    /// addresses of reserved IPs that are gone.
     async fn release_ownerless_addresses(&self, kept: Vec<DropletId>) -> Result<(), Error> {
         let now = self.now();
         self.inner
@@ -157,6 +157,11 @@ impl Control {
                     }
                 }
                 reserved_ips::reserved_ip_rest_lost(tx, now)?;
+                for id in dewpoint_store::stock::holders_gone(tx)? {
+                    if !kept.contains(&id) {
+                        stock::release(tx, id)?;
+                    }
+                }
                 Ok::<_, Error>(())
             })
             .await

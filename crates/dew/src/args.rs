@@ -78,7 +78,7 @@ pub(crate) struct ServeArgs {
     /// Request limits: none, or the real service's [default: off]
     #[arg(long, env = "DEW_LIMITS", value_enum)]
     pub(crate) limits: Option<LimitsName>,
-    /// Hosts and GPUs of the simulator (not yet)
+    /// Hosts and GPUs of the simulator, as PUT /dew/v1/stock takes them (JSON); without it there is plenty
     #[arg(long, env = "DEW_STOCK", value_name = "FILE")]
     pub(crate) stock: Option<PathBuf>,
     /// What links in answers begin with [default: what the client called]

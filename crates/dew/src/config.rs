@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) image_dir: PathBuf,
     pub(crate) database_url: Option<String>,
     pub(crate) fixtures: Option<Fixtures>,
+    pub(crate) stock: Option<PathBuf>,
     pub(crate) server: ServerConfig,
     pub(crate) control: ControlConfig,
     pub(crate) catalogue: Catalogue,
@@ -181,9 +182,6 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         Some(path) => (read(path)?, path.parent().map(Path::to_owned).unwrap_or_default()),
         None => (ConfigFile::default(), PathBuf::new()),
     };
-    if args.stock.is_some() {
-        bail!(NotYet("--stock".to_owned()));
-    }
     let engine = args.engine.or(file.engine).unwrap_or(EngineName::Auto);
     if engine == EngineName::Incus {
         bail!(NotYet("--engine incus".to_owned()));
@@ -224,6 +222,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         image_dir,
         database_url: args.database_url.or(file.database_url),
         fixtures: args.fixtures.or(file.fixtures),
+        stock: args.stock,
         server,
         control,
         catalogue: catalogue(&file.catalogue, &beside)?,

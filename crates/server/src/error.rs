@@ -230,7 +230,7 @@ impl From<control::Error> for ApiError {
             E::Conflict(message) => return Self::conflict(message.clone()),
             E::Precondition(_) => ErrorId::PreconditionFailed,
             E::Store(store::Error::DiskFull) => return Self::unavailable(DISK_FULL, error),
-            E::Store(_) | E::Engine(_) | E::Panicked(_) => return Self::internal(error),
+            E::Store(_) | E::Engine(_) | E::Panicked(_) | E::SetAside => return Self::internal(error),
         };
         let mut answer = Self::new(id, error.to_string());
         if let E::OutOfStock { available_regions, .. } = error {

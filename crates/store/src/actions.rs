@@ -209,9 +209,25 @@ pub fn action_release_all(tx: &mut dyn Tx) -> Result<u64, Error> {
 
 /// The same for attempts that were told to let go: they do not count. Right only when none of them is alive any more.
 pub fn action_let_go_all(tx: &mut dyn Tx) -> Result<u64, Error> {
-    let sql =
-        "UPDATE actions SET leased_until = 0, attempt = attempt - 1 WHERE status = 'in-progress' AND leased_until > 0";
-    tx.execute(sql, &[])
+    let sql = "UPDATE actions SET leased_until = 0, attempt = attempt - 1
+               WHERE status = 'in-progress' AND leased_until > 0 AND leased_until < $1";
+    tx.execute(sql, &[PARKED.into()])
+}
+
+/// The lease of an action that waits for what no time brings: nobody claims it before [`action_unpark_all`], or the next start.
+const PARKED: Timestamp = Timestamp::from_millis(i64::MAX);
+
+/// Sets an action aside that its caller has claimed; the attempt does not count. Whether the claim still held.
+pub fn action_park(tx: &mut dyn Tx, id: ActionId, attempt: u64) -> Result<bool, Error> {
+    let sql = "UPDATE actions SET leased_until = $1, attempt = attempt - 1
+               WHERE id = $2 AND attempt = $3 AND status = 'in-progress'";
+    tx.execute(sql, &[PARKED.into(), id.into(), attempt.into()]).map(|parked| parked > 0)
+}
+
+/// Makes every action claimable that was set aside; how many those were.
+pub fn action_unpark_all(tx: &mut dyn Tx) -> Result<u64, Error> {
+    let sql = "UPDATE actions SET leased_until = 0 WHERE status = 'in-progress' AND leased_until = $1";
+    tx.execute(sql, &[PARKED.into()])
 }
 
 /// Lets no lease run past `until`: of use when the clock was set back.

@@ -162,7 +162,7 @@ const HALF_SNAPSHOT: &str = "NOT x.available AND NOT EXISTS
     (SELECT 1 FROM actions a WHERE a.status = 'in-progress' AND a.resource_uuid IN (x.id, x.volume_id))";
 
 /// Rows that belong to rows that are gone: `(name, what, table, which, condition)`.
-const DANGLING: [(&str, &str, &str, &str, &str); 18] = [
+const DANGLING: &[(&str, &str, &str, &str, &str)] = &[
     ("orphan-seed", "keys and user data of Droplet {}, which is gone", "droplet_seeds", "CAST(droplet_id AS TEXT)",
      "droplet_id NOT IN (SELECT id FROM droplets)"),
     ("orphan-password", "a password of Droplet {}, which is gone", "passwords", "CAST(droplet_id AS TEXT)",
@@ -202,12 +202,17 @@ const DANGLING: [(&str, &str, &str, &str, &str); 18] = [
     ("orphan-address", "an address is held by Droplet {}, which is gone", "addresses", "DISTINCT CAST(droplet_id AS TEXT)",
      "droplet_id IS NOT NULL AND droplet_id NOT IN (SELECT id FROM droplets)
       AND droplet_id NOT IN (SELECT resource_id FROM actions WHERE resource_type = 'droplet' AND status = 'in-progress')"),
+    ("orphan-holding", "Droplet {}, which is gone, has room on a host", "holdings", "CAST(droplet_id AS TEXT)",
+     "droplet_id NOT IN (SELECT id FROM droplets)
+      AND droplet_id NOT IN (SELECT resource_id FROM actions WHERE resource_type = 'droplet' AND status = 'in-progress')"),
+    ("orphan-gpu", "GPU {} is held by a Droplet that has no room on its host", "held_gpus", "host || ':' || CAST(place AS TEXT)",
+     "droplet_id NOT IN (SELECT droplet_id FROM holdings)"),
 ];
 
 fn dangling() -> Vec<RowRule> {
     let rules = DANGLING.iter().map(|(name, what, table, which, condition)| {
         let why = match *table {
-            "addresses" => "nobody else can be given it",
+            "addresses" | "holdings" | "held_gpus" => "nobody else can be given it",
             "passwords" | "droplet_seeds" => "a secret is kept that nobody needs",
             _ => "it is counted and listed though nothing is there",
         };

@@ -28,6 +28,7 @@ pub mod reserved_ips;
 mod row;
 pub mod sqlite;
 pub mod ssh_keys;
+pub mod stock;
 pub mod tags;
 pub mod teardowns;
 pub mod tokens;

@@ -10,7 +10,10 @@ use super::{
     flow::{Context, Flow, Named},
     volume,
 };
-use crate::{Error, PUBLIC_POOL, passwords, readiness};
+use crate::{
+    Error, PUBLIC_POOL, passwords, readiness,
+    stock::{self, Unplaced},
+};
 
 /// What a create is accepted with, beside the row.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -18,6 +21,9 @@ pub(crate) struct CreateWish {
     /// The volumes it begins with. They are its own from the moment it is accepted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) volumes: Vec<VolumeId>,
+    /// What becomes of it when there was no room for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unplaced: Option<Unplaced>,
 }
 
 impl CreateWish {
@@ -27,9 +33,11 @@ impl CreateWish {
     }
 }
 
-/// The steps of a create. The host was chosen when it was accepted.
+/// The steps of a create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CreateStep {
+    /// Waits for room where there was none when it was accepted; otherwise the host was chosen then.
+    Place,
     Ensure,
     /// Gives the machine its volumes, if there are any.
     Attach,
@@ -38,23 +46,31 @@ pub(crate) enum CreateStep {
     Remove,
 }
 
+/// The step a create begins with that has its host already.
+pub(crate) const PLACED: &str = "ensure";
+
 /// How many addresses are tried before a create gives up on finding one this host can use.
 const ADDRESSES_TRIED: usize = 64;
 
 impl Flow for CreateStep {
-    const STEPS: &'static [Named<Self>] = &[(Self::Ensure, "ensure"), (Self::Attach, "attach"), (Self::Boot, "boot")];
+    const STEPS: &'static [Named<Self>] =
+        &[(Self::Place, "place"), (Self::Ensure, PLACED), (Self::Attach, "attach"), (Self::Boot, "boot")];
     const BACK: Option<Named<Self>> = Some((Self::Remove, "remove"));
 
     fn can_wait(self) -> bool {
         match self {
             // Making a machine again from the same spec changes nothing, nor does attaching to it what it has.
-            Self::Ensure | Self::Attach => true,
+            Self::Place | Self::Ensure | Self::Attach => true,
             Self::Boot | Self::Remove => false,
         }
     }
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {
+            Self::Place => {
+                place(cx).await?;
+                Ok(Effect::default())
+            }
             Self::Ensure => {
                 let mut spec = cx.spec().await?;
                 if spec.ssh_keys.is_empty() && spec.password_hash.is_none() && cx.engine().sets_passwords() {
@@ -95,6 +111,23 @@ impl Flow for CreateStep {
         // Only taking everything back has no compensation of its own.
         if cx.machine_is_gone().await { Also::RemoveDroplet.into() } else { Also::ForgetDroplet.into() }
     }
+}
+
+/// Sees to it that the Droplet has a host. What is written about it is written here, with the choice.
+async fn place(cx: &Context) -> Result<(), Error> {
+    if let Ok(mut prefetched) = cx.prefetched.lock() {
+        // What was read says that it has none.
+        prefetched.take();
+    }
+    match cx.request::<CreateWish>()?.unplaced {
+        None => return Ok(()),
+        Some(Unplaced::Vanish(reason)) => return Err(Error::invalid(reason)),
+        Some(Unplaced::Queue) => {}
+    }
+    let (control, action, now) = (cx.control.clone(), cx.action.clone(), cx.control.now());
+    let store = &cx.control.inner.store;
+    let placed = store.write(move |tx: &mut dyn Tx| stock::place_waiting(tx, &control, &action, now)).await?;
+    if placed { Ok(()) } else { Err(Error::SetAside) }
 }
 
 /// Starts the machine. An address this host cannot use is withdrawn for good and replaced by the next one.

@@ -51,6 +51,9 @@ impl Worker {
             if !self.goes_on(&cx, Point::Done) {
                 return Ok(Ended::Lost);
             }
+            if matches!(result, Err(Error::SetAside)) {
+                return Ok(Ended::Lost);
+            }
             let problem = result.as_ref().err().map(chain);
             let ended_at_ms = self.control.now().as_millis();
             cx.action.timeline.push(TimelineEntry {
@@ -223,10 +226,13 @@ impl Worker {
     async fn store_progress(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
         let action = cx.action.clone();
         let store = &self.control.inner.store;
-        let changes_links = effect.changes_links();
+        let (changes_links, gives_back) = (effect.changes_links(), effect.gives_back());
         let kept = store.write(move |tx: &mut dyn Tx| effect::store(tx, &action, &effect)).await?;
         if changes_links {
             self.control.links_changed();
+        }
+        if gives_back {
+            self.control.inner.bell.notify_one();
         }
         Ok(if kept { Ended::Over } else { Ended::Lost })
     }
@@ -263,6 +269,7 @@ pub(super) fn is_transient(error: &Error) -> bool {
         | Error::Malformed(_)
         | Error::Invalid(_)
         | Error::OutOfStock { .. }
+        | Error::SetAside
         | Error::Busy
         | Error::Conflict(_)
         | Error::Precondition(_) => false,

@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use dewpoint_api::{ActionStatus, DropletId, ImageId, RegionSlug, ResourceType, VolumeId, VolumeSnapshotId};
+use dewpoint_api::{
+    ActionKind, ActionStatus, DropletId, ImageId, RegionSlug, ResourceType, VolumeId, VolumeSnapshotId,
+};
 use dewpoint_store::{
     ActionRecord, Family, ImageRecord, Tx, actions, addresses, droplets, droplets::DropletChange, images,
     images::ImageChange, reserved_ips, volume_snapshots, volumes,
@@ -12,6 +14,7 @@ use super::teardown;
 use crate::{
     Error,
     passwords::{self, Password},
+    stock,
 };
 
 /// What a step's end writes.
@@ -26,10 +29,15 @@ pub(crate) struct Effect {
 impl Effect {
     /// Whether what it writes changes links of Droplets, which the wire has to follow.
     pub(super) fn changes_links(&self) -> bool {
+        self.change.public_v4.is_some() || self.change.public_v6.is_some() || self.gives_back()
+    }
+
+    /// Whether a Droplet is gone by it, or its machine: others may wait for what it had.
+    pub(super) fn gives_back(&self) -> bool {
         let gone = |also: &Also| {
             matches!(also, Also::RemoveDroplet | Also::ForgetDroplet | Also::ReleaseAddresses | Also::EndTeardown)
         };
-        self.change.public_v4.is_some() || self.change.public_v6.is_some() || self.also.iter().any(gone)
+        self.also.iter().any(gone)
     }
 }
 
@@ -91,6 +99,9 @@ pub(super) fn store(tx: &mut dyn Tx, action: &ActionRecord, effect: &Effect) -> 
         let mut change = effect.change.clone();
         change.unlock = is_over(action).then_some(action.id);
         droplets::droplet_change(tx, droplet, &change)?;
+        if is_over(action) && action.kind == ActionKind::Resize.as_str() {
+            stock::settle_room(tx, droplet)?;
+        }
     }
     for also in &effect.also {
         apply(tx, action, also)?;
@@ -127,11 +138,15 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
         Also::RemoveDroplet => {
             droplets::droplet_delete(tx, droplet)?;
             addresses::address_release_all(tx, droplet, now)?;
+            stock::release(tx, droplet)?;
         }
         Also::ForgetDroplet => {
             droplets::droplet_delete(tx, droplet)?;
         }
-        Also::ReleaseAddresses => addresses::address_release_all(tx, droplet, now)?,
+        Also::ReleaseAddresses => {
+            addresses::address_release_all(tx, droplet, now)?;
+            stock::release(tx, droplet)?;
+        }
         Also::AddImage(image) => images::image_insert(tx, image)?,
         Also::KeepPassword(password) => {
             passwords::keep(tx, droplet, password, now)?;

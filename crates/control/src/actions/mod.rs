@@ -28,7 +28,7 @@ mod volume;
 mod volume_snapshot;
 mod worker;
 
-pub(crate) use create::CreateWish;
+pub(crate) use create::{CreateWish, PLACED};
 pub(crate) use destroy::TEARDOWN;
 pub use drive::TRIES;
 pub(crate) use flow::{own_image, own_volume_image};

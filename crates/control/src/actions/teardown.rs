@@ -18,7 +18,7 @@ use super::{
     reserved_ip, volume,
     worker::chain,
 };
-use crate::{Error, droplets::delete_backups};
+use crate::{Error, droplets::delete_backups, stock};
 
 const ENGINE_FAILED: &str = "It could not be removed from its host. The server's log says why; try again.";
 
@@ -115,6 +115,7 @@ async fn destroy_droplet(cx: &Context, part: &TeardownPart) -> Result<(), Error>
     gone(cx, part, move |tx| {
         droplets::droplet_delete(tx, id)?;
         addresses::address_release_all(tx, id, now)?;
+        stock::release(tx, id)?;
         delete_backups(tx, id, now)
     })
     .await

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dewpoint_api::{
-    AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletCreateRequest, DropletId, DropletStatus, ImageId,
-    ImageIdOrSlug, PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName, VolumeId, VolumeReference,
-    VpcId, rules,
+    AccountId, ActionId, ActionKind, BackupPolicyRequest, DropletCreateRequest, DropletId, DropletStatus, DryRun,
+    DryRunPlacement, ImageId, ImageIdOrSlug, PartitionMode, RegionSlug, SizeSlug, SshKeyIdOrFingerprint, TagName,
+    VolumeId, VolumeReference, VpcId, rules,
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{
@@ -20,12 +20,13 @@ use super::{
 };
 use crate::{
     Control, Error, PUBLIC_POOL, PublicNetwork,
-    actions::{CreateWish, NewAction, Resource, new_action},
+    actions::{CreateWish, NewAction, PLACED, Resource, new_action},
     addresses::take,
     backups,
     catalogue::{Catalogue, RegionEntry, SizeEntry},
     network::{self, Pool},
-    scheduler, ssh_keys,
+    scheduler, ssh_keys, stock,
+    stock::Room,
     vpcs::{DefaultVpc, default_of, vpc_pool},
 };
 
@@ -40,6 +41,8 @@ pub struct Created {
     pub many: bool,
     /// Echoed in this answer only (CRE-19).
     pub partition_mode: Option<PartitionMode>,
+    /// Why they have no place yet, when they have none.
+    pub reasons: Vec<String>,
 }
 
 /// A request checked as far as that goes without the store.
@@ -72,6 +75,7 @@ struct Plan {
     agent: bool,
     public_networking: bool,
     user_data: Option<String>,
+    /// Where it goes while no hosts are declared.
     host: String,
     droplet_limit: u64,
     public_v4: PublicNetwork,
@@ -139,13 +143,29 @@ impl Control {
         let source = self.source(account, request.image.as_ref()).await?;
         let plan = Arc::new(self.plan(account, request, source)?);
         let is_tagged = !plan.tags.is_empty();
-        let created = self.inner.store.write(move |tx: &mut dyn Tx| commit(tx, &plan)).await?;
+        let control = self.clone();
+        let created = self.inner.store.write(move |tx: &mut dyn Tx| commit(tx, &control, &plan)).await?;
         if is_tagged {
             // Firewalls may go by its tags.
             self.network_changed();
         }
         self.inner.bell.notify_one();
         Ok(created)
+    }
+
+    /// What [`Control::droplet_create`] would do with this request; it makes nothing. Fails as that would, but for a lack of
+    /// room, which is an answer.
+    pub async fn droplet_create_dry(&self, account: AccountId, request: DropletCreateRequest) -> Result<DryRun, Error> {
+        let source = self.source(account, request.image.as_ref()).await?;
+        let plan = Arc::new(self.plan(account, request, source)?);
+        let control = self.clone();
+        // Its changes are not kept: the transaction ends with its answer as a failure.
+        let undone = self.inner.store.write(move |tx: &mut dyn Tx| Err::<(), _>(dry(tx, &control, &plan))).await;
+        match undone {
+            Ok(()) => Err(Error::invalid("The create was not tried.")),
+            Err(Undone::Would(dry)) => Ok(*dry),
+            Err(Undone::Failed(error)) => Err(error),
+        }
     }
 
     /// The image a create names; `None` when it names none. Only for an image that is not public the store is asked.
@@ -259,8 +279,59 @@ impl Control {
     }
 }
 
+/// How a create that is not to be made ends.
+enum Undone {
+    Would(Box<DryRun>),
+    Failed(Error),
+}
+
+impl From<dewpoint_store::Error> for Undone {
+    fn from(error: dewpoint_store::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl dewpoint_store::Retry for Undone {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Failed(error) if dewpoint_store::Retry::is_conflict(error))
+    }
+}
+
+fn dry(tx: &mut dyn Tx, control: &Control, plan: &Plan) -> Undone {
+    let would = |created: Option<Created>, reasons: Vec<String>| -> Result<DryRun, Error> {
+        let size = control.catalogue().size(&plan.size).ok_or(Error::NotFound)?;
+        let placements = created.into_iter().flat_map(|created| created.droplets).filter_map(|view| {
+            let DropletRecord { name, region, host, .. } = view.record;
+            host.map(|host| DryRunPlacement { name, region, host })
+        });
+        Ok(DryRun {
+            price_hourly: size.spec.price_hourly,
+            price_monthly: size.spec.price_monthly,
+            placements: placements.collect(),
+            reasons,
+            droplets_left: 0,
+        })
+    };
+    let left = |tx: &mut dyn Tx, dry: DryRun| -> Result<DryRun, Error> {
+        let droplets_left = plan.droplet_limit.saturating_sub(droplets::droplet_count(tx, plan.account)?);
+        Ok(DryRun { droplets_left, ..dry })
+    };
+    let tried = match commit(tx, control, plan) {
+        Ok(created) => {
+            let reasons = created.reasons.clone();
+            would(Some(created), reasons)
+        }
+        Err(Error::OutOfStock { message, .. }) => would(None, vec![message]),
+        Err(other) => Err(other),
+    };
+    match tried.and_then(|dry| left(tx, dry)) {
+        Ok(dry) => Undone::Would(Box::new(dry)),
+        Err(error) => Undone::Failed(error),
+    }
+}
+
 /// The transaction: what depends on the store is checked, then all rows are written. Runs again from the start if need be.
-fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
+fn commit(tx: &mut dyn Tx, control: &Control, plan: &Plan) -> Result<Created, Error> {
     let count = plan.names.len() as u64;
     if droplets::droplet_count(tx, plan.account)? + count > plan.droplet_limit {
         return Err(Error::invalid("creating this/these droplet(s) will exceed your droplet limit"));
@@ -270,7 +341,15 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
         own(tx, plan.account, plan.image_id)?;
     }
     let ssh_keys = resolve_keys(tx, plan)?;
-    let (region, vpc, volumes) = resolve_region(tx, plan)?;
+    let (regions, vpc, volumes) = resolve_regions(tx, plan)?;
+    let size = control.catalogue().size(&plan.size).ok_or(Error::NotFound)?;
+    let room = Room { size, regions: &regions, count: plan.names.len(), plenty: &plan.host };
+    let chosen = stock::choose(tx, control.catalogue(), &room)?;
+    let region = chosen.region.clone();
+    let vpc = match vpc {
+        Some(vpc) => vpc,
+        None => default_of(tx, plan.account, &region, plan.default_vpc)?,
+    };
     let seed = DropletSeed { ssh_keys, user_data: plan.user_data.clone(), password_hash: None };
     let mut tags = Vec::with_capacity(plan.tags.len());
     for tag in &plan.tags {
@@ -280,13 +359,22 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
 
     let first_droplet = counters::draw(tx, Sequence::Droplet, count)?;
     let first_action = counters::draw(tx, Sequence::Action, count)?;
-    let mut created =
-        Created { droplets: vec![], actions: vec![], many: plan.many, partition_mode: plan.partition_mode };
-    let request = CreateWish { volumes: volumes.clone() }.text()?;
+    let (many, partition_mode, reasons) = (plan.many, plan.partition_mode, chosen.reasons.clone());
+    let mut created = Created { droplets: vec![], actions: vec![], many, partition_mode, reasons };
+    let request = CreateWish { volumes: volumes.clone(), unplaced: chosen.unplaced.clone() }.text()?;
     for (index, name) in (0..).zip(&plan.names) {
         let (id, action) = (DropletId(first_droplet + index), ActionId(first_action + index));
-        let record = droplet_row(tx, plan, id, action, name, &region, &vpc)?;
+        let place = chosen.hosts.get(created.droplets.len());
+        let host = place.map(|(host, _)| host.clone());
+        let record = DropletRecord {
+            placed_at: host.is_some().then_some(plan.now),
+            host,
+            ..droplet_row(tx, plan, id, action, name, &region, &vpc)?
+        };
         droplets::droplet_insert(tx, &record, &seed)?;
+        if let Some((host, gpus)) = place.filter(|_| chosen.counts) {
+            stock::hold(tx, &record, host, gpus.clone(), control)?;
+        }
         for tag in &tags {
             tags::tag_resource(tx, plan.account, tag, &Tagged::droplet(id), plan.now)?;
         }
@@ -295,7 +383,7 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
                 return Err(Error::invalid(INVALID_VOLUMES));
             }
         }
-        let action = new_action(&NewAction {
+        let mut action = new_action(&NewAction {
             id: action,
             account: plan.account,
             kind: ActionKind::Create,
@@ -304,6 +392,9 @@ fn commit(tx: &mut dyn Tx, plan: &Plan) -> Result<Created, Error> {
             request: &request,
             now: plan.now,
         });
+        if record.host.is_some() {
+            action.step = PLACED.to_owned();
+        }
         actions::action_insert(tx, &action)?;
         created.droplets.push(DropletView {
             record,
@@ -336,8 +427,12 @@ fn resolve_keys(tx: &mut dyn Tx, plan: &Plan) -> Result<Vec<String>, Error> {
     Err(Error::invalid(format!("{} are invalid key identifiers for Droplet creation.", unknown.join(", "))))
 }
 
-/// The region where VPC and volumes are, or else the best one; then the VPC and the volumes (CRE-8, CRE-13, CRE-14).
-fn resolve_region(tx: &mut dyn Tx, plan: &Plan) -> Result<(RegionSlug, VpcRecord, Vec<VolumeId>), Error> {
+/// Regions, the VPC that was named, and volumes.
+type Places = (Vec<RegionSlug>, Option<VpcRecord>, Vec<VolumeId>);
+
+/// Where it can be, best first: the one region where VPC and volumes are, if it names any; the VPC it names; the volumes
+/// (CRE-8, CRE-13, CRE-14).
+fn resolve_regions(tx: &mut dyn Tx, plan: &Plan) -> Result<Places, Error> {
     let named = match plan.vpc {
         Some(id) => {
             let vpc = vpcs::vpc_get(tx, plan.account, id)?;
@@ -366,12 +461,7 @@ fn resolve_region(tx: &mut dyn Tx, plan: &Plan) -> Result<(RegionSlug, VpcRecord
         regions = vec![volume.region];
         volumes.push(volume.id);
     }
-    let region = regions.into_iter().next().ok_or_else(|| Error::invalid(INVALID_REGION))?;
-    let vpc = match named {
-        Some(vpc) => vpc,
-        None => default_of(tx, plan.account, &region, plan.default_vpc)?,
-    };
-    Ok((region, vpc, volumes))
+    Ok((regions, named, volumes))
 }
 
 fn find_volume(
@@ -442,7 +532,7 @@ fn droplet_row(
         memory_mib: plan.memory_mib,
         disk_gib: plan.disk_gib,
         vpc: vpc.id,
-        host: Some(plan.host.clone()),
+        host: None,
         running_action: Some(action),
         backups,
         backup_due_at,
@@ -455,7 +545,7 @@ fn droplet_row(
         private_netmask: pool.netmask(),
         public_v6: plan.ipv6.then(|| network::v6_address(plan.v6_pool, id)),
         created_at: plan.now,
-        placed_at: Some(plan.now),
+        placed_at: None,
         started_at: None,
         active_at: None,
         ssh_at: None,

@@ -1,18 +1,21 @@
 //! Deleting Droplets: gone from the API with the answer, from the engine by the destroy action.
 
-use dewpoint_api::{AccountId, ActionId, ActionKind, DropletId, ImageId, ImageKind, TagName};
+use dewpoint_api::{AccountId, ActionId, ActionKind, ActionStatus, DropletId, ImageId, ImageKind, TagName};
 use dewpoint_clock::Timestamp;
-use dewpoint_store::{DropletRecord, Sequence, Tx, actions, counters, droplets, images, tags};
+use dewpoint_store::{ActionRecord, DropletRecord, Sequence, Tx, actions, addresses, counters, droplets, images, tags};
 
 use crate::{
     Control, Error,
     actions::{NewAction, Resource, new_action},
+    stock,
 };
 
 /// Removes the Droplet's row and its backups' rows, and records the actions that remove its machine and their bytes (DEL-3).
 fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<(), Error> {
-    if droplet.running_action.is_some() {
-        return Err(Error::Busy);
+    match droplet.running_action {
+        Some(create) if droplet.host.is_none() => return withdraw(tx, droplet, create, now),
+        Some(_) => return Err(Error::Busy),
+        None => {}
     }
     let action = new_action(&NewAction {
         id: ActionId(counters::draw(tx, Sequence::Action, 1)?),
@@ -26,6 +29,23 @@ fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<()
     droplets::droplet_delete(tx, droplet.id)?;
     actions::action_insert(tx, &action)?;
     delete_backups(tx, droplet.id, now)
+}
+
+/// Withdraws a Droplet that still waits for room: it has no machine, and its create is over.
+fn withdraw(tx: &mut dyn Tx, droplet: &DropletRecord, create: ActionId, now: Timestamp) -> Result<(), Error> {
+    let action = actions::action_get(tx, droplet.account, create)?.ok_or(Error::Busy)?;
+    let ended = ActionRecord {
+        status: ActionStatus::Errored,
+        reason: Some("the Droplet was deleted while it waited for room".to_owned()),
+        completed_at: Some(now),
+        ..action
+    };
+    if !actions::action_save(tx, &ended)? {
+        return Err(Error::Busy);
+    }
+    droplets::droplet_delete(tx, droplet.id)?;
+    addresses::address_release_all(tx, droplet.id, now)?;
+    stock::release(tx, droplet.id)
 }
 
 /// Deletes the backups of a Droplet that goes (DEL-3).

@@ -17,7 +17,7 @@ use crate::{
     actions::{policy::Wanted, rebuild::Target, snapshot::Taking},
     backups,
     catalogue::SizeEntry,
-    scheduler,
+    scheduler, stock,
 };
 
 /// What is recorded with an action, and what is written to its Droplet at once.
@@ -47,7 +47,7 @@ pub(super) fn prepare(
             let image_in_the_making = ImageId(counters::draw(tx, Sequence::Image, 1)?);
             told(&Taking { image_in_the_making, name, days: None })
         }
-        ActionKind::Resize => told(&sizing(control, droplet, request.size.as_ref(), request.disk)?),
+        ActionKind::Resize => told(&sizing(control, tx, droplet, request.size.as_ref(), request.disk)?),
         ActionKind::Rebuild | ActionKind::Restore => {
             let named = request.image.as_ref().ok_or_else(|| Error::invalid("image is required."))?;
             let target = target(control, tx, droplet, kind, named)?;
@@ -91,6 +91,7 @@ fn policy(
 /// What the Droplet is to have after a resize (DAC-3).
 fn sizing(
     control: &Control,
+    tx: &mut dyn Tx,
     droplet: &DropletRecord,
     wanted: Option<&SizeSlug>,
     disk_too: bool,
@@ -122,7 +123,9 @@ fn sizing(
         )));
     }
     let host = control.inner.hosts.iter().find(|host| Some(&host.name) == droplet.host.as_ref());
-    if scheduler::place(host.map(std::slice::from_ref).unwrap_or_default(), scheduler::Needs::of(size)).is_none() {
+    let host = host.map(std::slice::from_ref).unwrap_or_default();
+    let counted = stock::make_room(tx, droplet, size)?;
+    if !counted && scheduler::place(host, scheduler::Needs::of(size)).is_none() {
         return Err(Error::invalid(format!("Size {slug} does not fit on the host the Droplet is on.")));
     }
     Ok(Sizing {

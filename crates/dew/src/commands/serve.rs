@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io::{ErrorKind, IsTerminal as _},
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -123,13 +124,16 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     if let Opened::Qemu(qemu) = &opened {
         network::check_addresses(&store, qemu.real_pool()).await?;
     }
-    let Settings { listen, fixtures, server, control: config, catalogue, dns, .. } = settings;
+    let Settings { listen, fixtures, stock, server, control: config, catalogue, dns, .. } = settings;
     let parts =
         Parts { store: store.clone(), engine, clock: clock.clone(), random: Random::default(), catalogue, config };
     let control = Control::new(parts).await.context("cannot start the control plane")?;
     bootstrap(&control, data_dir).await?;
     if let Some(Fixtures::Docs) = fixtures {
         control.load_documented_fixtures().await.context("cannot load the documented fixtures")?;
+    }
+    if let Some(path) = stock {
+        declare(&control, &path).await.with_context(|| format!("--stock {}", path.display()))?;
     }
 
     if https.is_none() {
@@ -193,6 +197,17 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         tracing::error!(error = %anyhow::Error::from(error), "The end of the audit log could not be written");
     }
     Ok(closing)
+}
+
+/// Declares the simulator's hosts as a file has them.
+async fn declare(control: &Control, path: &Path) -> Result<()> {
+    if control.engine().name() != "sim" {
+        bail!("it declares the simulator's hosts and GPUs, and the engine is {}", control.engine().name());
+    }
+    let text = std::fs::read_to_string(path).context("cannot read it")?;
+    let told = control.stock_declare_text(&text).await?;
+    tracing::info!("{} hosts are declared, as {} has them", told.hosts.len(), path.display());
+    Ok(())
 }
 
 /// Says so when tokens may travel where others listen: this host's loopback is its own, and a proxy may speak TLS for us.

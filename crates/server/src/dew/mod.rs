@@ -13,6 +13,7 @@ mod metadata;
 mod reach;
 mod requests;
 mod state;
+mod stock;
 mod tokens;
 
 use crate::Operation;
@@ -30,7 +31,13 @@ pub(crate) fn operations() -> Vec<Operation> {
         events::operations(),
         reach::operations(),
     ];
-    let of_the_simulator =
-        [clock::operations(), requests::operations(), faults::operations(), delays::operations(), state::operations()];
+    let of_the_simulator = [
+        clock::operations(),
+        requests::operations(),
+        faults::operations(),
+        delays::operations(),
+        state::operations(),
+        stock::operations(),
+    ];
     of_all.into_iter().chain(of_the_simulator).flatten().collect()
 }

@@ -5,7 +5,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use dewpoint_api::{
-    ActionLinks, DropletCreateRequest, DropletId, DropletResponse, DropletsCreateResponse, DropletsResponse, Scope,
+    ActionLinks, DropletCreateRequest, DropletId, DropletResponse, DropletsCreateResponse, DropletsResponse,
+    DryRunResponse, Scope,
 };
 use dewpoint_store::DropletFilter;
 use http::StatusCode;
@@ -27,6 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .id("droplets_create")
             .says("Makes one Droplet (`name`) or up to ten (`names`).")
             .needs(&[Scope::DropletCreate])
+            .query::<CreateQuery>()
             .body::<DropletCreateRequest>()
             .answers::<DropletResponse>(202),
         Operation::delete("/v2/droplets", delete_by_tag)
@@ -83,6 +85,14 @@ impl DropletQuery {
     }
 }
 
+/// How a create is meant.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct CreateQuery {
+    /// Makes nothing and answers 200 with what would happen.
+    dry_run: Option<bool>,
+}
+
 /// The tag an operation on many Droplets means.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -122,6 +132,7 @@ async fn create(
     State(app): State<App>,
     caller: Caller,
     base: BaseUrl,
+    Query(query): Query<CreateQuery>,
     Json(request): Json<DropletCreateRequest>,
 ) -> Result<Response, ApiError> {
     let wanted = [
@@ -132,6 +143,10 @@ async fn create(
         (request.vpc_uuid.is_some(), Scope::VpcRead),
     ];
     wanted.into_iter().filter(|(wanted, _)| *wanted).try_for_each(|(_, scope)| caller.require(scope))?;
+    if query.dry_run == Some(true) {
+        let dry_run = app.control.droplet_create_dry(caller.account, request).await?;
+        return Ok(Json(DryRunResponse { dry_run }).into_response());
+    }
     let created = app.control.droplet_create(caller.account, request).await?;
     let actions = created.actions.iter().map(|action| view::action_link(&base, action, "create")).collect();
     let links = ActionLinks { actions };

@@ -26,6 +26,7 @@ mod proxy;
 #[cfg(feature = "postgres")]
 mod servers;
 mod ssh_keys;
+mod stock;
 mod tags;
 mod teardowns;
 mod tokens;

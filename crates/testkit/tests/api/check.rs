@@ -98,7 +98,7 @@ impl Scene {
 }
 
 /// Row by row: what breaks it, the rule that finds it, and whether it can be put right without a person.
-const BY_SQL: [(&str, &str, bool); 49] = [
+const BY_SQL: &[(&str, &str, bool)] = &[
     ("UPDATE droplets SET running_action = 999 WHERE id = {first}", "droplet-lock", true),
     ("UPDATE droplets SET running_action = (SELECT MIN(id) FROM actions) WHERE id = {first}", "droplet-lock", true),
     ("UPDATE volumes SET running_action = 999 WHERE id = '{volume}'", "volume-lock", true),
@@ -157,6 +157,12 @@ const BY_SQL: [(&str, &str, bool); 49] = [
     ),
     ("UPDATE project_resources SET urn = 'do:volume:gone' WHERE urn LIKE 'do:volume:%'", "orphan-project-volume", true),
     ("INSERT INTO addresses (pool, position, droplet_id) VALUES ('public-v4', 9999, 77)", "orphan-address", true),
+    (
+        "INSERT INTO holdings (droplet_id, host, vcpus, memory_mib, gpus) VALUES (77, 'h1', 1, 1024, '')",
+        "orphan-holding",
+        true,
+    ),
+    ("INSERT INTO held_gpus (host, place, droplet_id) VALUES ('h1', 0, 77)", "orphan-gpu", true),
     ("UPDATE volumes SET droplet_id = 77 WHERE id = '{free}'", "orphan-attachment", true),
     (
         "UPDATE droplets SET public_v4 = (SELECT public_v4 FROM droplets WHERE id = {first}) WHERE id = {second}",
@@ -216,7 +222,7 @@ const BY_SQL: [(&str, &str, bool); 49] = [
 #[tokio::test]
 async fn every_inconsistency_of_rows_is_found_and_put_right_where_that_is_safe() {
     let mut tried = BTreeSet::new();
-    for (sql, rule, repairable) in BY_SQL {
+    for &(sql, rule, repairable) in BY_SQL {
         let scene = Scene::make().await;
         scene.sql(sql).await;
 

@@ -45,6 +45,7 @@ mod simulator;
 mod snapshots;
 mod ssh_keys;
 mod steps;
+mod stock;
 mod tags;
 mod teardowns;
 mod tokens;

@@ -70,6 +70,8 @@ const BEGIN_NOTHING: &[&str] = &[
     "dew_faults_order",
     "dew_faults_clear",
     "dew_faults_delete",
+    "dew_stock_put",
+    "dew_stock_delete",
 ];
 
 /// Whether a schema speaks of actions, itself or in what it refers to.

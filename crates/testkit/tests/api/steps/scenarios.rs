@@ -42,6 +42,8 @@ pub(super) enum Given {
     ReservedIpv6,
     /// It is assigned to the Droplet.
     Assigned6,
+    /// The only host there is has no room, and gets some when the create has been asked for.
+    NoRoom,
 }
 
 /// One way to a flow.
@@ -168,6 +170,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         create(&[], NEW),
         create(&[], r#"{"name":"web-1","region":"tor1","size":"gpu-h100x1-80gb","image":"gpu-h100x1-base"}"#)
             .given_too(", with a GPU", &[]),
+        create(&[Given::NoRoom], NEW).given_too(", without room at first", &[Given::NoRoom]),
         create(
             VOLUME,
             r#"{"name":"web-1","region":"nyc3","size":"s-1vcpu-1gb","image":"ubuntu-24-04-x64","volumes":["{volume}"],"ipv6":true,"tags":["web"],"user_data":"x"}"#,
@@ -319,6 +322,7 @@ impl Stage {
                 let path = format!("/v2/droplets/{}/destroy_with_associated_resources/dangerous", self.droplet);
                 send(app, "DELETE", &path, "").await.expect(202);
             }
+            Given::NoRoom => declare_host(app, 512).await,
         }
     }
 
@@ -394,8 +398,19 @@ impl Scenario {
             app.control().backup_round().await.expect("the store can be written");
             return None;
         }
-        Some(send_to(app, document, by, stage, self.query, self.body).await)
+        let answer = send_to(app, document, by, stage, self.query, self.body).await;
+        if self.given.contains(&Given::NoRoom) {
+            declare_host(app, 1024).await;
+        }
+        Some(answer)
     }
+}
+
+/// Declares a host with room for one Droplet, or without; creates wait for it.
+async fn declare_host(app: &TestApp, memory_mib: u64) {
+    let host = json!({ "name": "h1", "region": "nyc3", "vcpus": 1, "memory_mib": memory_mib });
+    let body = json!({ "hosts": [host], "out_of_stock": { "s-1vcpu-1gb": "queue" } });
+    app.admin().put("/dew/v1/stock", body).await.expect(200);
 }
 
 /// Sends a body, with the ids in their places, to an operation.
