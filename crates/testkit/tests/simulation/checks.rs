@@ -91,12 +91,17 @@ impl World {
                 Kind::VolumeSnapshot => {
                     "SELECT COUNT(*) FROM actions WHERE type = 'snapshot' AND request LIKE '%' || $1 || '%' AND status = 'errored'"
                 }
-                Kind::Volume | Kind::Image | Kind::Key => "SELECT 0 WHERE $1 = $1",
+                Kind::Volume | Kind::Image | Kind::Key | Kind::Firewall => "SELECT 0 WHERE $1 = $1",
             };
             let failed = self.number(sql, &thing.id)?;
             promise!(failed == 1 && status == 404, "{thing:?} was promised and is lost: {status} {body}");
         }
         Ok(())
+    }
+
+    /// How much of firewalls is not in force yet. It has to come to an end whatever became of the requests that changed it.
+    pub(crate) fn firewalls_waiting(&mut self) -> Result<u64, Broken> {
+        self.number("SELECT COUNT(*) FROM firewall_changes WHERE $1 = $1", "")
     }
 
     /// Requests whose key is known are sent once more: nothing is made again, and who is answered is told the same.

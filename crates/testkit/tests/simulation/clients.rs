@@ -22,6 +22,7 @@ pub(crate) enum Kind {
     VolumeSnapshot,
     Image,
     Key,
+    Firewall,
 }
 
 impl Kind {
@@ -32,6 +33,7 @@ impl Kind {
             Self::VolumeSnapshot => format!("/v2/volumes/snapshots/{id}"),
             Self::Image => format!("/v2/images/{id}"),
             Self::Key => format!("/v2/account/keys/{id}"),
+            Self::Firewall => format!("/v2/firewalls/{id}"),
         }
     }
 
@@ -43,6 +45,7 @@ impl Kind {
             Self::VolumeSnapshot => "snapshot",
             Self::Image => "image",
             Self::Key => "ssh_key",
+            Self::Firewall => "firewall",
         }
     }
 }
@@ -170,7 +173,7 @@ impl Clients {
     fn idea(&mut self, dice: &mut Dice, who: usize) -> Option<Idea> {
         let make = |kind, path: &str, body, name| Some(("POST", path.to_owned(), body, Aim::Make(kind), vec![name]));
         let act = |path: String, body| Some(("POST", path, body, Aim::Act, Vec::new()));
-        match dice.weighted(&[12, 5, 12, 5, 9, 2, 3, 2, 1, 4, 1, 3, 1, 2, 2, 9, 5, 2]) {
+        match dice.weighted(&[12, 5, 12, 5, 9, 2, 3, 2, 1, 4, 1, 3, 1, 2, 2, 9, 5, 2, 4]) {
             0 => Some(self.create_droplets(dice, who)),
             1 => self.removal(dice, who, Kind::Droplet),
             2 => {
@@ -259,10 +262,11 @@ impl Clients {
                 };
                 Some(("GET", path.to_owned(), Value::Null, aim, Vec::new()))
             }
-            _ => {
+            17 => {
                 let path = format!("/v2/droplets/actions?tag_name={}", dice.pick(&TAGS));
                 act(path, json!({ "type": dice.pick(&POWER) }))
             }
+            _ => self.firewall(dice, who),
         }
     }
 
@@ -299,6 +303,33 @@ impl Clients {
             body["image"] = json!(image.parse::<u64>().expect("images are numbered"));
         }
         ("POST", "/v2/droplets".to_owned(), body, Aim::Make(Kind::Droplet), names)
+    }
+
+    /// Makes a firewall, changes a part of one, or removes one. It names tags that may not be there, and Droplets that may be gone.
+    fn firewall(&mut self, dice: &mut Dice, who: usize) -> Option<Idea> {
+        let droplet = self.some(dice, who, Kind::Droplet).and_then(|id| id.parse::<u64>().ok());
+        let mut peers = json!({ "addresses": ["::/0"] });
+        if dice.one_in(2) {
+            peers["tags"] = json!([dice.pick(&TAGS)]);
+        }
+        let rules = json!([{ "protocol": "tcp", "ports": (1 + dice.below(3)).to_string(), "sources": peers }]);
+        if dice.one_in(2) {
+            let name = self.name();
+            let mut body = json!({ "name": name, "inbound_rules": rules, "droplet_ids": droplet.as_slice() });
+            if dice.one_in(2) {
+                body["tags"] = json!([dice.pick(&TAGS)]);
+            }
+            return Some(("POST", "/v2/firewalls".to_owned(), body, Aim::Make(Kind::Firewall), vec![name]));
+        }
+        let path = Kind::Firewall.path(&self.some(dice, who, Kind::Firewall)?);
+        let method = if dice.one_in(3) { "DELETE" } else { "POST" };
+        let (part, body) = match dice.below(4) {
+            0 => ("droplets", json!({ "droplet_ids": [droplet?] })),
+            1 => ("tags", json!({ "tags": [dice.pick(&TAGS)] })),
+            2 => ("rules", json!({ "inbound_rules": rules })),
+            _ => return self.removal(dice, who, Kind::Firewall),
+        };
+        Some((method, format!("{path}/{part}"), body, Aim::Other, Vec::new()))
     }
 
     fn act_on_droplet(&mut self, dice: &mut Dice, who: usize, id: &str) -> Option<Idea> {

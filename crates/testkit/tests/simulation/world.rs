@@ -536,12 +536,13 @@ impl World {
                 book.after_commit(&mut steppers.as_mut().expect("the server is alive").store, clients, now)?;
                 continue;
             }
-            if self.flying.is_empty() && self.book.open_actions() == 0 {
+            if self.flying.is_empty() && self.book.open_actions() == 0 && self.firewalls_waiting()? == 0 {
                 return Ok(());
             }
             self.clock_goes_on();
         }
-        Err(Broken(format!("{} actions do not end", self.book.open_actions())))
+        let (actions, changes) = (self.book.open_actions(), self.firewalls_waiting()?);
+        Err(Broken(format!("{actions} actions and {changes} changes of firewalls do not come to their end")))
     }
 
     /// Sends one of the wishes once more and waits for its answer.
