@@ -15,7 +15,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "firewalls", include_str!("../../../migrations/0008_firewalls.sql")),
     (9, "addresses", include_str!("../../../migrations/0009_addresses.sql")),
     (10, "names", include_str!("../../../migrations/0010_names.sql")),
-    (13, "stock", include_str!("../../../migrations/0013_stock.sql")),
+    (11, "stock", include_str!("../../../migrations/0011_stock.sql")),
 ];
 
 /// The newest schema this program knows.
