@@ -2,7 +2,7 @@
 
 use std::{fmt, net::Ipv4Addr};
 
-use crate::{ImageName, MachineId, VolumeId};
+use crate::{GpuAddress, ImageName, MachineId, VolumeId};
 
 /// What an engine was doing. Names steps in errors and picks calls in the simulator's faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,6 +43,10 @@ pub enum Operation {
     RemoveVolume,
     /// [`crate::Engine::apply_network`]
     ApplyNetwork,
+    /// [`crate::Engine::take_gpus`]
+    TakeGpus,
+    /// [`crate::Engine::give_back_gpus`]
+    GiveBackGpus,
 }
 
 impl fmt::Display for Operation {
@@ -66,6 +70,8 @@ impl fmt::Display for Operation {
             Self::ResizeVolume => "resize a volume of",
             Self::RemoveVolume => "remove a volume of",
             Self::ApplyNetwork => "settle the network of",
+            Self::TakeGpus => "take GPUs for",
+            Self::GiveBackGpus => "give back the GPUs of",
         })
     }
 }
@@ -113,6 +119,22 @@ pub enum Error {
     /// No device of the asked kind is free.
     #[error("no free device: {0}")]
     NoDevice(String),
+    /// A GPU cannot be handed to a machine; the text says why and what to change.
+    #[error("GPU {gpu} cannot be handed to a machine: {why}")]
+    GpuUnusable {
+        /// Which.
+        gpu: GpuAddress,
+        /// Why not, and what to change.
+        why: String,
+    },
+    /// A GPU is another machine's.
+    #[error("GPU {gpu} is machine {machine}'s")]
+    GpuTaken {
+        /// Which.
+        gpu: GpuAddress,
+        /// Whose it is.
+        machine: MachineId,
+    },
     /// The guest was asked for something and did not do it in time.
     #[error("the guest of machine {0} did not do what it was asked in time")]
     GuestIgnored(MachineId),
@@ -157,6 +179,8 @@ impl Error {
             | Self::VolumeElsewhere { .. }
             | Self::AddressUnusable(_)
             | Self::NoDevice(_)
+            | Self::GpuUnusable { .. }
+            | Self::GpuTaken { .. }
             | Self::GuestIgnored(_)
             | Self::Died { .. }
             | Self::DiskFull { .. } => false,

@@ -6,6 +6,7 @@
 
 pub mod conformance;
 mod error;
+mod gpus;
 mod machine;
 mod metadata;
 #[cfg(feature = "qemu")]
@@ -15,6 +16,7 @@ mod storage;
 pub mod survey;
 
 pub use error::{Error, Operation};
+pub use gpus::{GpuAddress, GpuState, HostGpu, HostGpus, ParkedGpu};
 pub use machine::{
     Access, Forward, Host, ImageName, Ipv4Link, Ipv6Link, MacAddress, MachineId, MachineSpec, Networking, Nic, NicKind,
     Observed, Power, PowerState, Readiness, UserDataOutcome,
@@ -127,7 +129,34 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Removes the machine with everything that is its own: process, disks, seed, logs. No such machine is success.
+    /// Makes `gpus` this machine's own, and no others': when it returns, the host's drivers have let go of each with every
+    /// function that goes with it, and all are bound for handing through. Comes before [`Engine::power`] to on of a machine
+    /// whose spec names them, and also before [`Engine::ensure`]: the machine need not exist yet. What the machine has already
+    /// stays as it is, so that doing it again is success.
+    ///
+    /// All or nothing: on failure, what was unbound is with its driver again. Fails with [`Error::GpuUnusable`], which says
+    /// what to change; with [`Error::GpuTaken`] when another machine has one of them; with [`Error::SpecConflict`] when this
+    /// machine has others than these: they are given back first.
+    async fn take_gpus(&self, id: MachineId, gpus: &[GpuAddress]) -> Result<(), Error> {
+        let _ = id;
+        match gpus.first() {
+            None => Ok(()),
+            Some(&gpu) => Err(Error::GpuUnusable { gpu, why: format!("the engine {} has no GPUs", self.name()) }),
+        }
+    }
+
+    /// Takes back every GPU the machine has: each is reset, and returned to the driver it had before. Done for a machine that
+    /// has none, or does not exist, it is success. A machine that runs keeps them, and the call fails.
+    ///
+    /// One that cannot be reset, or whose driver does not take it back, is parked: [`Engine::hosts`] shows it so, also after a
+    /// restart, until an operator puts it back. Answers with those that were parked now; the machine has none of them any more.
+    async fn give_back_gpus(&self, id: MachineId) -> Result<Vec<ParkedGpu>, Error> {
+        let _ = id;
+        Ok(Vec::new())
+    }
+
+    /// Removes the machine with everything that is its own: process, disks, seed, logs; GPUs it still has
+    /// are given back as by [`Engine::give_back_gpus`]. No such machine is success.
     async fn destroy(&self, id: MachineId) -> Result<(), Error>;
 
     /// Every machine this engine has anything of, also half-made ones, in ascending order.

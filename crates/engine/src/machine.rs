@@ -9,6 +9,8 @@ use std::{
 use dewpoint_clock::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::{GpuAddress, HostGpus};
+
 /// Names a machine to its engine, for life. The control plane uses the Droplet's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -96,6 +98,10 @@ pub struct MachineSpec {
     pub password_hash: Option<String>,
     /// Network links in the order the guest sees them; the public one first where there is one.
     pub nics: Vec<Nic>,
+    /// The GPUs that are handed through to it, in the order the guest sees them; [`crate::Engine::take_gpus`] comes first. May
+    /// change while it is off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuAddress>,
 }
 
 impl MachineSpec {
@@ -235,8 +241,8 @@ pub struct Host {
     pub vcpus: u32,
     /// Memory a single machine can have, in MiB.
     pub memory_mib: u64,
-    /// Whether it has GPUs to give. The simulator's hosts have plenty.
-    pub gpus: bool,
+    /// Its GPUs, whoever has them.
+    pub gpus: HostGpus,
 }
 
 /// An engine's default public IPv4 network.

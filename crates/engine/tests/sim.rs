@@ -34,6 +34,7 @@ async fn the_simulator_passes_the_suite_of_all_engines() {
             user_data: None,
             password_hash: None,
             nics: vec![Nic { kind: NicKind::Public, mac, ipv4: Some(ipv4), ipv6: None }],
+            gpus: Vec::new(),
         }
     };
     let bench = Bench::new(Arc::new(engine), spec);

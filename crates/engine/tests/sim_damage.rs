@@ -36,6 +36,7 @@ fn spec(number: u64) -> MachineSpec {
         user_data: Some("#!/bin/sh\n".repeat(30)),
         password_hash: None,
         nics: Vec::new(),
+        gpus: Vec::new(),
     }
 }
 

@@ -161,6 +161,7 @@ impl Control {
             user_data: seed.user_data,
             password_hash: seed.password_hash,
             nics: self.links_of(record),
+            gpus: Vec::new(),
         })
     }
 

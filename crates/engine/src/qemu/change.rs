@@ -26,6 +26,7 @@ impl Inner {
             disk_gib: spec.disk_gib.max(old.disk_gib),
             password_hash: spec.password_hash.clone(),
             nics: spec.nics.clone(),
+            gpus: spec.gpus.clone(),
             ..old.clone()
         };
         if *spec != allowed {

@@ -79,6 +79,7 @@ pub fn seed_disk(user_data: &str) -> Result<Vec<u8>, String> {
         user_data: Some(user_data.to_owned()),
         password_hash: None,
         nics: Vec::new(),
+        gpus: Vec::new(),
     };
     seed::volume(Uuid::nil(), &spec, &[]).map_err(|error| error.to_string())
 }

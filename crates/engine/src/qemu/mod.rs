@@ -71,8 +71,8 @@ use self::{
     watch::{Subject, Watch},
 };
 use crate::{
-    Access, Engine, Error, Forward, Host, ImageName, MachineId, MachineSpec, MetadataListener, Networking, Observed,
-    Power, PowerState, Readiness, UserDataOutcome, VolumeId,
+    Access, Engine, Error, Forward, Host, HostGpus, ImageName, MachineId, MachineSpec, MetadataListener, Networking,
+    Observed, Power, PowerState, Readiness, UserDataOutcome, VolumeId,
 };
 
 /// The only host this engine has.
@@ -290,7 +290,7 @@ impl Engine for QemuEngine {
     async fn hosts(&self) -> Result<Vec<Host>, Error> {
         let vcpus = std::thread::available_parallelism().map_err(|error| Error::host("count processors", error))?;
         let vcpus = u32::try_from(vcpus.get()).unwrap_or(u32::MAX);
-        Ok(vec![Host { name: HOST.to_owned(), vcpus, memory_mib: host_memory_mib()?, gpus: false }])
+        Ok(vec![Host { name: HOST.to_owned(), vcpus, memory_mib: host_memory_mib()?, gpus: HostGpus::NONE }])
     }
 
     fn networking(&self) -> Networking {
@@ -465,5 +465,6 @@ fn test_spec() -> MachineSpec {
         user_data: None,
         password_hash: None,
         nics: vec![public],
+        gpus: Vec::new(),
     }
 }

@@ -104,6 +104,7 @@ impl Machines {
         self.replace(id, spec, move |old, running| {
             let same = MachineSpec {
                 nics: wanted.nics.clone(),
+                gpus: wanted.gpus.clone(),
                 vcpus: wanted.vcpus,
                 memory_mib: wanted.memory_mib,
                 disk_gib: wanted.disk_gib,

@@ -28,8 +28,8 @@ use machines::Machines;
 use tokio::sync::broadcast;
 
 use crate::{
-    Access, Engine, Error, Host, ImageName, MachineId, MachineSpec, Networking, Observed, Operation, Power, PowerState,
-    Readiness, UserDataOutcome,
+    Access, Engine, Error, GpuAddress, Host, HostGpus, ImageName, MachineId, MachineSpec, Networking, Observed,
+    Operation, ParkedGpu, Power, PowerState, Readiness, UserDataOutcome,
 };
 
 /// How long the simulator takes for what a hypervisor takes long for. All zero by default.
@@ -74,7 +74,7 @@ pub struct Equipment {
 
 impl Default for Equipment {
     fn default() -> Self {
-        let host = Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: true };
+        let host = Host { name: HOST.into(), vcpus: u32::MAX, memory_mib: u64::MAX, gpus: HostGpus::Plenty };
         Self { hosts: vec![host], missing_images: Vec::new(), droplet_agent: true, passwords: false, network: false }
     }
 }
@@ -301,6 +301,18 @@ impl Engine for SimEngine {
             in_force.clone_from(plan);
         }
         self.faults.check(Operation::ApplyNetwork, NO_MACHINE, Moment::After)
+    }
+
+    async fn take_gpus(&self, id: MachineId, gpus: &[GpuAddress]) -> Result<(), Error> {
+        let _ = gpus;
+        self.faults.check(Operation::TakeGpus, id, Moment::Before)?;
+        self.faults.check(Operation::TakeGpus, id, Moment::After)
+    }
+
+    async fn give_back_gpus(&self, id: MachineId) -> Result<Vec<ParkedGpu>, Error> {
+        self.faults.check(Operation::GiveBackGpus, id, Moment::Before)?;
+        self.faults.check(Operation::GiveBackGpus, id, Moment::After)?;
+        Ok(Vec::new())
     }
 
     async fn destroy(&self, id: MachineId) -> Result<(), Error> {

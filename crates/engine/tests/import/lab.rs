@@ -185,5 +185,6 @@ pub(crate) fn spec() -> MachineSpec {
             ipv4: Some(ipv4),
             ipv6: Some(ipv6),
         }],
+        gpus: Vec::new(),
     }
 }

@@ -266,6 +266,7 @@ pub(crate) fn spec() -> MachineSpec {
         user_data: None,
         password_hash: None,
         nics: vec![public, private],
+        gpus: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dewpoint_api::AccountId;
-use dewpoint_engine::{Host, ImageName, sim::Equipment};
+use dewpoint_engine::{Host, HostGpus, ImageName, sim::Equipment};
 use dewpoint_store::{Error as StoreError, Tx, VpcRecord, vpcs};
 use dewpoint_testkit::{Client, TestApp};
 use serde_json::{Value, json};
@@ -100,7 +100,7 @@ async fn a_size_must_exist_and_be_sold_in_the_region_cre_6() {
 
 #[tokio::test]
 async fn a_gpu_size_where_the_host_has_no_gpu_is_not_available_cre_6() {
-    let host = Host { name: "plain".into(), vcpus: 4, memory_mib: 8192, gpus: false };
+    let host = Host { name: "plain".into(), vcpus: 4, memory_mib: 8192, gpus: HostGpus::NONE };
     let equipment = Equipment { hosts: vec![host], ..Equipment::default() };
     let app = TestApp::start_with(|setup| setup.equipment = equipment).await;
     let admin = app.admin();
