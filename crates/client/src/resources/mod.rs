@@ -1,0 +1,97 @@
+//! The resource tree, named as in the documented SDK. A file a resource.
+
+/// Declares groups of operations: each a client that has only these.
+macro_rules! groups {
+    ($($(#[$meta:meta])* $name:ident;)+) => { $(
+        $(#[$meta])*
+        #[derive(Clone, Debug)]
+        pub struct $name(pub(crate) $crate::Client);
+    )+ };
+}
+
+/// Declares the methods that lead from one group to another.
+macro_rules! leads {
+    ($from:ident { $($(#[$meta:meta])* $method:ident -> $to:ident;)+ }) => {
+        impl $from { $(
+            $(#[$meta])*
+            pub fn $method(&self) -> $crate::resources::$to {
+                $crate::resources::$to(self.0.clone())
+            }
+        )+ }
+    };
+}
+
+mod account;
+mod actions;
+mod dewpoint;
+mod droplet_actions;
+mod droplets;
+mod images;
+mod regions;
+mod snapshots;
+mod volumes;
+
+pub use account::*;
+pub use actions::*;
+pub use dewpoint::*;
+pub use droplet_actions::*;
+pub use droplets::*;
+pub use images::*;
+pub use regions::*;
+pub use snapshots::*;
+pub use volumes::*;
+
+use crate::Client;
+
+/// The resources.
+impl Client {
+    /// Droplets with GPUs and without: the tree as the documented SDK names it. The same as [`Client::droplets`].
+    pub fn gpu_droplets(&self) -> Droplets {
+        self.droplets()
+    }
+
+    /// Droplets, and what belongs to them.
+    pub fn droplets(&self) -> Droplets {
+        Droplets(self.clone())
+    }
+
+    /// The account of the token, and its SSH keys.
+    pub fn account(&self) -> Account {
+        Account(self.clone())
+    }
+
+    /// Actions of every kind of resource.
+    pub fn actions(&self) -> Actions {
+        Actions(self.clone())
+    }
+
+    /// Images.
+    pub fn images(&self) -> Images {
+        Images(self.clone())
+    }
+
+    /// Regions.
+    pub fn regions(&self) -> Regions {
+        Regions(self.clone())
+    }
+
+    /// Sizes.
+    pub fn sizes(&self) -> Sizes {
+        Sizes(self.clone())
+    }
+
+    /// Snapshots of Droplets and of volumes.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots(self.clone())
+    }
+
+    /// What is a Dewpoint server's own; the real service answers 404 there.
+    pub fn dewpoint(&self) -> Dewpoint {
+        Dewpoint(self.clone())
+    }
+
+    /// Volumes.
+    pub fn volumes(&self) -> Volumes {
+        Volumes(self.clone())
+    }
+}
