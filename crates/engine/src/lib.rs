@@ -155,6 +155,13 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Takes a parked GPU of a host back into stock, because the operator says so; one that is not parked is success. Fails when
+    /// it still cannot be used, and says why.
+    async fn put_back_gpu(&self, host: &str, gpu: &GpuAddress) -> Result<(), Error> {
+        let _ = (host, gpu);
+        Ok(())
+    }
+
     /// Removes the machine with everything that is its own: process, disks, seed, logs; GPUs it still has
     /// are given back as by [`Engine::give_back_gpus`]. No such machine is success.
     async fn destroy(&self, id: MachineId) -> Result<(), Error>;

@@ -3,6 +3,7 @@
 //! Each check is a sentence, uses machines of its own and removes them again, and panics when the engine breaks the rule:
 //! they are for tests. [`all`] runs every one.
 
+pub mod gpus;
 pub mod storage;
 
 use std::{

@@ -5,6 +5,7 @@ use super::{
     layers::node_of,
     layout::names,
     network::loopback::UserNetwork,
+    passthrough::Passed,
     record::{DirectBoot, ForwardRecord, MachineRecord},
     volumes::{Volume, device_words},
 };
@@ -41,6 +42,7 @@ pub(super) struct Line<'a> {
     /// What is attached to it.
     pub(super) volumes: &'a [Volume],
     pub(super) wiring: Wiring<'a>,
+    pub(super) gpus: &'a Passed,
     pub(super) accelerator: Accelerator,
 }
 
@@ -74,10 +76,12 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
     words.pair("-display", "none");
     words.pair("-sandbox", SANDBOX);
     let accelerator = line.accelerator.name();
-    words.pair("-machine", format!("q35,accel={accelerator},vmport=off,smm=off,usb=off,sata=off,smbus=off"));
+    let memory = line.gpus.machine_words();
+    words.pair("-machine", format!("q35,accel={accelerator},vmport=off,smm=off,usb=off,sata=off,smbus=off{memory}"));
     words.pair("-cpu", line.accelerator.cpu());
     words.pair("-smp", spec.vcpus.to_string());
     words.pair("-m", format!("size={}M", spec.memory_mib));
+    words.0.extend(line.gpus.memory_words(spec).into_iter().flatten());
     words.pair("-object", "rng-builtin,id=entropy");
     words.pair("-device", "virtio-rng-pci,rng=entropy");
     words.disks(&line.machine.disk);
@@ -92,6 +96,7 @@ pub(super) fn line(line: &Line<'_>) -> Vec<String> {
         words.pair("-netdev", netdev);
         words.pair("-device", format!("virtio-net-pci,netdev=net{index},mac={},romfile=", nic.mac));
     }
+    words.0.extend(line.gpus.device_words().into_iter().flatten());
     words.sockets();
     if let Some(DirectBoot { kernel, initrd, command_line }) = &line.machine.base.direct {
         words.pair("-kernel", kernel.display().to_string());
@@ -199,6 +204,7 @@ mod tests {
             machine,
             volumes: &[],
             wiring: Wiring::User { forwards: &forwards, egress },
+            gpus: &Passed::default(),
             accelerator: Accelerator::Tcg,
         })
         .join(" ")

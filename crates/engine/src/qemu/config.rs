@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use dewpoint_clock::Clock;
+use dewpoint_gpu::GpuHost;
 use ipnet::IpNet;
 
 use super::{
@@ -32,6 +33,8 @@ pub struct QemuConfig {
     pub extra_forward_ports: Vec<u16>,
     /// Whether guests may reach the network; they then also reach this host's loopback.
     pub guest_egress: bool,
+    /// This host's GPUs, and where is written down what became of them.
+    pub gpus: GpuHost,
     /// The real network that machines' links are in; `None` has them on this host's loopback.
     pub network: Option<RealNetwork>,
     /// The operator's choice; `None` tries KVM with a probe guest.
@@ -55,8 +58,10 @@ impl QemuConfig {
     /// The defaults: nothing extra forwarded, no egress, a minute to shut down, 0.7 s to flush, images from the open Internet
     /// alone.
     pub fn new(data_dir: impl Into<PathBuf>, image_dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        let data_dir = data_dir.into();
         Self {
-            data_dir: data_dir.into(),
+            gpus: GpuHost::new(&data_dir),
+            data_dir,
             image_dir: image_dir.into(),
             qemu_user: None,
             first_uid: user::FIRST_UID,

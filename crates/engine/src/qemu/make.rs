@@ -81,6 +81,8 @@ impl Inner {
         if let Some(process) = process {
             kill(&process).await?;
         }
+        // While it is still listed: what is parked now, the host's list shows.
+        self.return_gpus(id).await?;
         if !matches!(record, Ok(None)) {
             self.free_volumes(id).await?;
             dir.remove(names::MACHINE)?;

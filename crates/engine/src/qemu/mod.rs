@@ -21,12 +21,14 @@ mod contain;
 mod disk;
 #[doc(hidden)]
 pub mod doors;
+mod gpus;
 pub mod images;
 mod import;
 mod layers;
 mod layout;
 mod make;
 mod network;
+mod passthrough;
 mod power;
 mod process;
 mod qmp;
@@ -71,8 +73,8 @@ use self::{
     watch::{Subject, Watch},
 };
 use crate::{
-    Access, Engine, Error, Forward, Host, HostGpus, ImageName, MachineId, MachineSpec, MetadataListener, Networking,
-    Observed, Power, PowerState, Readiness, UserDataOutcome, VolumeId,
+    Access, Engine, Error, Forward, GpuAddress, Host, ImageName, MachineId, MachineSpec, MetadataListener, Networking,
+    Observed, ParkedGpu, Power, PowerState, Readiness, UserDataOutcome, VolumeId,
 };
 
 /// The only host this engine has.
@@ -290,7 +292,8 @@ impl Engine for QemuEngine {
     async fn hosts(&self) -> Result<Vec<Host>, Error> {
         let vcpus = std::thread::available_parallelism().map_err(|error| Error::host("count processors", error))?;
         let vcpus = u32::try_from(vcpus.get()).unwrap_or(u32::MAX);
-        Ok(vec![Host { name: HOST.to_owned(), vcpus, memory_mib: host_memory_mib()?, gpus: HostGpus::NONE }])
+        let gpus = self.inner.host_gpus().await?;
+        Ok(vec![Host { name: HOST.to_owned(), vcpus, memory_mib: host_memory_mib()?, gpus }])
     }
 
     fn networking(&self) -> Networking {
@@ -405,6 +408,22 @@ impl Engine for QemuEngine {
         }
     }
 
+    async fn take_gpus(&self, id: MachineId, gpus: &[GpuAddress]) -> Result<(), Error> {
+        let slot = self.inner.slot(id);
+        let _held = slot.lock().await;
+        self.inner.take_gpus(id, gpus).await
+    }
+
+    async fn give_back_gpus(&self, id: MachineId) -> Result<Vec<ParkedGpu>, Error> {
+        let slot = self.inner.slot(id);
+        let _held = slot.lock().await;
+        self.inner.give_back_gpus(id).await
+    }
+
+    async fn put_back_gpu(&self, _host: &str, gpu: &GpuAddress) -> Result<(), Error> {
+        self.inner.put_back_gpu(*gpu).await
+    }
+
     async fn destroy(&self, id: MachineId) -> Result<(), Error> {
         let slot = self.inner.slot(id);
         {
@@ -417,7 +436,9 @@ impl Engine for QemuEngine {
     }
 
     async fn machines(&self) -> Result<Vec<MachineId>, Error> {
-        self.inner.layout.list()
+        let mut machines = self.inner.machines_with_gpus().await?;
+        machines.extend(self.inner.layout.list()?);
+        Ok(machines.into_iter().collect())
     }
 
     fn changes(&self) -> broadcast::Receiver<MachineId> {

@@ -79,6 +79,10 @@ impl Inner {
     ) -> Result<(RunRecord, Process, Child), Error> {
         let accelerator = self.acceleration().await.accelerator;
         let forwards = self.forwards(&machine.spec)?;
+        if !machine.spec.gpus.is_empty() && accelerator == Accelerator::Tcg {
+            let problem = "guests run without KVM here, which is too slow for one; `dew doctor` says why";
+            return Err(Error::host("start a machine with GPUs", problem));
+        }
         self.settle_root_disk(id, dir, machine).await?;
         let disk = dir.file(&machine.disk);
         if !disk.try_exists().map_err(|error| io_error("look for a machine's disk", &disk, &error))? {
@@ -98,7 +102,8 @@ impl Inner {
             Links::Loopback => (Wiring::User { forwards: &forwards, egress: self.config.guest_egress }, Vec::new()),
             Links::Real(links) => (Wiring::Taps, links.taps(id, &machine.spec).await?),
         };
-        let line = Line { id, machine, volumes: &volumes, wiring, accelerator };
+        let gpus = self.gpus_to_start_with(id, &machine.spec, user.as_ref()).await?;
+        let line = Line { id, machine, volumes: &volumes, wiring, gpus: &gpus, accelerator };
         let words = command::line(&line);
         let cell = self.cell(dir, &line, user);
         let (real, started_at) = (self.links.real().is_some(), self.config.clock.now());
@@ -143,6 +148,7 @@ impl Inner {
         let mut read = Layers::beneath(&dir.file(&machine.disk));
         read.extend(machine.base.direct.iter().flat_map(|direct| [direct.kernel.clone(), direct.initrd.clone()]));
         read.extend(line.volumes.iter().flat_map(Volume::beneath));
+        read.extend(line.gpus.reads());
         let mut write: Vec<PathBuf> = line.volumes.iter().map(|volume| volume.directory().to_path_buf()).collect();
         if self.containment.cannot_show_later() {
             read.push(self.layers.directory().to_path_buf());
@@ -158,11 +164,14 @@ impl Inner {
             low_ports: ports.iter().any(|port| *port < 1024),
             directory: dir.path(),
             read,
+            devices: line.gpus.files(),
             write,
             ports,
             egress,
             without_network: matches!(line.wiring, Wiring::Taps),
             threads: self.containment.has_own_users().then_some(threads),
+            locked: line.gpus.locked(&machine.spec),
+            cpus: line.gpus.cpus(),
         }
     }
 
@@ -229,11 +238,14 @@ async fn begin(
     child: Option<&mut Child>,
 ) -> Result<(), Error> {
     let failed = |error: QmpError| Error::host("start a machine", error);
+    let limit = start_limit(&machine.spec);
     let mut qmp = match child {
+        // Cut off at its start, perhaps, and not done with it.
+        None if !machine.spec.gpus.is_empty() => first_connection(dir, limit).await.map_err(failed)?,
         None => Qmp::connect(&dir.file(names::QMP_SOCKET), QMP_LIMIT).await.map_err(failed)?,
         Some(child) => tokio::select! {
             biased;
-            connected = first_connection(dir) => connected.map_err(failed)?,
+            connected = first_connection(dir, limit) => connected.map_err(failed)?,
             _ = child.wait() => return Err(why_it_died(id, dir, machine)),
         },
     };
@@ -249,11 +261,19 @@ async fn begin(
     Ok(())
 }
 
-async fn first_connection(dir: &MachineDir) -> Result<Qmp, QmpError> {
+/// How long QEMU may take until it answers. With GPUs it has all of the guest's memory to allocate and to pin first, and is
+/// given a second for each GiB.
+fn start_limit(spec: &MachineSpec) -> Duration {
+    if spec.gpus.is_empty() { START_LIMIT } else { START_LIMIT + Duration::from_secs(spec.memory_mib / 1024) }
+}
+
+async fn first_connection(dir: &MachineDir, limit: Duration) -> Result<Qmp, QmpError> {
     let socket = dir.file(names::QMP_SOCKET);
-    let deadline = Instant::now() + START_LIMIT;
+    let deadline = Instant::now() + limit;
+    // QEMU has its socket before its memory, and says nothing until it has both.
+    let patience = if limit > START_LIMIT { limit } else { QMP_LIMIT };
     loop {
-        match Qmp::connect(&socket, QMP_LIMIT).await {
+        match Qmp::connect(&socket, patience).await {
             Err(QmpError::Io(_)) if Instant::now() < deadline => sleep(START_PAUSE).await,
             result => return result,
         }

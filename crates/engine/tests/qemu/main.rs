@@ -5,6 +5,7 @@
 #![cfg(feature = "qemu")]
 
 mod agent;
+mod gpus;
 mod images;
 mod lab;
 

@@ -110,6 +110,8 @@ pub(super) struct Cell<'a> {
     pub(super) directory: &'a Path,
     /// What it may read.
     pub(super) read: Vec<PathBuf>,
+    /// Device files it may open beside those all may.
+    pub(super) devices: Vec<PathBuf>,
     /// Directories in which it may read and write the files that are there.
     pub(super) write: Vec<PathBuf>,
     /// TCP ports it may listen on.
@@ -120,6 +122,10 @@ pub(super) struct Cell<'a> {
     pub(super) without_network: bool,
     /// Most threads of its user, where no other process has that.
     pub(super) threads: Option<u64>,
+    /// How many bytes of memory it may lock, where it needs more than the usual few.
+    pub(super) locked: Option<u64>,
+    /// The processors it runs on, as taskset(1) takes them; any when not said.
+    pub(super) cpus: Option<String>,
 }
 
 impl<'a> Cell<'a> {
@@ -130,11 +136,14 @@ impl<'a> Cell<'a> {
             low_ports: false,
             directory,
             read,
+            devices: Vec::new(),
             write: Vec::new(),
             ports: Vec::new(),
             egress: false,
             without_network: false,
             threads: None,
+            locked: None,
+            cpus: None,
         }
     }
 }
@@ -216,6 +225,8 @@ impl Containment {
     ) -> io::Result<Child> {
         let mut all = vec!["prlimit".to_owned(), "--core=0".to_owned(), format!("--nofile={0}:{0}", files())];
         all.extend(cell.threads.map(|threads| format!("--nproc={threads}")));
+        all.extend(cell.locked.map(|bytes| format!("--memlock={bytes}:{bytes}")));
+        all.extend(cell.cpus.iter().flat_map(|cpus| ["taskset", "-c", cpus].map(str::to_owned)));
         all.extend(cell.user.iter().flat_map(|user| user.prefix(cell.low_ports)));
         all.extend_from_slice(words);
         let runtime = Handle::current();
@@ -258,7 +269,8 @@ impl Containment {
     fn shown(&self, cell: &Cell<'_>) -> Vec<room::Shown> {
         let mut all: Vec<room::Shown> =
             self.system.iter().map(|path| room::Shown::new(path, room::Use::Programs)).collect();
-        all.extend(DEVICES.iter().map(|path| room::Shown::new(Path::new(path), room::Use::Device)));
+        let devices = DEVICES.iter().map(Path::new).chain(cell.devices.iter().map(PathBuf::as_path));
+        all.extend(devices.map(|path| room::Shown::new(path, room::Use::Device)));
         if cell.egress {
             all.push(room::Shown::new(Path::new(RESOLVER), room::Use::Read));
         }

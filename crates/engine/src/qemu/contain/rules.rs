@@ -58,8 +58,8 @@ fn files(rules: RulesetCreated, cell: &Cell<'_>, system: &[PathBuf]) -> Result<R
     for path in system {
         rules = beneath(rules, path, programs)?;
     }
-    for path in DEVICES {
-        rules = beneath(rules, Path::new(path), device)?;
+    for path in DEVICES.iter().map(Path::new).chain(cell.devices.iter().map(PathBuf::as_path)) {
+        rules = beneath(rules, path, device)?;
     }
     if cell.egress {
         rules = beneath(rules, Path::new(RESOLVER), reading)?;

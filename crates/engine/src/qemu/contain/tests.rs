@@ -37,6 +37,7 @@ use crate::{
         images,
         layers::Layers,
         layout::{MachineDir, names},
+        passthrough::Passed,
         record::RunRecord,
         test_spec,
     },
@@ -194,6 +195,7 @@ impl Bench {
             machine: &machine,
             volumes: &volumes,
             wiring: Wiring::User { forwards: &[], egress: false },
+            gpus: &Passed::default(),
             accelerator,
         };
         let cell = inner.cell(&dir, &line, user);
