@@ -1,21 +1,21 @@
-//! The one who copies the log into the file, and takes the checksums first.
+//! Who sees to it that the log does not grow for ever: it is copied into the file, checksums first.
 
 use std::{
     cell::Cell,
     ffi::c_int,
-    fs::File,
     io,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread::{self, JoinHandle},
 };
 
-use rusqlite::{Connection, OpenFlags, config::DbConfig, hooks::Wal};
+use rusqlite::{Connection, config::DbConfig, hooks::Wal};
 
-use crate::{
-    beside_it,
-    sums::Sums,
-    wal::{self, Log},
-};
+use crate::copier::{Copier, Error, Position, Stage};
 
 thread_local! {
     /// How many pages the log had after this thread's last commit. The hook is a plain function, so it cannot be told where.
@@ -27,46 +27,68 @@ fn note_pages(_: &Wal, pages: c_int) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// How often a thread tries again at once to find nothing new in the log, so that it begins anew.
+const TRIES: u32 = 4;
+/// In how many parts a thread reads the log, so that little is left to read when it is copied.
+const PARTS: u32 = 16;
+/// How many times longer than wished the log may become under those who write without a pause, before they wait.
+const PATIENCE: u32 = 4;
+
 /// Brings what is in a database's log into its file. Lives on the thread of the connection that writes.
 #[derive(Debug)]
 pub struct Keeper {
-    path: PathBuf,
-    /// Copies while the writer holds the lock, so that nothing is written in between.
-    copier: Connection,
-    /// The database itself. Opened once and closed after every connection to it: a process that closes a file loses all the
-    /// locks it has on it, SQLite's too (POSIX locks).
-    file: File,
+    shared: Arc<Shared>,
     /// How many pages the log may have before it is copied.
     most: u32,
-    next: Cell<u32>,
+    /// What the writing thread saw last.
+    seen: Cell<Position>,
+    aside: Option<Aside>,
 }
 
-/// Why the log was not copied. Nothing is lost: it stays, and the next time tries again.
-#[derive(Debug, thiserror::Error)]
-#[error("the log could not be brought into its file")]
-pub(crate) enum Error {
-    Database(#[from] rusqlite::Error),
-    File(#[from] io::Error),
-    Log(#[from] crate::Damage),
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    copier: Mutex<Copier>,
+    /// What was committed last, as far as the one who writes has said.
+    seen: AtomicU64,
+    /// From how many pages on the log is to be copied.
+    next: AtomicU32,
+}
+
+/// A thread that copies.
+#[derive(Debug)]
+struct Aside {
+    wake: mpsc::SyncSender<()>,
+    /// From how many pages on it is worth waking.
+    next: Cell<u32>,
+    thread: JoinHandle<()>,
 }
 
 impl Keeper {
     /// Takes over the copying for `writer`, which has the database in `path` open and in WAL mode. From here on no connection
     /// may copy by itself: others are to be told with [`Keeper::forbid_copying`].
+    ///
+    /// It copies on the writer's thread, after a commit and before the next, unless it is told to [`Keeper::go_aside`].
     pub fn new(path: &Path, writer: &Connection, most: u32) -> rusqlite::Result<Self> {
         Self::forbid_copying(writer)?;
         writer.wal_hook(Some(note_pages));
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let copier = Connection::open_with_flags(path, flags)?;
-        copier.busy_timeout(Duration::from_secs(10))?;
-        copier.pragma_update(None, "synchronous", "FULL")?;
-        Self::forbid_copying(&copier)?;
-        let cannot_open = |error: io::Error| {
-            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
-            rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
-        };
-        let file = File::open(path).map_err(cannot_open)?;
-        Ok(Self { path: path.to_owned(), copier, file, most, next: Cell::new(most) })
+        let copier = Mutex::new(Copier::open(path)?);
+        let shared = Shared { path: path.to_owned(), copier, seen: AtomicU64::new(0), next: AtomicU32::new(most) };
+        Ok(Self { shared: Arc::new(shared), most, seen: Cell::default(), aside: None })
+    }
+
+    /// Copies on a thread of its own from here on, so that nobody who writes waits for it, but those who write without a pause
+    /// for so long that the log has become four times as long as it should.
+    pub fn go_aside(&mut self) -> io::Result<()> {
+        let (wake, woken) = mpsc::sync_channel(1);
+        let (shared, most) = (Arc::clone(&self.shared), self.most);
+        let thread = thread::Builder::new().name("log-copier".into()).spawn(move || {
+            while woken.recv().is_ok() {
+                shared.go_on(most);
+            }
+        })?;
+        self.aside = Some(Aside { wake, next: Cell::new(most / PARTS), thread });
+        Ok(())
     }
 
     /// Lets a connection neither copy the log after a commit nor when it is closed.
@@ -77,80 +99,66 @@ impl Keeper {
 
     /// Copies the log if it has grown long. To be called after commits; tells the log when it fails.
     pub fn after_commit(&self, writer: &Connection) {
-        let pages = LOG_PAGES.get();
-        if pages < self.next.get() {
-            // The log has begun anew.
-            if pages < self.most {
-                self.next.set(self.most);
+        let (before, seen) = (self.seen.get(), self.look());
+        match &self.aside {
+            Some(aside) if seen.frames < self.most.saturating_mul(PATIENCE) => {
+                if seen.frames >= aside.next.get() || seen.begun > before.begun {
+                    aside.next.set(seen.frames.saturating_add(self.most / PARTS));
+                    // One that is awake already looks again before it sleeps.
+                    let _ = aside.wake.try_send(());
+                }
             }
-            return;
-        }
-        match self.checkpoint(writer) {
-            Ok(true) => self.next.set(self.most),
-            // Somebody reads an old state: later.
-            Ok(false) => self.next.set(pages + self.most / 4),
-            Err(error) => {
-                self.next.set(pages + self.most / 4);
-                tracing::warn!(file = %self.path.display(), error = %chain(&error), "The store's log stays as long as it is for now");
+            Some(_) | None => {
+                if seen.frames >= self.shared.next.load(Ordering::Relaxed) {
+                    let copied = self.shared.copier().round_alone(writer, seen);
+                    self.shared.settle(copied, seen, self.most);
+                }
             }
         }
+    }
+
+    /// What is committed now, as this thread's commits tell.
+    fn look(&self) -> Position {
+        let (before, frames) = (self.seen.get(), LOG_PAGES.get());
+        if frames == before.frames {
+            return before;
+        }
+        let begun = before.begun + u32::from(frames < before.frames);
+        if begun > before.begun {
+            self.shared.next.store(self.most, Ordering::Relaxed);
+        }
+        let seen = Position { begun, frames };
+        self.seen.set(seen);
+        self.shared.seen.store(u64::from(begun) << 32 | u64::from(frames), Ordering::Release);
+        seen
+    }
+
+    /// One round on this thread as the other would do it, with a look at each of its stages. For tests of what may come between.
+    #[doc(hidden)]
+    pub fn copy_with(&self, at: &mut dyn FnMut(Stage)) -> bool {
+        let seen = self.look();
+        matches!(self.shared.copier().round(seen, at), Ok(true))
     }
 
     /// Takes checksums of everything as it is: for a file that has none, or damaged ones.
     pub fn adopt(&self, writer: &Connection) -> io::Result<()> {
-        let failed = |error: &dyn std::error::Error| io::Error::other(chain(error));
-        writer.execute_batch("BEGIN IMMEDIATE").map_err(|error| failed(&error))?;
-        let log = wal::scan_own(&self.path).map_err(|damage| failed(&damage));
-        let written = log.and_then(|log| {
-            let sums = Sums::of(&self.file)?;
-            with_log(sums, &log).write(&self.path)
-        });
-        writer.execute_batch("ROLLBACK").map_err(|error| failed(&error))?;
-        written
-    }
-
-    /// Takes the checksums of what is in the log and copies it into the file: whether all of it.
-    pub(crate) fn checkpoint(&self, writer: &Connection) -> Result<bool, Error> {
-        // Nobody writes while this lock is held: what is summed is what is copied.
-        writer.execute_batch("BEGIN IMMEDIATE")?;
-        let copied = self.copy();
-        let ended = writer.execute_batch("ROLLBACK");
-        let copied = copied?;
-        ended?;
-        Ok(copied)
-    }
-
-    fn copy(&self) -> Result<bool, Error> {
-        let log = wal::scan_own(&self.path)?;
-        if log.database_pages.is_some() {
-            // Sums of what a power cut could still take from the log would outlive it.
-            File::open(beside_it(&self.path, "-wal"))?.sync_data()?;
-            self.sums_with(&log)?.write(&self.path)?;
-        }
-        let (busy, in_log, copied) = self
-            .copier
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let (busy, in_log, copied): (i64, i64, i64) = (busy, in_log, copied);
-        Ok(busy == 0 && in_log == copied)
-    }
-
-    /// The file's checksums as they will be once the log is in it.
-    fn sums_with(&self, log: &Log) -> Result<Sums, Error> {
-        let sums = match Sums::read(&self.path) {
-            Ok(Some(sums)) => sums,
-            // Gone or damaged since the start, when they were there: the file was whole then.
-            Ok(None) => Sums::of(&self.file)?,
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Sums::of(&self.file)?,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(with_log(sums, log))
+        self.shared.copier().adopt(writer).map_err(|error| io::Error::other(chain(&error)))
     }
 
     /// Copies the log and closes the writer's connection. If that is the last one, the log is gone and the file is all there is.
     pub fn close(self, writer: Connection) {
-        let copied = self.checkpoint(&writer);
-        let Self { copier, file, .. } = self;
-        drop(copier);
+        let seen = self.look();
+        let Self { shared, aside, .. } = self;
+        if let Some(Aside { wake, thread, .. }) = aside {
+            drop(wake);
+            // One that panicked has nothing open.
+            let _ = thread.join();
+        }
+        let copied = shared.copier().round_alone(&writer, seen);
+        let file = Arc::into_inner(shared).map(|shared| {
+            let copier = shared.copier.into_inner().unwrap_or_else(PoisonError::into_inner);
+            copier.close()
+        });
         match copied {
             // Nothing is left to copy, but only a connection that may copy takes the log away.
             Ok(true) => drop(writer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)),
@@ -165,17 +173,42 @@ impl Keeper {
     }
 }
 
-/// The checksums of the file as it will be once the log is in it.
-fn with_log(mut sums: Sums, log: &Log) -> Sums {
-    if let Some(pages) = log.database_pages {
-        sums.pages.resize(pages as usize, 0);
+impl Shared {
+    fn copier(&self) -> MutexGuard<'_, Copier> {
+        self.copier.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    for (page, sum) in &log.pages {
-        if let Some(known) = sums.pages.get_mut(*page as usize - 1) {
-            *known = *sum;
+
+    fn seen(&self) -> Position {
+        let seen = self.seen.load(Ordering::Acquire);
+        Position { begun: (seen >> 32) as u32, frames: seen as u32 }
+    }
+
+    /// Reads what was written to the log, and copies it when there is enough.
+    fn go_on(&self, most: u32) {
+        if self.seen().frames < self.next.load(Ordering::Relaxed) {
+            if let Err(error) = self.copier().read() {
+                tracing::warn!(file = %self.path.display(), error = %chain(&error), "The store's log cannot be read");
+            }
+            return;
+        }
+        for _ in 0..TRIES {
+            let seen = self.seen();
+            let copied = self.copier().round(seen, &mut |_| ());
+            let done = !matches!(copied, Ok(false));
+            self.settle(copied, seen, most);
+            if done {
+                break;
+            }
         }
     }
-    sums
+
+    /// When to copy next: when there is something worth it, or when the log has begun anew and grown.
+    fn settle(&self, copied: Result<bool, Error>, seen: Position, most: u32) {
+        if let Err(error) = copied {
+            tracing::warn!(file = %self.path.display(), error = %chain(&error), "The store's log stays as long as it is for now");
+        }
+        self.next.store(seen.frames.saturating_add(most / 4).max(most), Ordering::Relaxed);
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

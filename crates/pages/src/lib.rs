@@ -10,13 +10,14 @@
 //! NAME.db-shm    how far the log was committed when the last program that had it open was killed
 //! ```
 //!
-//! Pages reach the file only from the log, by [`Keeper::checkpoint`]: under the write lock it takes the checksums of what is in
-//! the log, makes them durable, and then lets SQLite copy. Until that is done and the log begins anew, those pages are in the
-//! log and the file's are not looked at; so a crash anywhere leaves file, log and sums that agree. [`verify`] reads all of it
-//! before anything is opened, and changes nothing.
+//! Pages reach the file only from the log, by the [`Keeper`]: it takes the checksums of what is in the log, makes them durable,
+//! and then lets SQLite copy no more than that. Until that is done and the log begins anew, those pages are in the log and the
+//! file's are not looked at; so a crash anywhere leaves file, log and sums that agree. [`verify`] reads all of it before
+//! anything is opened, and changes nothing.
 
 mod beside;
 mod closing;
+mod copier;
 mod keeper;
 mod sums;
 mod verify;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use beside::{CopyError, copy, open_beside};
 pub use closing::{Alive, Closing};
+pub use copier::Stage;
 pub use keeper::Keeper;
 pub use sums::{seal, sums_beside};
 pub use verify::{Durability, Verdict, verify};

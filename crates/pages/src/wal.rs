@@ -9,7 +9,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, ErrorKind, Read as _, Seek as _, SeekFrom},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use crate::{Damage, beside_it};
@@ -83,81 +83,96 @@ fn read_start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What a log's first bytes say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Start {
+    big_endian: bool,
+    page_size: usize,
+    salts: [u8; 8],
+    checksum: Running,
+}
+
+impl Start {
+    /// Reads the header of the log called `name`.
+    fn parse(name: &Path, header: &[u8; HEADER]) -> Result<Self, Damage> {
+        let big_endian = match be(header, 0) {
+            0x377f_0682 => false,
+            0x377f_0683 => true,
+            _ => return Err(Damage::new(name, "it does not begin as a log does")),
+        };
+        let checksum = Running::default().over(&header[..24], big_endian);
+        if checksum != Running(be(header, 24), be(header, 28)) {
+            return Err(Damage::new(name, "its first 32 bytes do not fit their checksum"));
+        }
+        let mut salts = [0; 8];
+        salts.copy_from_slice(&header[16..24]);
+        Ok(Self { big_endian, page_size: be(header, 8) as usize, salts, checksum })
+    }
+
+    fn frame_length(&self) -> usize {
+        FRAME_HEADER + self.page_size
+    }
+
+    /// The running checksum after this frame, if it counts.
+    fn after(&self, running: Running, frame: &[u8]) -> Option<Running> {
+        let (head, page) = frame.split_at(FRAME_HEADER);
+        let sum = running.over(&head[..8], self.big_endian).over(page, self.big_endian);
+        let counts = head[8..16] == self.salts && sum == Running(be(head, 16), be(head, 20)) && be(head, 0) > 0;
+        counts.then_some(sum)
+    }
+}
+
+/// Opens the log called `name` and reads its header: `None` when nothing was ever written to it.
+fn open(name: &Path) -> io::Result<Option<(File, Option<[u8; HEADER]>)>> {
+    let mut file = match File::open(name) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut header = [0; HEADER];
+    match file.read_exact(&mut header) {
+        Ok(()) if header.iter().any(|byte| *byte != 0) => Ok(Some((file, Some(header)))),
+        Err(error) if error.kind() != ErrorKind::UnexpectedEof => Err(error),
+        Ok(()) | Err(_) => Ok(Some((file, None))),
+    }
+}
+
 /// Reads the log of the database in `path`, which nobody in this process has open. No log is an empty one.
 pub(crate) fn scan(path: &Path) -> Result<Found, Damage> {
-    read(path, |salts| index(path, salts))
-}
-
-/// Reads the log of a database that this process has open and nobody is writing to.
-///
-/// The index is left alone: SQLite's locks are on it, and closing it here would end them for the whole process. Another
-/// program that then opened the database would take it for abandoned and make the index anew under the feet of this one.
-pub(crate) fn scan_own(path: &Path) -> Result<Log, Damage> {
-    match read(path, |_| None)? {
-        Found::Whole(log) | Found::Doubtful(log, _) => Ok(log),
-    }
-}
-
-fn read(path: &Path, index: impl FnOnce(&[u8]) -> Option<Index>) -> Result<Found, Damage> {
     let name = beside_it(path, "-wal");
     let unreadable = |error: io::Error| Damage::unreadable(&name, &error);
-    let mut file = match File::open(&name) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Whole(Log::default())),
-        opened => opened.map_err(unreadable)?,
+    let (file, header) = match open(&name).map_err(unreadable)? {
+        None => return Ok(Found::Whole(Log::default())),
+        Some((file, Some(header))) => (file, header),
+        Some((_, None)) => {
+            // Nothing is written after a header that is not there; a killed program may have got no further.
+            let rest = fs::read(&name).map_err(unreadable)?;
+            return match rest.iter().all(|byte| *byte == 0) || rest.len() < HEADER {
+                true => Ok(Found::Whole(Log::default())),
+                false => Err(Damage::new(&name, "its first 32 bytes are gone, and with them what was committed last")),
+            };
+        }
     };
-    let length = file.metadata().map_err(unreadable)?.len();
-    let header = read_start(&name, HEADER as u64).map_err(unreadable)?;
-    if header.len() < HEADER || header.iter().all(|byte| *byte == 0) {
-        // Nothing is written after a header that is not there; a killed program may have got no further.
-        let rest = fs::read(&name).map_err(unreadable)?;
-        return match rest.iter().all(|byte| *byte == 0) || rest.len() < HEADER {
-            true => Ok(Found::Whole(Log::default())),
-            false => Err(Damage::new(&name, "its first 32 bytes are gone, and with them what was committed last")),
-        };
-    }
-    let big_endian = match be(&header, 0) {
-        0x377f_0682 => false,
-        0x377f_0683 => true,
-        _ => return Err(Damage::new(&name, "it does not begin as a log does")),
-    };
-    let start = Running::default().over(&header[..24], big_endian);
-    if start != Running(be(&header, 24), be(&header, 28)) {
-        return Err(Damage::new(&name, "its first 32 bytes do not fit their checksum"));
-    }
-    let page_size = be(&header, 8) as usize;
-    let index = index(&header[16..24]);
-    file.seek(SeekFrom::Start(HEADER as u64)).map_err(unreadable)?;
-    let frames = (length - HEADER as u64) / (FRAME_HEADER + page_size) as u64;
-    let mut reader = Frames {
-        file: io::BufReader::with_capacity(1 << 20, file),
-        page_size,
-        buffer: vec![0; FRAME_HEADER + page_size],
-    };
+    let start = Start::parse(&name, &header)?;
+    let index = index(path, &start.salts);
+    let frames = (file.metadata().map_err(unreadable)?.len() - HEADER as u64) / start.frame_length() as u64;
+    let mut reader = Frames::new(file, &start);
 
-    let (mut log, mut running, mut at_index) = (Log::default(), start, None);
+    let (mut log, mut running, mut at_index) = (Log::default(), start.checksum, None);
     let (mut pending, mut valid) = (Vec::new(), 0_u32);
     // After the first frame that does not count: whether a later commit is of this log, and whether anything is after that.
     let (mut broken, mut commit_after, mut more_after) = (false, false, false);
     for _ in 0..frames {
         let Some(frame) = reader.next().map_err(unreadable)? else { break };
-        let (head, page) = frame.split_at(FRAME_HEADER);
-        let of_this_log = head[8..12] == header[16..20] || head[12..16] == header[20..24];
-        let sum = running.over(&head[..8], big_endian).over(page, big_endian);
-        let good =
-            !broken && head[8..16] == header[16..24] && sum == Running(be(head, 16), be(head, 20)) && be(head, 0) > 0;
-        if !good {
+        let sum = if broken { None } else { start.after(running, frame) };
+        let Some(sum) = sum else {
+            let of_this_log = frame[8..12] == start.salts[..4] || frame[12..16] == start.salts[4..];
             broken = true;
             more_after |= commit_after && of_this_log;
-            commit_after |= of_this_log && be(head, 4) > 0;
+            commit_after |= of_this_log && be(frame, 4) > 0;
             continue;
-        }
+        };
         (running, valid) = (sum, valid + 1);
-        pending.push((be(head, 0), crc32fast::hash(page)));
-        if be(head, 4) > 0 {
-            log.pages.extend(pending.drain(..));
-            log.database_pages = Some(be(head, 4));
-            log.frames = valid;
-        }
+        log.take(frame, &mut pending, valid);
         if index.as_ref().is_some_and(|index| index.frames == valid) {
             at_index = Some(sum);
         }
@@ -180,15 +195,83 @@ fn read(path: &Path, index: impl FnOnce(&[u8]) -> Option<Index>) -> Result<Found
     }
 }
 
+impl Log {
+    /// Adds a frame that counts, the `number`th; frames wait in `pending` for their commit.
+    fn take(&mut self, frame: &[u8], pending: &mut Vec<(u32, u32)>, number: u32) -> bool {
+        let (head, page) = frame.split_at(FRAME_HEADER);
+        pending.push((be(head, 0), crc32fast::hash(page)));
+        let commit = be(head, 4) > 0;
+        if commit {
+            self.pages.extend(pending.drain(..));
+            self.database_pages = Some(be(head, 4));
+            self.frames = number;
+        }
+        commit
+    }
+}
+
+/// Reads the log of a database that this process has open, each time on from the last commit it came to.
+///
+/// The index is left alone: SQLite's locks are on it, and closing it here would end them for the whole process. Another
+/// program that then opened the database would take it for abandoned and make the index anew under the feet of this one.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    name: PathBuf,
+    header: [u8; HEADER],
+    /// The running checksum of the last commit.
+    running: Running,
+    log: Log,
+}
+
+impl Follower {
+    /// Of the database in `path`; nothing is read yet.
+    pub(crate) fn new(path: &Path) -> Self {
+        let name = beside_it(path, "-wal");
+        Self { name, header: [0; HEADER], running: Running::default(), log: Log::default() }
+    }
+
+    /// Reads on: everything that was committed before this began is in the answer, and perhaps some of what came after.
+    pub(crate) fn read_on(&mut self) -> Result<&Log, Damage> {
+        let name = self.name.clone();
+        let unreadable = |error: io::Error| Damage::unreadable(&name, &error);
+        let Some((mut file, Some(header))) = open(&name).map_err(unreadable)? else {
+            (self.header, self.log) = ([0; HEADER], Log::default());
+            return Ok(&self.log);
+        };
+        let start = Start::parse(&name, &header)?;
+        if self.header != header {
+            // It began anew.
+            (self.header, self.running, self.log) = (header, start.checksum, Log::default());
+        }
+        let at = HEADER as u64 + u64::from(self.log.frames) * start.frame_length() as u64;
+        file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
+        let mut reader = Frames::new(file, &start);
+        let (mut running, mut valid, mut pending) = (self.running, self.log.frames, Vec::new());
+        while let Some(frame) = reader.next().map_err(unreadable)? {
+            let Some(sum) = start.after(running, frame) else { break };
+            (running, valid) = (sum, valid + 1);
+            if self.log.take(frame, &mut pending, valid) {
+                self.running = running;
+            }
+        }
+        Ok(&self.log)
+    }
+}
+
 struct Frames {
     file: io::BufReader<File>,
-    page_size: usize,
     buffer: Vec<u8>,
 }
 
 impl Frames {
+    /// Frames from where `file` is.
+    fn new(file: File, start: &Start) -> Self {
+        let buffer = vec![0; start.frame_length()];
+        Self { file: io::BufReader::with_capacity(1 << 18, file), buffer }
+    }
+
     fn next(&mut self) -> io::Result<Option<&[u8]>> {
-        match self.file.read_exact(&mut self.buffer[..FRAME_HEADER + self.page_size]) {
+        match self.file.read_exact(&mut self.buffer) {
             Ok(()) => Ok(Some(&self.buffer)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),

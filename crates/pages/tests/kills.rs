@@ -2,11 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    env, fs,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use dewpoint_pages::{Durability, Keeper, Verdict, verify};
+use dewpoint_pages::{Durability, Keeper, Stage, Verdict, verify};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -142,4 +144,108 @@ fn a_reader_of_an_old_state_holds_nothing_up_and_nothing_is_taken_for_damaged() 
     keeper.close(db);
     assert!(matches!(verify(&path, Durability::EveryCommit), Ok(Verdict::Whole { .. })));
     assert_eq!(count(&path), 100);
+}
+
+#[test]
+fn commits_between_the_stages_of_a_copy_do_no_harm_wherever_it_is_killed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let (db, keeper) = open(&path, 1_000_000);
+    let (mut number, mut changed) = (0, 0);
+    for round in 0..40 {
+        (0..3).for_each(|_| (number, _) = (number + 1, add(&db, number + 1)));
+        let before = fs::read(&path).expect("is readable");
+        let mut stages = Vec::new();
+        keeper.copy_with(&mut |stage| {
+            stages.push(stage);
+            // Killed before and after a commit that came just now.
+            for more in [0, usize::from(round % 4 != 3)] {
+                (0..more).for_each(|_| (number, _) = (number + 1, add(&db, number + 1)));
+                let (_kept, path) = left(&files(directory.path()));
+                let verdict = verify(&path, Durability::EveryCommit);
+                assert!(verdict.is_ok(), "round {round}, at {stage:?}: {verdict:?}");
+                assert_eq!(count(&path), number, "round {round}, at {stage:?}");
+            }
+        });
+        assert_eq!(stages, [Stage::Pinned, Stage::Read, Stage::Summed, Stage::Copied]);
+        changed += usize::from(before != fs::read(&path).expect("is readable"));
+        // Killed after the next commit, which may have begun the log anew.
+        (number, _) = (number + 1, add(&db, number + 1));
+        let (_kept, path) = left(&files(directory.path()));
+        verify(&path, Durability::EveryCommit).expect("nothing is damaged");
+        assert_eq!(count(&path), number);
+    }
+    assert_eq!(changed, 40, "each round brought something into the file");
+    keeper.close(db);
+    assert!(matches!(verify(&path, Durability::EveryCommit), Ok(Verdict::Whole { remark: None, .. })));
+    assert_eq!(count(&path), number);
+}
+
+#[test]
+fn a_copy_that_nobody_disturbs_lets_the_log_begin_anew() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let log = || fs::metadata(directory.path().join("a.db-wal")).expect("is there").len();
+    let (db, keeper) = open(&path, 1_000_000);
+    (1..=50).for_each(|number| add(&db, number));
+    let long = log();
+    for _ in 0..20 {
+        assert!(keeper.copy_with(&mut |_| ()), "all of it is copied");
+        (1..=10).for_each(|number| add(&db, number));
+        assert_eq!(log(), long, "what is written goes where the log began");
+    }
+    assert!(keeper.copy_with(&mut |_| ()));
+    assert!(keeper.copy_with(&mut |_| panic!("there is nothing to do")));
+    keeper.close(db);
+}
+
+/// What the program of the next test runs when it is its own child: commits, and says so, until it is killed.
+const CHILD: &str = "DEWPOINT_PAGES_TEST_CHILD";
+
+#[test]
+fn killed_while_a_thread_copies_what_was_said_to_be_kept_is_kept() {
+    if let Some(path) = env::var_os(CHILD) {
+        return write_until_killed(Path::new(&path));
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    for round in 1..=12 {
+        let before = if round == 1 { 0 } else { count_beside(&path) };
+        let name = "killed_while_a_thread_copies_what_was_said_to_be_kept_is_kept";
+        let mut child = Command::new(env::current_exe().expect("this program"))
+            .args(["--exact", name, "--nocapture"])
+            .env(CHILD, &path)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        let said = BufReader::new(child.stdout.take().expect("is piped")).lines();
+        let said = said.map(|line| line.expect("is text")).filter(|line| line.starts_with("kept "));
+        let kept = said.take(90 + 37 * round).count();
+        child.kill().expect("it runs still");
+        child.wait().expect("it is gone");
+        let verdict = verify(&path, Durability::EveryCommit);
+        assert!(matches!(verdict, Ok(Verdict::Whole { .. })), "round {round}: {verdict:?}");
+        let there = count_beside(&path);
+        assert!(there >= before + kept, "round {round}: {there} rows of {before} and {kept}");
+    }
+}
+
+/// Counts in a copy: the log stays for the next one to find.
+fn count_beside(path: &Path) -> usize {
+    let (_kept, path) = left(&files(path.parent().expect("a directory")));
+    count(&path)
+}
+
+fn write_until_killed(path: &Path) {
+    let (db, mut keeper) = open(path, 20);
+    keeper.go_aside().expect("a thread");
+    let mut out = std::io::stdout();
+    for number in 1..=1_000_000 {
+        add(&db, number);
+        keeper.after_commit(&db);
+        // Once the other end is gone, so is this program.
+        if writeln!(out, "kept {number}").is_err() {
+            return;
+        }
+    }
 }

@@ -47,7 +47,8 @@ const READERS: usize = 2;
 /// Fails with [`Error::Damaged`] or [`Error::TooNew`] and then leaves the file as it is. An empty file is damaged, not new:
 /// whatever it held is gone, and a store that forgot its Droplets would have their machines removed.
 pub fn open(path: &Path) -> Result<Store, Error> {
-    let opened = open_writer(path)?;
+    let mut opened = open_writer(path)?;
+    opened.keeper.go_aside().map_err(|error| Error::Database(format!("cannot start the log's thread: {error}")))?;
     let (queues, to_write, to_read) = Queues::new(Dialect::Sqlite);
     let (commits, feed) = (queues.commits(), queues.told());
     let (reading, readers_ended) = mpsc::channel::<Infallible>();
@@ -137,7 +138,7 @@ impl Writer {
                 }
             }
         }
-        // Answered first: nobody waits for this but the next batch.
+        // Answered first: nobody waits for this.
         self.opened.keeper.after_commit(connection);
     }
 }

@@ -36,7 +36,9 @@ pub(super) struct Machines {
 impl Machines {
     /// The file's machines, with a thread that sees to the calls.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
-        let (machines, file, waiting) = Self::open_file(path)?;
+        let (machines, mut file, waiting) = Self::open_file(path)?;
+        let aside = file.keeper.go_aside();
+        aside.map_err(|error| Error::host("start the thread of the simulator's log", error))?;
         thread::Builder::new()
             .name("sim-machines".into())
             .spawn(move || file.serve(&waiting))

@@ -38,6 +38,12 @@ impl Files {
         Ok(Self { store: Copier::open(store.0, store.1)?, engine: Copier::open(engine.0, engine.1)? })
     }
 
+    fn sync(&self) {
+        if let Err(error) = self.store.sync().and_then(|()| self.engine.sync()) {
+            tracing::warn!(%error, "What was put back is not on the disk yet; the next change brings it there");
+        }
+    }
+
     fn bytes(&self) -> Result<u64, StoreError> {
         Ok(self.store.bytes()? + self.engine.bytes()?)
     }
@@ -171,7 +177,7 @@ impl Simulator {
         let copying = tokio::task::spawn_blocking(move || {
             files.store.put_back(&source.store)?;
             files.engine.put_back(&source.engine)?;
-            Ok::<_, Error>(())
+            Ok::<_, Error>(files)
         });
         let copied = copying.await.map_err(|error| blocked(&error)).flatten();
         if copied.is_ok() {
@@ -181,7 +187,8 @@ impl Simulator {
         }
         self.control().go_on(held).await?;
         self.control().store().feed().tell_all(told);
-        copied?;
+        let files = copied?;
+        drop(tokio::task::spawn_blocking(move || files.sync()));
         Ok(Snapshot { took_us: micros(began), ..saved.about.clone() })
     }
 }

@@ -3,7 +3,9 @@
 use std::{
     any::Any,
     fmt,
-    path::Path,
+    fs::File,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,6 +29,8 @@ pub struct Copier(Arc<Inner>);
 /// Dropped in this order: whose the file is closes it last, and leaves no log beside it.
 struct Inner {
     file: Mutex<Connection>,
+    log: PathBuf,
+    syncing: Mutex<()>,
     _owner: Box<dyn Any + Send + Sync>,
 }
 
@@ -56,7 +60,8 @@ impl Copier {
         // A copy that is put back need not outlive a power cut, and is to be there within milliseconds.
         file.pragma_update(None, "synchronous", "OFF")?;
         Keeper::forbid_copying(&file)?;
-        Ok(Self(Arc::new(Inner { file: Mutex::new(file), _owner: Box::new(owner) })))
+        let log = super::file::beside(path, "-wal");
+        Ok(Self(Arc::new(Inner { file: Mutex::new(file), log, syncing: Mutex::new(()), _owner: Box::new(owner) })))
     }
 
     fn file(&self) -> MutexGuard<'_, Connection> {
@@ -78,7 +83,18 @@ impl Copier {
         Ok(Copy { memory: Mutex::new(memory) })
     }
 
-    /// Makes the database what it was when it was copied. Blocks.
+    /// Brings what was put back to the disk, for nobody to wait for: the next commit, which has to be there before it is
+    /// answered, then finds little left to write. Nothing to do while another is at it. Blocks.
+    pub fn sync(&self) -> io::Result<()> {
+        let Ok(_syncing) = self.0.syncing.try_lock() else { return Ok(()) };
+        match File::open(&self.0.log).and_then(|log| log.sync_data()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Makes the database what it was when it was copied. Blocks; what it wrote may be lost in a power cut until it is
+    /// [`synced`](Self::sync) or something else is committed.
     pub fn put_back(&self, copied: &Copy) -> Result<(), Error> {
         let mut file = self.file();
         let memory = copied.memory.lock().unwrap_or_else(PoisonError::into_inner);

@@ -163,7 +163,7 @@ pub(super) fn inspect(path: &Path, connection: &Connection, log: bool) -> Result
 }
 
 /// The file of the same name with `suffix` after it.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
