@@ -2,8 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
+
+use crate::client::ClientArgs;
 
 /// Your own Droplet cloud: the DigitalOcean v2 API for Droplets, on hardware you own or perfectly simulated.
 #[derive(Debug, Parser)]
@@ -24,8 +26,6 @@ pub(crate) enum Command {
     Doctor(crate::commands::doctor::DoctorArgs),
     /// Show or remove the real network that machines have on this host.
     Network(crate::commands::network::NetworkArgs),
-    /// Make and list the accounts of a server.
-    Account(crate::commands::account::AccountArgs),
     /// Make, list and revoke the access tokens of your account.
     Token(crate::commands::token::TokenArgs),
     /// Write down everything a running server has, as it is at one moment.
@@ -34,9 +34,18 @@ pub(crate) enum Command {
     Restore(crate::commands::restore::RestoreArgs),
     /// Find where store and engine disagree, say what it means, and put right what is safe.
     Check(crate::commands::check::CheckArgs),
-    /// Everything the design has and this version does not.
-    #[command(external_subcommand)]
-    NotYet(Vec<String>),
+    /// Keep a server and a token for all other commands.
+    Init(crate::commands::auth::InitArgs),
+    /// Contexts: servers and their tokens under names.
+    Auth(crate::commands::auth::AuthArgs),
+    /// Print what makes a shell complete commands, names and ids.
+    Completion(crate::commands::completion::CompletionArgs),
+    /// What to complete, for the scripts of `dew completion`.
+    #[command(name = "__complete", hide = true)]
+    Complete(crate::commands::completion::CompleteArgs),
+    /// The command reference or the man pages, made from the commands.
+    #[command(name = "__reference", hide = true)]
+    Reference(crate::commands::reference::ReferenceArgs),
 }
 
 const SERVE_EXAMPLES: &str = "Examples:
@@ -125,4 +134,13 @@ pub(crate) enum LimitsName {
     Off,
     /// 5000 an hour and 250 a minute for each token
     Digitalocean,
+}
+
+/// The whole command line: what is declared here, the groups of `groups/`, and the flags of those before their names.
+pub(crate) fn command() -> clap::Command {
+    let flags = ClientArgs::augment(clap::Command::new("flags"));
+    let flags = flags.get_arguments().map(|arg| arg.clone().global(false));
+    let command =
+        Args::command().args(flags.collect::<Vec<_>>()).subcommand_required(true).arg_required_else_help(true);
+    command.subcommands(crate::tree::commands())
 }

@@ -1,24 +1,30 @@
 //! How commands ask a running server: which one, with which token, and what its refusals mean to the person who asked.
 
-use std::{env, fmt, fs, io::Read, net::IpAddr, path::PathBuf, time::Duration};
+use std::{env, fs, io::Read, net::IpAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use dewpoint_api::{Collection, ErrorBody, Resource};
+use dewpoint_api::ErrorBody;
 use dewpoint_server::PublicUrl;
-use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use ureq::{
     Agent, Body,
-    http::Response,
+    http::{Request, Response},
     tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
-use crate::{commands::tls::CERTIFICATE, config::default_data_dir, output::Format};
+use crate::{
+    commands::tls::CERTIFICATE,
+    config::default_data_dir,
+    contexts::Contexts,
+    failure::{Failure, Kind},
+    output::{COMMON, Json, OutputArgs, Table},
+};
 
 /// Where a server is unless one is named.
-const USUAL_URL: &str = "http://127.0.0.1:8080";
+pub(crate) const USUAL_URL: &str = "http://127.0.0.1:8080";
 /// The file of the admin token, in the data directory.
-const ADMIN_TOKEN: &str = "admin-token";
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
 /// How long an answer may take.
 const TIME: Duration = Duration::from_secs(60);
 /// How long a server may take to make what it then sends.
@@ -27,40 +33,126 @@ const TIME_TO_MAKE: Duration = Duration::from_secs(900);
 const PER_PAGE: usize = 200;
 
 /// Flags of every command that asks a server. The token is no flag: others could read it in the list of processes.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "The token is the one in DEW_TOKEN. Without it, for a server on this host, it is the admin token in the data directory."
-)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ClientArgs {
-    /// The server [default: http://127.0.0.1:8080]
-    #[arg(long, env = "DEW_URL", value_name = "URL", global = true)]
-    url: Option<String>,
-    /// Certificates to trust (PEM) instead of the well-known ones [default: SSL_CERT_FILE, or this host's server's own]
-    #[arg(long, env = "DEW_CA_CERT", value_name = "FILE", global = true)]
-    ca_cert: Option<PathBuf>,
-    /// The data directory of a server on this host, for its admin token and its certificate
-    #[arg(long, env = "DEW_DATA_DIR", value_name = "DIR", global = true)]
+    /// The server [env: DEW_URL, DIGITALOCEAN_API_URL] [default: the context's, else http://127.0.0.1:8080]
+    #[arg(short = 'u', long, visible_alias = "api-url", value_name = "URL", global = true, help_heading = COMMON)]
+    pub(crate) url: Option<String>,
+    /// The context to use: a server and its token, as `dew auth init` keeps them [env: DEW_CONTEXT]
+    #[arg(long, value_name = "NAME", global = true, help_heading = COMMON)]
+    pub(crate) context: Option<String>,
+    /// Certificates to trust (PEM) instead of the well-known ones [env: DEW_CA_CERT] [default: SSL_CERT_FILE, or this host's server's own]
+    #[arg(long, value_name = "FILE", global = true, help_heading = COMMON)]
+    pub(crate) ca_cert: Option<PathBuf>,
+    /// The data directory of a server on this host, for its admin token and its certificate [env: DEW_DATA_DIR]
+    #[arg(long, value_name = "DIR", global = true, help_heading = COMMON)]
     data_dir: Option<PathBuf>,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t, global = true)]
-    pub(crate) output: Format,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+impl ClientArgs {
+    /// A command with these flags.
+    pub(crate) fn augment(command: clap::Command) -> clap::Command {
+        // Flags of a group do not say what the command is.
+        let about = command.get_about().cloned();
+        Self::augment_args(command).about(about)
+    }
+
+    /// These flags, and where they say nothing those that stood earlier on the command line, and then the environment.
+    pub(crate) fn or(self, earlier: &Self) -> Self {
+        let said = |name| env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            url: self.url.or_else(|| earlier.url.clone()),
+            context: self
+                .context
+                .or_else(|| earlier.context.clone())
+                .or_else(|| said("DEW_CONTEXT")?.into_string().ok()),
+            ca_cert: self
+                .ca_cert
+                .or_else(|| earlier.ca_cert.clone())
+                .or_else(|| said("DEW_CA_CERT").map(PathBuf::from)),
+            data_dir: self
+                .data_dir
+                .or_else(|| earlier.data_dir.clone())
+                .or_else(|| said("DEW_DATA_DIR").map(PathBuf::from)),
+            output: self.output,
+        }
+    }
+
+    /// The data directory of a server on this host.
+    pub(crate) fn data_dir(&self) -> Result<PathBuf> {
+        self.data_dir.clone().map_or_else(default_data_dir, Ok)
+    }
 }
 
 /// A server that can be asked.
 pub(crate) struct Client {
     agent: Agent,
     url: PublicUrl,
-    bearer: String,
+    token: String,
     /// Where the token comes from, in words.
     origin: String,
+    ca_cert: Option<PathBuf>,
+    is_here: bool,
+}
+
+/// What a server answered: never a refusal.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Its body; null when it had none.
+    pub(crate) body: Json,
+    limits: [Option<String>; 3],
+}
+
+impl Answer {
+    /// What is left of the caller's requests: the headers `ratelimit-limit`, `ratelimit-remaining`, `ratelimit-reset`.
+    pub(crate) fn limits(&self) -> &[Option<String>; 3] {
+        &self.limits
+    }
 }
 
 impl Client {
-    /// The server and the token that flags, environment and this host's data directory name.
+    /// The server and the token that flags, environment, contexts and this host's data directory name.
     pub(crate) fn new(args: &ClientArgs) -> Result<Self> {
-        let url = PublicUrl::parse(args.url.as_deref().unwrap_or(USUAL_URL)).context("--url")?;
+        let contexts = Contexts::load()?;
+        let context = contexts.get(args.context.as_deref())?;
+        let environment =
+            || ["DEW_URL", "DIGITALOCEAN_API_URL"].into_iter().find_map(|name| non_empty(name).map(|url| (name, url)));
+        // A context that was named is meant: the environment does not turn its token to another server.
+        let named = args.url.clone().map(|url| ("--url", url));
+        let named = named.or_else(|| args.context.is_none().then(environment).flatten());
+        let of_context = named.is_none();
+        let (from, url) = named
+            .or_else(|| context.map(|(_, entry)| ("the context's url", entry.url.clone())))
+            .unwrap_or(("the usual address", USUAL_URL.to_owned()));
+        let context = context.filter(|_| of_context);
+        let url = parsed(from, &url)?;
+        let kept = context.map(|(name, entry)| (name, entry.token.as_str()));
+        let (token, origin) = token(args, kept, is_loopback(&url.host()))?;
+        let ca_cert = context.and_then(|(_, entry)| entry.ca_cert.clone());
+        Self::asking(args, url, token, origin, ca_cert)
+    }
+
+    /// A server and a token that are tried before they are kept.
+    pub(crate) fn with_token(
+        args: &ClientArgs,
+        url: &str,
+        token: &str,
+        origin: &str,
+        ca_cert: Option<PathBuf>,
+    ) -> Result<Self> {
+        Self::asking(args, parsed("--url", url)?, token.to_owned(), origin.to_owned(), ca_cert)
+    }
+
+    fn asking(
+        args: &ClientArgs,
+        url: PublicUrl,
+        token: String,
+        origin: String,
+        ca_cert: Option<PathBuf>,
+    ) -> Result<Self> {
         let is_here = is_loopback(&url.host());
-        let (token, origin) = token(args, is_here)?;
         if !is_here && !url.is_secure() {
             eprintln!("dew: warning: the token travels unencrypted to {}; https:// is safer", url.host());
         }
@@ -73,36 +165,13 @@ impl Client {
             // What is on this host is not asked for through another.
             config = config.proxy(None);
         }
+        let ca_cert = certificates(args, ca_cert, is_here)?;
         if url.is_secure()
-            && let Some(roots) = trusted(args, is_here)?
+            && let Some(path) = &ca_cert
         {
-            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+            config = config.tls_config(TlsConfig::builder().root_certs(trusted(path)?).build());
         }
-        Ok(Self { agent: config.build().new_agent(), url, bearer: format!("Bearer {token}"), origin })
-    }
-
-    /// Every object of a collection, page by page.
-    pub(crate) fn list<T: Resource + DeserializeOwned>(&self, path: &str) -> Result<Vec<T>> {
-        let mut found = Vec::new();
-        for page in 1.. {
-            let url = format!("{}{path}?per_page={PER_PAGE}&page={page}", self.url.as_str());
-            let request = self.agent.get(&url).header("authorization", &self.bearer);
-            let answer: Collection<T> = self.read(request.call())?;
-            let count = answer.items.len();
-            found.extend(answer.items);
-            if count < PER_PAGE {
-                break;
-            }
-        }
-        Ok(found)
-    }
-
-    /// Asks for something to be made.
-    pub(crate) fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
-        let url = format!("{}{path}", self.url.as_str());
-        let request = self.agent.post(&url).header("authorization", &self.bearer);
-        let request = request.header("content-type", "application/json");
-        self.read(request.send(serde_json::to_vec(body)?))
+        Ok(Self { agent: config.build().new_agent(), url, token, origin, ca_cert, is_here })
     }
 
     /// The server's address.
@@ -110,31 +179,106 @@ impl Client {
         self.url.as_str()
     }
 
+    /// The token it is asked with.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The certificates it is trusted by, when they are not the well-known ones.
+    pub(crate) fn ca_cert(&self) -> Option<&PathBuf> {
+        self.ca_cert.as_ref()
+    }
+
+    /// Whether the server is on this host.
+    pub(crate) fn is_here(&self) -> bool {
+        self.is_here
+    }
+
+    /// Asks, and gives what was answered; a refusal is a [`Failure`].
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(String, String)],
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        self.send_with(method, path, query, body, &[]).await
+    }
+
+    /// The same with headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        query: &[(String, String)],
+        body: Option<&Value>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer> {
+        let mut url = format!("{}{path}", self.url.as_str());
+        for (index, (name, value)) in query.iter().enumerate() {
+            let mark = if index == 0 && !path.contains('?') { '?' } else { '&' };
+            url.push_str(&format!("{mark}{}={}", escaped(name), escaped(value)));
+        }
+        let mut request =
+            Request::builder().method(method).uri(&url).header("authorization", format!("Bearer {}", self.token));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json").body(serde_json::to_vec(body)?);
+                self.agent.run(request.context("the request cannot be written")?)
+            }
+            None => self.agent.run(request.body(()).context("the request cannot be written")?),
+        };
+        let mut answer = self.success(answer)?;
+        let limits = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]
+            .map(|name| answer.headers().get(name).and_then(|value| Some(value.to_str().ok()?.to_owned())));
+        let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().with_context(|| self.not_ours())?;
+        let body = match text.trim() {
+            "" => Json::Null,
+            text => serde_json::from_str(text).with_context(|| self.not_ours())?,
+        };
+        Ok(Answer { body, limits })
+    }
+
+    /// Asks for what is there.
+    pub(crate) async fn get(&self, path: &str) -> Result<Json> {
+        Ok(self.send("GET", path, &[], None).await?.body)
+    }
+
+    /// Every object of a collection, page by page.
+    pub(crate) async fn list(&self, path: &str, query: &[(String, String)], table: &Table) -> Result<Vec<Json>> {
+        let mut found = Vec::new();
+        for page in 1_usize.. {
+            let mut query = query.to_vec();
+            query.extend([("per_page".to_owned(), PER_PAGE.to_string()), ("page".to_owned(), page.to_string())]);
+            let answer = self.send("GET", path, &query, None).await?.body;
+            let objects = table.objects(&answer);
+            let count = objects.len();
+            found.extend(objects);
+            let total = answer.at("meta.total").number().and_then(|total| usize::try_from(total).ok());
+            if count < PER_PAGE || total.is_some_and(|total| found.len() >= total) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Asks for something that may take long to be sent, and longer to be made.
     pub(crate) fn stream(&self, path: &str) -> Result<impl Read + use<>> {
         let url = format!("{}{path}", self.url.as_str());
-        let request = self.agent.post(&url).header("authorization", &self.bearer);
+        let request = self.agent.post(&url).header("authorization", format!("Bearer {}", self.token));
         let request = request.config().timeout_global(None).timeout_recv_response(Some(TIME_TO_MAKE)).build();
         Ok(self.success(request.send_empty())?.into_body().into_reader())
-    }
-
-    /// Asks for something to be removed.
-    pub(crate) fn delete(&self, path: &str) -> Result<()> {
-        let url = format!("{}{path}", self.url.as_str());
-        self.success(self.agent.delete(&url).header("authorization", &self.bearer).call()).map(drop)
-    }
-
-    fn read<T: DeserializeOwned>(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<T> {
-        let mut answer = self.success(answer)?;
-        let text = answer.body_mut().read_to_string().with_context(|| self.not_ours())?;
-        serde_json::from_str(&text).with_context(|| self.not_ours())
     }
 
     /// The answer if it is a success; else what went wrong and what to do about it.
     fn success(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>> {
         let url = self.url.as_str();
-        let mut answer =
-            answer.map_err(|error| Refused { text: format!("cannot ask {url}: {error}"), hint: hint(&error) })?;
+        let mut answer = answer.map_err(|error| {
+            Failure::new(Kind::Unreachable, format!("cannot ask {url}: {error}")).maybe_hint(hint(&error))
+        })?;
         let status = answer.status().as_u16();
         if answer.status().is_success() {
             return Ok(answer);
@@ -143,47 +287,45 @@ impl Client {
         let Ok(body) = serde_json::from_str::<ErrorBody>(&text) else {
             bail!("{}: it answered {status}", self.not_ours());
         };
-        let hint = match status {
-            401 => Some(format!("{} is not known there, or has ended: set DEW_TOKEN to one that is", self.origin)),
-            403 => Some(format!(
-                "{} may not do this: it needs a full token; accounts are for full tokens of the first account",
-                self.origin
-            )),
-            _ => None,
+        let (kind, hint) = match status {
+            401 => (
+                Kind::Denied,
+                Some(format!(
+                    "{} is not known there, or has ended: set DEW_TOKEN to one that is, or run `dew auth init`",
+                    self.origin
+                )),
+            ),
+            403 => (
+                Kind::Denied,
+                Some(format!(
+                    "{} may not do this: `dew token list` shows what tokens may; accounts are for full tokens of the first account",
+                    self.origin
+                )),
+            ),
+            404 => (Kind::NotFound, None),
+            429 => {
+                (Kind::Other, Some("too many requests: `dew account ratelimit` says when there are more".to_owned()))
+            }
+            _ => (Kind::Other, None),
         };
         let named = body.request_id.map(|id| format!(" (request {id})")).unwrap_or_default();
-        Err(Refused { text: format!("{url} answered {status}: {}{named}", body.message), hint }.into())
+        Err(Failure::new(kind, format!("{url} answered {status}: {}{named}", body.message)).maybe_hint(hint).into())
     }
 
     fn not_ours(&self) -> String {
-        format!("{} does not answer as a Dewpoint server does", self.url.as_str())
+        format!("{} does not answer as this API does", self.url.as_str())
     }
 }
 
-/// What went wrong, and what to do next.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    text: String,
-    hint: Option<String>,
+fn escaped(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)?;
-        self.hint.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
-    }
-}
-
-impl std::error::Error for Refused {}
 
 fn hint(error: &ureq::Error) -> Option<String> {
+    const TRUST: &str = "--ca-cert (DEW_CA_CERT) names the certificate to trust; DATA_DIR/tls-cert.pem is one that `dew serve --tls` made";
     let hint = match error {
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-            "--ca-cert (DEW_CA_CERT) names the certificate to trust; DATA_DIR/tls-cert.pem is one that `dew serve --tls` made"
-        }
-        ureq::Error::Io(error) if error.to_string().contains("invalid peer certificate") => {
-            "--ca-cert (DEW_CA_CERT) names the certificate to trust; DATA_DIR/tls-cert.pem is one that `dew serve --tls` made"
-        }
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TRUST,
+        ureq::Error::Io(error) if error.to_string().contains("invalid peer certificate") => TRUST,
         ureq::Error::Io(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Timeout(_) => {
             "is `dew serve` running there? --url (DEW_URL) names another server"
         }
@@ -192,47 +334,56 @@ fn hint(error: &ureq::Error) -> Option<String> {
     Some(hint.to_owned())
 }
 
-/// The token, and where it comes from. That of this host's data directory is for a server on this host alone.
-fn token(args: &ClientArgs, is_here: bool) -> Result<(String, String)> {
-    if let Some(token) = env::var("DEW_TOKEN").ok().filter(|token| !token.trim().is_empty()) {
-        return Ok((token.trim().to_owned(), "the token in DEW_TOKEN".to_owned()));
+pub(crate) fn non_empty(name: &str) -> Option<String> {
+    env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// The token, and where it comes from: of the context that was named, else the environment's, else of the context in use, else
+/// the one in this host's data directory, which is for a server on this host alone.
+fn token(args: &ClientArgs, context: Option<(&str, &str)>, is_here: bool) -> Result<(String, String)> {
+    let kept = context.map(|(name, token)| (token.to_owned(), format!("the token of the context {name}")));
+    if args.context.is_some()
+        && let Some(kept) = kept
+    {
+        return Ok(kept);
     }
-    let no_token = |why: String| Refused {
-        text: format!("there is no token to ask with{why}"),
-        hint: Some(
-            "set DEW_TOKEN; the first start of `dew serve` prints the admin token and says where it is kept".to_owned(),
-        ),
+    for name in ["DEW_TOKEN", "DIGITALOCEAN_ACCESS_TOKEN"] {
+        if let Some(token) = non_empty(name) {
+            return Ok((token, format!("the token in {name}")));
+        }
+    }
+    if let Some(kept) = kept {
+        return Ok(kept);
+    }
+    let no_token = |why: String| {
+        Failure::new(Kind::Denied, format!("there is no token to ask with{why}")).hint(
+            "set DEW_TOKEN, or keep one with `dew auth init`; the first start of `dew serve` prints the admin token and says where it is kept",
+        )
     };
     if !is_here {
         return Err(no_token(String::new()).into());
     }
-    let path = data_dir(args)?.join(ADMIN_TOKEN);
+    let path = args.data_dir()?.join(ADMIN_TOKEN);
     match fs::read_to_string(&path) {
         Ok(text) => Ok((text.trim().to_owned(), format!("the token in {}", path.display()))),
         Err(error) => Err(no_token(format!(": DEW_TOKEN is not set, and {}: {error}", path.display())).into()),
     }
 }
 
-fn data_dir(args: &ClientArgs) -> Result<PathBuf> {
-    args.data_dir.clone().map_or_else(default_data_dir, Ok)
+/// The file of certificates to trust: one that is named, else for a server on this host the one that it made for itself.
+/// `None`: the well-known ones.
+fn certificates(args: &ClientArgs, of_context: Option<PathBuf>, is_here: bool) -> Result<Option<PathBuf>> {
+    let named = args.ca_cert.clone().or(of_context);
+    let named = named.or_else(|| non_empty("SSL_CERT_FILE").map(PathBuf::from));
+    Ok(match named {
+        Some(path) => Some(path),
+        None if is_here => Some(args.data_dir()?.join(CERTIFICATE)).filter(|own| own.exists()),
+        None => None,
+    })
 }
 
-/// The certificates to trust: those that are named, else for a server on this host the one that it made for itself.
-/// `None`: the well-known ones.
-fn trusted(args: &ClientArgs, is_here: bool) -> Result<Option<RootCerts>> {
-    let named = args
-        .ca_cert
-        .clone()
-        .or_else(|| env::var_os("SSL_CERT_FILE").filter(|name| !name.is_empty()).map(PathBuf::from));
-    let path = match named {
-        Some(path) => path,
-        None if is_here => match data_dir(args)?.join(CERTIFICATE) {
-            own if own.exists() => own,
-            _ => return Ok(None),
-        },
-        None => return Ok(None),
-    };
-    let text = fs::read(&path).with_context(|| format!("cannot read the certificates to trust, {}", path.display()))?;
+fn trusted(path: &PathBuf) -> Result<RootCerts> {
+    let text = fs::read(path).with_context(|| format!("cannot read the certificates to trust, {}", path.display()))?;
     let certificates: Vec<Certificate<'static>> = parse_pem(&text)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
@@ -245,7 +396,15 @@ fn trusted(args: &ClientArgs, is_here: bool) -> Result<Option<RootCerts>> {
             path.display()
         );
     }
-    Ok(Some(RootCerts::from(certificates)))
+    Ok(RootCerts::from(certificates))
+}
+
+fn parsed(from: &str, url: &str) -> Result<PublicUrl> {
+    PublicUrl::parse(url).map_err(|error| {
+        Failure::usage(format!("{from}: {error}"))
+            .hint("a server is such as http://127.0.0.1:8080 or https://dew.example.com")
+            .into()
+    })
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -16,8 +16,8 @@ pub(crate) use network::{Choice, NetworkFile, lacks};
 use serde::Deserialize;
 
 use crate::{
-    NotYet,
     args::{EngineName, Fixtures, LimitsName, ServeArgs},
+    failure::Failure,
 };
 
 /// Everything `dew serve` needs to know.
@@ -184,7 +184,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     };
     let engine = args.engine.or(file.engine).unwrap_or(EngineName::Auto);
     if engine == EngineName::Incus {
-        bail!(NotYet("--engine incus".to_owned()));
+        bail!(Failure::not_yet("--engine incus"));
     }
     let data_dir = match args.data_dir.or(file.data_dir) {
         Some(dir) => dir,

@@ -5,56 +5,56 @@ mod backup;
 mod client;
 mod commands;
 mod config;
+mod contexts;
+mod failure;
+mod groups;
 mod output;
+mod tables;
+mod tree;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::FromArgMatches as _;
 
 use args::{Args, Command};
-
-/// The process ends with this when a command or setting is known and not built yet.
-const NOT_YET: u8 = 2;
+use client::ClientArgs;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let result = match args.command {
+    let matches = args::command().get_matches();
+    let done = match ClientArgs::from_arg_matches(&matches) {
+        Ok(earlier) => {
+            tree::run(&matches, &earlier).map(|done| done.map(|()| ExitCode::SUCCESS)).unwrap_or_else(|| {
+                let args = Args::from_arg_matches(&matches).map_err(anyhow::Error::from)?;
+                run(args.command, &earlier)
+            })
+        }
+        Err(error) => Err(error.into()),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("dew: {error:#}");
+            ExitCode::from(failure::status(&error))
+        }
+    }
+}
+
+/// Runs a command that is not one of the groups'; what the process ends with.
+fn run(command: Command, earlier: &ClientArgs) -> anyhow::Result<ExitCode> {
+    let done = match command {
         Command::Serve(serve) => commands::serve::run(*serve),
         Command::Image(image) => commands::image::run(image),
         Command::Doctor(doctor) => commands::doctor::run(doctor),
         Command::Network(network) => commands::network::run(network),
-        Command::Account(account) => commands::account::run(account),
-        Command::Token(token) => commands::token::run(token),
-        Command::Backup(backup) => commands::backup::run(&backup),
+        Command::Token(token) => commands::token::run(token, earlier),
+        Command::Backup(backup) => commands::backup::run(backup, earlier),
         Command::Restore(restore) => commands::restore::run(restore),
-        Command::Check(check) => return commands::check::run(&check),
-        Command::NotYet(words) => Err(NotYet(words.first().cloned().unwrap_or_default()).into()),
+        Command::Check(check) => return Ok(commands::check::run(&check)),
+        Command::Init(init) => commands::auth::init(init, earlier),
+        Command::Auth(auth) => commands::auth::run(auth, earlier),
+        Command::Completion(completion) => commands::completion::run(&completion),
+        Command::Complete(complete) => commands::completion::complete(&complete, &mut args::command()),
+        Command::Reference(reference) => commands::reference::run(&reference, args::command()),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("dew: {error:#}");
-            if error.is::<NotYet>() { ExitCode::from(NOT_YET) } else { ExitCode::FAILURE }
-        }
-    }
+    done.map(|()| ExitCode::SUCCESS)
 }
-
-/// Something that is planned and not built; README lists what there is.
-#[derive(Debug)]
-struct NotYet(String);
-
-impl std::fmt::Display for NotYet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if KNOWN_LATER.contains(&self.0.as_str()) || self.0.starts_with("--") {
-            write!(f, "{}: not yet. README lists what this version has.", self.0)
-        } else {
-            write!(f, "{:?} is no command of dew. `dew --help` lists them.", self.0)
-        }
-    }
-}
-
-impl std::error::Error for NotYet {}
-
-/// Commands that the design has and this version does not.
-const KNOWN_LATER: [&str; 11] =
-    ["droplet", "action", "ssh-key", "size", "region", "tag", "volume", "snapshot", "vpc", "firewall", "model"];

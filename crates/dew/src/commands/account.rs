@@ -1,71 +1,36 @@
-//! `dew account`: the accounts of a server, each with resources of its own. For its operator.
+//! What `dew account` does that is more than one request.
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
-use dewpoint_api::{AccountCreateRequest, AccountCreateResponse, AccountEntry, TokenId};
-use serde::Serialize;
 
 use crate::{
-    client::{Client, ClientArgs},
-    output::print,
+    output::Json,
+    tables::{NEW_ENTRY, RATE_LIMIT},
+    tree::{call, given::Given, session::Session, spec::Verb},
 };
 
-const PATH: &str = "/dew/v1/accounts";
-
-/// Flags of `dew account`.
-#[derive(Debug, Args)]
-pub(crate) struct AccountArgs {
-    #[command(flatten)]
-    client: ClientArgs,
-    #[command(subcommand)]
-    command: AccountCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum AccountCommand {
-    /// Make an account. Its first token, a full one, is printed this once.
-    Create {
-        /// Whose it is; no two accounts have one name
-        name: String,
-        /// Where its owner is written to
-        #[arg(long)]
-        email: Option<String>,
-        /// What its team is called [default: the name]
-        #[arg(long)]
-        team_name: Option<String>,
-    },
-    /// List the accounts, oldest first.
-    List,
-}
-
-/// An account as it is printed when it is made: with its first token.
-#[derive(Debug, Serialize)]
-struct NewAccount {
-    #[serde(flatten)]
-    account: AccountEntry,
-    token: String,
-    token_id: TokenId,
-}
-
-/// Runs `dew account …`.
-pub(crate) fn run(args: AccountArgs) -> Result<()> {
-    let (client, format) = (Client::new(&args.client)?, args.client.output);
-    match args.command {
-        AccountCommand::Create { name, email, team_name } => {
-            let request = AccountCreateRequest { name, email, team_name };
-            let AccountCreateResponse { account, token, token_id } = client.post(PATH, &request)?;
-            eprintln!("The token is shown this once and cannot be shown again.");
-            let new = NewAccount { account, token, token_id };
-            print(format, &[new], ["UUID", "NAME", "EMAIL", "TOKEN"], |new| {
-                [&new.account.uuid, &new.account.name, &new.account.email, &new.token].map(String::clone)
-            })
+/// `dew account ratelimit`: what the headers of any answer say.
+pub(crate) async fn ratelimit(session: &mut Session, _verb: &Verb, _given: &Given) -> Result<()> {
+    let answer = session.client.send("GET", "/v2/account", &[], None).await?;
+    let [limit, remaining, reset] = answer.limits().each_ref().map(|text| match text {
+        Some(text) => {
+            text.parse::<u64>().map_or_else(|_| Json::Text(text.clone()), |number| Json::Number(number.into()))
         }
-        AccountCommand::List => {
-            let accounts: Vec<AccountEntry> = client.list(PATH)?;
-            print(format, &accounts, ["UUID", "NAME", "EMAIL", "TEAM", "CREATED"], |account| {
-                let AccountEntry { uuid, name, email, team_name, created_at } = account.clone();
-                [uuid, name, email, team_name, created_at.to_string()]
-            })
-        }
-    }
+        None => Json::Null,
+    });
+    let reset = match reset.number().and_then(|seconds| i64::try_from(seconds).ok()) {
+        Some(seconds) => Json::Text(dewpoint_clock::Timestamp::from_millis(seconds.saturating_mul(1000)).to_string()),
+        None => reset,
+    };
+    let members = [("limit", limit), ("remaining", remaining), ("reset", reset)];
+    session.print(&RATE_LIMIT, &[Json::Map(members.map(|(name, value)| (name.to_owned(), value)).to_vec())])
+}
+
+/// `dew account create`: the account with its first token, which is shown this once.
+pub(crate) async fn create(session: &mut Session, verb: &Verb, given: &Given) -> Result<()> {
+    let body = call::body(&session.client, verb, given).await?;
+    let answer = session.client.send("POST", verb.call.path, &[], body.as_ref()).await?.body;
+    session.output.note("The token is shown this once and cannot be shown again.");
+    let Json::Map(mut account) = answer.at("account").clone() else { return session.print(&NEW_ENTRY, &[answer]) };
+    account.extend(["token", "token_id"].map(|name| (name.to_owned(), answer.at(name).clone())));
+    session.print(&NEW_ENTRY, &[Json::Map(account)])
 }

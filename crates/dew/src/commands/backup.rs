@@ -12,7 +12,7 @@ use dewpoint_api::{BackupFacts, BackupFrame};
 use crate::{
     backup::{DATA, Manifest, ManifestFile, Staged, place, size, write},
     client::{Client, ClientArgs},
-    output::{Format, print},
+    output::print,
 };
 
 /// The longest line between files.
@@ -28,9 +28,11 @@ pub(crate) struct BackupArgs {
 }
 
 /// Fetches a backup and puts it in its place once it is whole.
-pub(crate) fn run(args: &BackupArgs) -> Result<()> {
+pub(crate) fn run(args: BackupArgs, earlier: &ClientArgs) -> Result<()> {
+    let client = args.client.or(earlier);
+    let output = client.output.clone().or(earlier.output.clone());
     let staged = Staged::begin(&args.dir, 0o700)?;
-    let client = Client::new(&args.client)?;
+    let client = Client::new(&client)?;
     eprintln!("Asking {} for a backup; it lets go of what it is at while it copies", client.url());
     let mut stream = BufReader::with_capacity(1 << 18, client.stream("/dew/v1/backup")?);
     let mut files = Vec::new();
@@ -43,10 +45,10 @@ pub(crate) fn run(args: &BackupArgs) -> Result<()> {
     for left_out in &manifest.facts.left_out {
         eprintln!("Not in it: {left_out}");
     }
-    if args.client.output == Format::Json {
-        print(Format::Json, &[manifest], [""], |_| [String::new()])?;
+    match output.is_for_programs() {
+        true => print(&(serde_json::to_string_pretty(&[manifest])? + "\n")),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn receive(stream: &mut impl BufReadAll, staged: &Staged, files: &mut Vec<ManifestFile>) -> Result<BackupFacts> {

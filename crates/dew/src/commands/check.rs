@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dewpoint_clock::SystemClock;
 use dewpoint_control::check::{self, Finding};
 use dewpoint_engine::{
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     args::EngineName,
     config::{default_data_dir, image_dir},
-    output::{Format, print},
+    output::print,
 };
 
 /// What was found could not be put right, or `--repair` was not given.
@@ -55,7 +55,7 @@ pub(crate) struct CheckArgs {
     repair: bool,
     /// How to print
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    output: Report,
 }
 
 /// Looks, says what it found, and how it went as an exit code.
@@ -95,7 +95,7 @@ fn look(args: &CheckArgs) -> Result<Vec<Finding>> {
 
 fn engine_of(named: EngineName, dir: &Path) -> Result<EngineName> {
     Ok(match named {
-        EngineName::Incus => bail!(crate::NotYet("--engine incus".to_owned())),
+        EngineName::Incus => bail!(crate::failure::Failure::not_yet("--engine incus")),
         EngineName::Auto if dir.join(SIMULATOR).exists() => EngineName::Sim,
         EngineName::Auto => EngineName::Qemu,
         named => named,
@@ -167,9 +167,19 @@ async fn open_engine(args: &CheckArgs, dir: &Path, engine: EngineName) -> Result
     })
 }
 
-fn report(format: Format, found: &[Finding]) -> Result<()> {
-    if format == Format::Json {
-        return print(format, found, [""], |_| [String::new()]);
+/// How findings are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Report {
+    /// For people
+    #[default]
+    Table,
+    /// An array of findings
+    Json,
+}
+
+fn report(format: Report, found: &[Finding]) -> Result<()> {
+    if format == Report::Json {
+        return print(&(serde_json::to_string_pretty(found)? + "\n"));
     }
     for finding in found {
         let kind = if finding.repairable { "--repair" } else { "to do" };

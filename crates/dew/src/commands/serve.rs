@@ -329,7 +329,7 @@ async fn open_engine(settings: &Settings, data_dir: &DataDir, clock: &Arc<SimClo
                 sim()
             }
         },
-        EngineName::Incus => bail!(crate::NotYet("--engine incus".to_owned())),
+        EngineName::Incus => bail!(crate::failure::Failure::not_yet("--engine incus")),
     }
 }
 

@@ -2,11 +2,13 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use dewpoint_api::{ScopeNames, Token, TokenCreateRequest, TokenCreateResponse, TokenId};
+use dewpoint_api::{ScopeNames, TokenCreateRequest, TokenId};
 
 use crate::{
     client::{Client, ClientArgs},
-    output::print,
+    output::Output,
+    tables::{NEW_TOKEN, TOKEN},
+    tree::block_on,
 };
 
 const PATH: &str = "/dew/v1/tokens";
@@ -43,36 +45,23 @@ enum TokenCommand {
 }
 
 /// Runs `dew token …`.
-pub(crate) fn run(args: TokenArgs) -> Result<()> {
-    let (client, format) = (Client::new(&args.client)?, args.client.output);
-    match args.command {
-        TokenCommand::Create { name, scopes, expires_in } => {
-            let scopes = (!scopes.is_empty()).then_some(ScopeNames::Many(scopes));
-            let made: TokenCreateResponse =
-                client.post(PATH, &TokenCreateRequest { name: Some(name), scopes, expires_in })?;
-            eprintln!("The token is shown this once and cannot be shown again.");
-            print(format, &[made], ["ID", "NAME", "SCOPES", "EXPIRES", "TOKEN"], |made| {
-                let [id, name, scopes, _, expires, _] = cells(&made.about);
-                [id, name, scopes, expires, made.token.clone()]
-            })
-        }
-        TokenCommand::List => {
-            let tokens: Vec<Token> = client.list(PATH)?;
-            print(format, &tokens, ["ID", "NAME", "SCOPES", "CREATED", "EXPIRES", "LAST USED"], cells)
-        }
-        TokenCommand::Revoke { id } => client.delete(&format!("{PATH}/{id}")),
-    }
+pub(crate) fn run(args: TokenArgs, earlier: &ClientArgs) -> Result<()> {
+    let client_args = args.client.or(earlier);
+    let output = client_args.output.clone().or(earlier.output.clone());
+    let client = Client::new(&client_args)?;
+    block_on(ask(args.command, &client, &output))
 }
 
-fn cells(token: &Token) -> [String; 6] {
-    let time =
-        |time: Option<_>| time.map_or_else(|| "never".to_owned(), |time: dewpoint_clock::Timestamp| time.to_string());
-    [
-        token.id.to_string(),
-        token.name.clone(),
-        token.scopes.to_string(),
-        token.created_at.to_string(),
-        time(token.expires_at),
-        time(token.last_used_at),
-    ]
+async fn ask(command: TokenCommand, client: &Client, output: &Output) -> Result<()> {
+    match command {
+        TokenCommand::Create { name, scopes, expires_in } => {
+            let scopes = (!scopes.is_empty()).then_some(ScopeNames::Many(scopes));
+            let request = serde_json::to_value(TokenCreateRequest { name: Some(name), scopes, expires_in })?;
+            let made = client.send("POST", PATH, &[], Some(&request)).await?.body;
+            output.note("The token is shown this once and cannot be shown again.");
+            output.print(&NEW_TOKEN, &[made])
+        }
+        TokenCommand::List => output.print(&TOKEN, &client.list(PATH, &[], &TOKEN).await?),
+        TokenCommand::Revoke { id } => client.send("DELETE", &format!("{PATH}/{id}"), &[], None).await.map(drop),
+    }
 }
