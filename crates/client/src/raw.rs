@@ -66,6 +66,18 @@ impl Raw {
         })
     }
 
+    /// The same, the answer as the text that it is: members in the server's order, and nothing of it read.
+    pub fn request_text(
+        &self,
+        method: Method,
+        target: impl Into<String>,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Call<String> {
+        Call::new(self.0.clone(), asked(method, target.into(), body), |body| {
+            Ok(String::from_utf8_lossy(body).into_owned())
+        })
+    }
+
     /// The same, read as a type of the caller's, the JSON kept beside it.
     pub fn request_as<T: DeserializeOwned>(
         &self,

@@ -144,3 +144,38 @@ pub(crate) fn command() -> clap::Command {
         Args::command().args(flags.collect::<Vec<_>>()).subcommand_required(true).arg_required_else_help(true);
     command.subcommands(crate::tree::commands())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The help of a command and of all below it, without what every command has.
+    fn help(command: &clap::Command, words: &str) -> String {
+        let shown = command.clone().term_width(100).bin_name(words).render_help().to_string();
+        let parts = shown.split("\n\n").filter(|part| !part.starts_with("Common options:"));
+        let mut text = format!("$ {words} --help\n{}\n\n", parts.collect::<Vec<_>>().join("\n\n").trim_end());
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            text += &help(below, &format!("{words} {}", below.get_name()));
+        }
+        text
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_every_command_is_as_it_was_agreed() {
+        let mut root = command();
+        root.build();
+        let shown = root.get_subcommands().filter(|below| !below.is_hide_set());
+        for group in shown.filter(|below| !["help", "compute"].contains(&below.get_name())) {
+            let text = help(group, &format!("dew {}", group.get_name()));
+            insta::assert_snapshot!(format!("help-{}", group.get_name()), text);
+        }
+        let compute = root.find_subcommand("compute").and_then(|compute| compute.find_subcommand("image"));
+        insta::assert_snapshot!("help-compute-image", help(compute.expect("images"), "dew compute image"));
+        insta::assert_snapshot!("help", root.term_width(100).render_help().to_string());
+    }
+}

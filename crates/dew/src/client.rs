@@ -2,16 +2,10 @@
 
 use std::{env, fs, io::Read, net::IpAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::Args;
-use dewpoint_api::ErrorBody;
 use dewpoint_server::PublicUrl;
 use serde_json::Value;
-use ureq::{
-    Agent, Body,
-    http::{Request, Response},
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
-};
 
 use crate::{
     commands::tls::CERTIFICATE,
@@ -25,12 +19,14 @@ use crate::{
 pub(crate) const USUAL_URL: &str = "http://127.0.0.1:8080";
 /// The file of the admin token, in the data directory.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token";
-/// How long an answer may take.
-const TIME: Duration = Duration::from_secs(60);
 /// How long a server may take to make what it then sends.
 const TIME_TO_MAKE: Duration = Duration::from_secs(900);
 /// Objects of a page.
 const PER_PAGE: usize = 200;
+
+pub(crate) const TOKEN_HELP: &str =
+    "The token is the one in DEW_TOKEN or DIGITALOCEAN_ACCESS_TOKEN, else the context's (`dew auth`);
+for a server on this host, if there is neither, the admin token in its data directory.";
 
 /// Flags of every command that asks a server. The token is no flag: others could read it in the list of processes.
 #[derive(Clone, Debug, Default, Args)]
@@ -41,7 +37,7 @@ pub(crate) struct ClientArgs {
     /// The context to use: a server and its token, as `dew auth init` keeps them [env: DEW_CONTEXT]
     #[arg(long, value_name = "NAME", global = true, help_heading = COMMON)]
     pub(crate) context: Option<String>,
-    /// Certificates to trust (PEM) instead of the well-known ones [env: DEW_CA_CERT] [default: SSL_CERT_FILE, or this host's server's own]
+    /// Certificates to trust (PEM) besides the well-known ones [env: DEW_CA_CERT] [default: SSL_CERT_FILE, or this host's server's own]
     #[arg(long, value_name = "FILE", global = true, help_heading = COMMON)]
     pub(crate) ca_cert: Option<PathBuf>,
     /// The data directory of a server on this host, for its admin token and its certificate [env: DEW_DATA_DIR]
@@ -55,8 +51,9 @@ impl ClientArgs {
     /// A command with these flags.
     pub(crate) fn augment(command: clap::Command) -> clap::Command {
         // Flags of a group do not say what the command is.
-        let about = command.get_about().cloned();
-        Self::augment_args(command).about(about)
+        let about = command.get_about().cloned().unwrap_or_default();
+        let after = command.get_after_help().cloned().unwrap_or_else(|| TOKEN_HELP.into());
+        Self::augment_args(command).about(about).after_help(after)
     }
 
     /// These flags, and where they say nothing those that stood earlier on the command line, and then the environment.
@@ -88,7 +85,7 @@ impl ClientArgs {
 
 /// A server that can be asked.
 pub(crate) struct Client {
-    agent: Agent,
+    sdk: dewpoint_client::Client,
     url: PublicUrl,
     token: String,
     /// Where the token comes from, in words.
@@ -156,22 +153,21 @@ impl Client {
         if !is_here && !url.is_secure() {
             eprintln!("dew: warning: the token travels unencrypted to {}; https:// is safer", url.host());
         }
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(TIME))
-            .user_agent(concat!("dew/", env!("CARGO_PKG_VERSION")));
-        if is_here {
-            // What is on this host is not asked for through another.
-            config = config.proxy(None);
-        }
         let ca_cert = certificates(args, ca_cert, is_here)?;
+        let mut builder = dewpoint_client::Client::builder().base_url(url.as_str()).token(&token);
+        builder = builder.user_agent(concat!("dew/", env!("CARGO_PKG_VERSION")));
+        // Whoever asks this host is told at once that nobody is there.
+        builder = builder.retries(if is_here { 0 } else { 2 });
         if url.is_secure()
             && let Some(path) = &ca_cert
         {
-            config = config.tls_config(TlsConfig::builder().root_certs(trusted(path)?).build());
+            builder = builder.ca_certificate_file(path);
         }
-        Ok(Self { agent: config.build().new_agent(), url, token, origin, ca_cert, is_here })
+        let sdk = builder.build().map_err(|error| match &ca_cert {
+            Some(path) => Failure::usage(format!("{error} (certificates: {})", path.display())),
+            None => Failure::usage(error.to_string()),
+        })?;
+        Ok(Self { sdk, url, token, origin, ca_cert, is_here })
     }
 
     /// The server's address.
@@ -214,30 +210,21 @@ impl Client {
         body: Option<&Value>,
         headers: &[(&str, &str)],
     ) -> Result<Answer> {
-        let mut url = format!("{}{path}", self.url.as_str());
-        for (index, (name, value)) in query.iter().enumerate() {
-            let mark = if index == 0 && !path.contains('?') { '?' } else { '&' };
-            url.push_str(&format!("{mark}{}={}", escaped(name), escaped(value)));
+        let method = http::Method::from_bytes(method.as_bytes())
+            .map_err(|_| Failure::usage(format!("{method} is no method of HTTP")))?;
+        let mut call = self.sdk.raw().request_text(method, path, body);
+        for (name, value) in query {
+            call = call.query(name, value);
         }
-        let mut request =
-            Request::builder().method(method).uri(&url).header("authorization", format!("Bearer {}", self.token));
         for (name, value) in headers {
-            request = request.header(*name, *value);
+            call = call.header(name, value);
         }
-        let answer = match body {
-            Some(body) => {
-                let request = request.header("content-type", "application/json").body(serde_json::to_vec(body)?);
-                self.agent.run(request.context("the request cannot be written")?)
-            }
-            None => self.agent.run(request.body(()).context("the request cannot be written")?),
-        };
-        let mut answer = self.success(answer)?;
+        let answer = call.answer().await.map_err(|error| self.failure(&error))?;
         let limits = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]
-            .map(|name| answer.headers().get(name).and_then(|value| Some(value.to_str().ok()?.to_owned())));
-        let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string().with_context(|| self.not_ours())?;
-        let body = match text.trim() {
-            "" => Json::Null,
-            text => serde_json::from_str(text).with_context(|| self.not_ours())?,
+            .map(|name| answer.headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_owned())));
+        let body = match answer.value {
+            empty if empty.trim().is_empty() => Json::Null,
+            text => serde_json::from_str(&text).unwrap_or(Json::Text(text)),
         };
         Ok(Answer { body, limits })
     }
@@ -254,6 +241,9 @@ impl Client {
             let mut query = query.to_vec();
             query.extend([("per_page".to_owned(), PER_PAGE.to_string()), ("page".to_owned(), page.to_string())]);
             let answer = self.send("GET", path, &query, None).await?.body;
+            if !answer.has(table.many) && !answer.has(table.one) {
+                return Err(Failure::new(Kind::Other, self.not_ours()).into());
+            }
             let objects = table.objects(&answer);
             let count = objects.len();
             found.extend(objects);
@@ -267,31 +257,48 @@ impl Client {
 
     /// Asks for something that may take long to be sent, and longer to be made.
     pub(crate) fn stream(&self, path: &str) -> Result<impl Read + use<>> {
-        let url = format!("{}{path}", self.url.as_str());
-        let request = self.agent.post(&url).header("authorization", format!("Bearer {}", self.token));
-        let request = request.config().timeout_global(None).timeout_recv_response(Some(TIME_TO_MAKE)).build();
-        Ok(self.success(request.send_empty())?.into_body().into_reader())
+        use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+        let mut config = ureq::Agent::config_builder().max_redirects(0).timeout_recv_response(Some(TIME_TO_MAKE));
+        if self.is_here {
+            config = config.proxy(None);
+        }
+        if let Some(path) = &self.ca_cert {
+            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+            let found = parse_pem(&text).filter_map(|item| match item {
+                Ok(PemItem::Certificate(certificate)) => Some(certificate),
+                Ok(_) | Err(_) => None,
+            });
+            let found: Vec<Certificate<'static>> = found.collect();
+            config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(found)).build());
+        }
+        let request = config.build().new_agent().post(format!("{}{path}", self.url.as_str()));
+        let answer = request.header("authorization", format!("Bearer {}", self.token)).send_empty();
+        let failed = |error| Failure::new(Kind::Other, format!("cannot ask {}: {error}", self.url()));
+        Ok(answer.map_err(failed)?.into_body().into_reader())
     }
 
-    /// The answer if it is a success; else what went wrong and what to do about it.
-    fn success(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>> {
+    /// What went wrong, for the person who asked, and what to do about it.
+    fn failure(&self, error: &dewpoint_client::Error) -> Failure {
         let url = self.url.as_str();
-        let mut answer = answer.map_err(|error| {
-            Failure::new(Kind::Unreachable, format!("cannot ask {url}: {error}")).maybe_hint(hint(&error))
-        })?;
-        let status = answer.status().as_u16();
-        if answer.status().is_success() {
-            return Ok(answer);
-        }
-        let text = answer.body_mut().read_to_string().unwrap_or_default();
-        let Ok(body) = serde_json::from_str::<ErrorBody>(&text) else {
-            bail!("{}: it answered {status}", self.not_ours());
+        let Some(refusal) = error.refusal() else {
+            let kind = match error {
+                dewpoint_client::Error::Connection(_) | dewpoint_client::Error::Timeout(_) => Kind::Unreachable,
+                dewpoint_client::Error::Config(_) => Kind::Usage,
+                _ => Kind::Other,
+            };
+            let text = error.to_string();
+            let hint = (kind == Kind::Unreachable).then(|| hint(&text));
+            return Failure::new(kind, format!("cannot ask {url}: {text}")).maybe_hint(hint);
         };
+        let status = refusal.status.as_u16();
+        if refusal.id.is_empty() {
+            return Failure::new(Kind::Other, format!("{}: it answered {status}", self.not_ours()));
+        }
         let (kind, hint) = match status {
             401 => (
                 Kind::Denied,
                 Some(format!(
-                    "{} is not known there, or has ended: set DEW_TOKEN to one that is, or run `dew auth init`",
+                    "{} is not known there, or has ended: set DEW_TOKEN to one that is, or run `dew init`",
                     self.origin
                 )),
             ),
@@ -303,13 +310,11 @@ impl Client {
                 )),
             ),
             404 => (Kind::NotFound, None),
-            429 => {
-                (Kind::Other, Some("too many requests: `dew account ratelimit` says when there are more".to_owned()))
-            }
+            429 => (Kind::Other, Some("`dew account ratelimit` says when there are more requests".to_owned())),
             _ => (Kind::Other, None),
         };
-        let named = body.request_id.map(|id| format!(" (request {id})")).unwrap_or_default();
-        Err(Failure::new(kind, format!("{url} answered {status}: {}{named}", body.message)).maybe_hint(hint).into())
+        let named = refusal.request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default();
+        Failure::new(kind, format!("{url} answered {status}: {}{named}", refusal.message)).maybe_hint(hint)
     }
 
     fn not_ours(&self) -> String {
@@ -317,21 +322,12 @@ impl Client {
     }
 }
 
-fn escaped(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
-fn hint(error: &ureq::Error) -> Option<String> {
-    const TRUST: &str = "--ca-cert (DEW_CA_CERT) names the certificate to trust; DATA_DIR/tls-cert.pem is one that `dew serve --tls` made";
-    let hint = match error {
-        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => TRUST,
-        ureq::Error::Io(error) if error.to_string().contains("invalid peer certificate") => TRUST,
-        ureq::Error::Io(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Timeout(_) => {
-            "is `dew serve` running there? --url (DEW_URL) names another server"
-        }
-        _ => return None,
-    };
-    Some(hint.to_owned())
+fn hint(text: &str) -> String {
+    match text.contains("certificate") || text.contains("UnknownIssuer") {
+        true => "--ca-cert (DEW_CA_CERT) names the certificate to trust; DATA_DIR/tls-cert.pem is one that `dew serve --tls` made",
+        false => "is `dew serve` running there? --url (DEW_URL) names another server",
+    }
+    .to_owned()
 }
 
 pub(crate) fn non_empty(name: &str) -> Option<String> {
@@ -380,23 +376,6 @@ fn certificates(args: &ClientArgs, of_context: Option<PathBuf>, is_here: bool) -
         None if is_here => Some(args.data_dir()?.join(CERTIFICATE)).filter(|own| own.exists()),
         None => None,
     })
-}
-
-fn trusted(path: &PathBuf) -> Result<RootCerts> {
-    let text = fs::read(path).with_context(|| format!("cannot read the certificates to trust, {}", path.display()))?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&text)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            Ok(_) | Err(_) => None,
-        })
-        .collect();
-    if certificates.is_empty() {
-        bail!(
-            "{} holds no certificate to trust: it has to be PEM, beginning with -----BEGIN CERTIFICATE-----",
-            path.display()
-        );
-    }
-    Ok(RootCerts::from(certificates))
 }
 
 fn parsed(from: &str, url: &str) -> Result<PublicUrl> {

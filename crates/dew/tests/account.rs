@@ -35,11 +35,11 @@ fn objects(output: &Output) -> Vec<Value> {
     value.as_array().expect("a bare array").clone()
 }
 
-/// What it said when it could not; it must have ended with 1, printed no data and not panicked.
-fn refusal(command: Command) -> String {
+/// What it said when it could not; it must have ended with this status, printed no data and not panicked.
+fn refusal(status: i32, command: Command) -> String {
     let output = ended(command);
     let text = said(&output);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{text}");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(status), 0), "{text}");
     assert!(text.contains("dew: ") && !text.contains("panicked"), "{text}");
     text
 }
@@ -54,7 +54,7 @@ fn an_account_is_made_with_a_token_of_its_own_and_sees_nothing_of_others() {
     assert!(said(&output).contains("shown this once"), "{}", said(&output));
     let text = printed(&output);
     let (head, row) = text.split_once('\n').expect("two lines");
-    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["UUID", "NAME", "EMAIL", "TOKEN"]);
+    assert_eq!(head.split_whitespace().collect::<Vec<_>>(), ["UUID", "Name", "Email", "Token"]);
     let cells: Vec<&str> = row.split_whitespace().collect();
     let [uuid, "Team", "A", "a@example.com", token] = cells[..] else { panic!("{row}") };
     assert!(uuid.len() == 32 && token.starts_with("dop_v1_"), "{row}");
@@ -95,22 +95,22 @@ fn a_refusal_says_why_and_what_to_do() {
     let url = url(&server);
     let account = &objects(&ended(dew(&url, TOKEN, &["account", "create", "b", "-o", "json"])))[0];
     let other = account["token"].as_str().expect("a token");
-    let twice = refusal(dew(&url, TOKEN, &["account", "create", "b"]));
+    let twice = refusal(1, dew(&url, TOKEN, &["account", "create", "b"]));
     assert!(twice.contains("answered 409: There is an account named \"b\" already."), "{twice}");
     assert!(twice.contains("(request "), "{twice}");
     for (token, words) in [
         ("dop_v1_nobody", ["answered 401", "hint: the token in DEW_TOKEN is not known there"]),
         (other, ["answered 403", "hint: the token in DEW_TOKEN may not do this"]),
     ] {
-        let text = refusal(dew(&url, token, &["account", "list"]));
+        let text = refusal(4, dew(&url, token, &["account", "list"]));
         assert!(words.iter().all(|word| text.contains(word)) && !text.contains(token), "{text}");
     }
-    let bad = refusal(dew(&url, TOKEN, &["account", "create", "c", "--email", "nobody"]));
+    let bad = refusal(1, dew(&url, TOKEN, &["account", "create", "c", "--email", "nobody"]));
     assert!(bad.contains("422") && bad.contains("email"), "{bad}");
-    let at_no_url = refusal(dew("cloud.example.com", TOKEN, &["account", "list"]));
-    assert!(at_no_url.contains("--url: \"cloud.example.com\" is not an address such as https://"), "{at_no_url}");
+    let at_no_url = refusal(2, dew("cloud.example.com", TOKEN, &["account", "list"]));
+    assert!(at_no_url.contains("DEW_URL: \"cloud.example.com\" is not an address such as https://"), "{at_no_url}");
     assert!(server.terminate().success());
-    let gone = refusal(dew(&url, TOKEN, &["account", "list"]));
+    let gone = refusal(5, dew(&url, TOKEN, &["account", "list"]));
     assert!(gone.contains("cannot ask http://127.0.0.1:") && gone.contains("hint: is `dew serve` running"), "{gone}");
 }
 
@@ -127,8 +127,8 @@ fn what_is_no_dewpoint_server_is_called_so() {
         }
     });
     for _ in 0..2 {
-        let text = refusal(dew(&url, TOKEN, &["account", "list"]));
-        assert!(text.contains("does not answer as a Dewpoint server does"), "{text}");
+        let text = refusal(1, dew(&url, TOKEN, &["account", "list"]));
+        assert!(text.contains("does not answer as this API does"), "{text}");
     }
     answering.join().expect("no panic");
 }
@@ -146,10 +146,10 @@ fn the_admin_token_of_this_host_is_for_a_server_on_this_host() {
         command
     };
     assert!(printed(&ended(without_token(&url(&server), &["--data-dir", data]))).contains("Admin"));
-    let elsewhere = refusal(without_token("https://192.0.2.1", &["--data-dir", data]));
+    let elsewhere = refusal(4, without_token("https://192.0.2.1", &["--data-dir", data]));
     assert!(elsewhere.contains("there is no token to ask with\nhint: set DEW_TOKEN"), "{elsewhere}");
     let empty = tempfile::tempdir().expect("a directory");
-    let nowhere = refusal(without_token(&url(&server), &["--data-dir", empty.path().to_str().expect("text")]));
+    let nowhere = refusal(4, without_token(&url(&server), &["--data-dir", empty.path().to_str().expect("text")]));
     assert!(nowhere.contains("DEW_TOKEN is not set, and") && nowhere.contains("admin-token"), "{nowhere}");
 }
 
@@ -175,11 +175,11 @@ fn over_https_the_certificate_has_to_be_known() {
     ] {
         assert!(printed(&ended(known)).contains("Admin"));
     }
-    let unknown = refusal(list(&elsewhere, None));
+    let unknown = refusal(5, list(&elsewhere, None));
     assert!(unknown.contains("certificate") && unknown.contains("hint: --ca-cert"), "{unknown}");
-    let no_pem = refusal(list(&["--ca-cert", dir.path().join("lock").to_str().expect("text")], None));
-    assert!(no_pem.contains("holds no certificate to trust"), "{no_pem}");
-    let plain = refusal(dew(&url.replace("https", "http"), TOKEN, &["account", "list"]));
+    let no_pem = refusal(2, list(&["--ca-cert", dir.path().join("lock").to_str().expect("text")], None));
+    assert!(no_pem.contains("no certificate in what was given"), "{no_pem}");
+    let plain = refusal(1, dew(&url.replace("https", "http"), TOKEN, &["account", "list"]));
     assert!(plain.contains("Use https:// in the address"), "{plain}");
 }
 
@@ -197,13 +197,13 @@ fn tokens_are_made_listed_and_revoked() {
     let status = |path: &str| server.client().send_as(token, "GET", path, None).expect("an answer").status;
     assert_eq!((status("/v2/droplets"), status("/v2/account")), (200, 403));
     let table = printed(&ended(dew(&url, TOKEN, &["token", "list"])));
-    assert!(table.contains("bootstrap") && table.contains("droplet:read image:read"), "{table}");
+    assert!(table.contains("bootstrap") && table.contains("droplet:read,image:read"), "{table}");
     assert!(!table.contains("dop_v1_"), "{table}");
     assert_eq!(printed(&ended(dew(&url, TOKEN, &["token", "revoke", id]))), "");
     assert_eq!(status("/v2/droplets"), 401);
-    let again = refusal(dew(&url, TOKEN, &["token", "revoke", id]));
+    let again = refusal(3, dew(&url, TOKEN, &["token", "revoke", id]));
     assert!(again.contains("answered 404"), "{again}");
-    let unknown = refusal(dew(&url, TOKEN, &["token", "create", "x", "--scopes", "droplet:fly"]));
+    let unknown = refusal(1, dew(&url, TOKEN, &["token", "create", "x", "--scopes", "droplet:fly"]));
     assert!(unknown.contains("422") && unknown.contains("droplet:fly"), "{unknown}");
 }
 

@@ -59,9 +59,9 @@ pub(crate) struct InitArgs {
 }
 
 const INIT_HELP: &str =
-    "The token is asked for, or comes from standard input, DEW_TOKEN or DIGITALOCEAN_ACCESS_TOKEN; for a server on this
-host it is the admin token in the data directory if there is no other. It is kept in dewpoint/config.toml below
-XDG_CONFIG_HOME or ~/.config, readable by this user alone.
+    "The token is asked for, or comes from standard input, DEW_TOKEN or DIGITALOCEAN_ACCESS_TOKEN; for a
+server on this host it is the admin token in the data directory if there is no other. It is kept
+in dewpoint/config.toml below XDG_CONFIG_HOME or ~/.config, readable by this user alone.
 
 Examples:
   dew init

@@ -11,7 +11,7 @@ use dewpoint_api::{BackupFacts, BackupFrame};
 
 use crate::{
     backup::{DATA, Manifest, ManifestFile, Staged, place, size, write},
-    client::{Client, ClientArgs},
+    client::{Client, ClientArgs, TOKEN_HELP},
     output::print,
 };
 
@@ -20,6 +20,7 @@ const LINE_MAX: u64 = 1 << 20;
 
 /// Flags of `dew backup`.
 #[derive(Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
 pub(crate) struct BackupArgs {
     /// Where to put it: a directory that is new or empty
     dir: PathBuf,

@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn commands_flags_and_words_are_completed() {
         assert_eq!(complete(&["drop"]), ["droplet", "droplet-action"]);
-        assert_eq!(complete(&["compute", "volume", "del"]), ["delete", "delete-by-name"]);
+        assert_eq!(complete(&["compute", "volume", "del"]), ["delete", "delete-by-name", "delete-snapshot"]);
         assert_eq!(complete(&["droplet", "list", "--no"]), ["--no-header"]);
         assert_eq!(complete(&["-o", "j"]), ["json"]);
         assert_eq!(complete(&["droplet", "create", "x", "--wait=r"]), ["--wait=ready"]);

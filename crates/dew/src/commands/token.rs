@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use dewpoint_api::{ScopeNames, TokenCreateRequest, TokenId};
 
 use crate::{
-    client::{Client, ClientArgs},
+    client::{Client, ClientArgs, TOKEN_HELP},
     output::Output,
     tables::{NEW_TOKEN, TOKEN},
     tree::block_on,
@@ -15,6 +15,7 @@ const PATH: &str = "/dew/v1/tokens";
 
 /// Flags of `dew token`.
 #[derive(Debug, Args)]
+#[command(after_help = TOKEN_HELP)]
 pub(crate) struct TokenArgs {
     #[command(flatten)]
     client: ClientArgs,

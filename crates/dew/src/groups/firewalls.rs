@@ -10,11 +10,12 @@ use crate::{
 };
 
 const RULES: &str = "  dew firewall create web --tag-names web \\
-    --inbound-rules \"protocol:tcp,ports:22,address:10.0.0.0/8 protocol:tcp,ports:80,address:0.0.0.0/0,address:::/0\" \\
+    --inbound-rules \"protocol:tcp,ports:22,address:10.0.0.0/8 protocol:tcp,ports:80,address:::/0\" \\
     --outbound-rules \"protocol:tcp,ports:all,address:0.0.0.0/0\"
 
-A rule is its parts with commas between; rules have spaces between. Parts: protocol:tcp|udp|icmp, ports:80, ports:8000-9000 or
-ports:all, and any number of address:, tag:, droplet_id:, load_balancer_uid:.";
+A rule is its parts with commas between; rules have spaces between. Parts: protocol:tcp|udp|icmp,
+ports:80, ports:8000-9000 or ports:all, and any number of address:, tag:, droplet_id:,
+load_balancer_uid:.";
 
 fn rules() -> [Param; 2] {
     let rule = |name, help| flag(name, Kind::Text("RULES"), Place::Code, help);

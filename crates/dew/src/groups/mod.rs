@@ -56,3 +56,66 @@ pub(crate) fn others() -> Vec<Group> {
 pub(crate) fn single() -> Vec<Verb> {
     singles::verbs()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Reached by a flag of a command that is about something else.
+    const BY_FLAG: [(&str, &str); 2] = [
+        // dew droplet associated destroy --all
+        ("DELETE", "/v2/droplets/{}/destroy_with_associated_resources/dangerous"),
+        // dew droplet delete --tag-name
+        ("DELETE", "/v2/droplets"),
+    ];
+
+    fn verbs(group: &Group, found: &mut BTreeSet<(String, String)>) {
+        found.extend(group.verbs.iter().map(|verb| (verb.call.method.to_owned(), blank(verb.call.path))));
+        group.groups.iter().for_each(|below| verbs(below, found));
+    }
+
+    /// A path without the names of its places. The word that names the default project is an id like others.
+    fn blank(path: &str) -> String {
+        let part = |part: &str| match part {
+            part if part.starts_with('{') => "{}".to_owned(),
+            "default" => "{}".to_owned(),
+            part => part.to_owned(),
+        };
+        path.split('/').map(part).collect::<Vec<_>>().join("/")
+    }
+
+    #[test]
+    fn every_operation_that_is_served_has_a_command_and_no_command_asks_for_another() {
+        let spec: toml::Table = include_str!("../../../../spec/operations.toml").parse().expect("TOML");
+        let text = |operation: &toml::Value, member: &str| operation[member].as_str().expect("a text").to_owned();
+        let served =
+            spec["operations"].as_array().expect("a list").iter().filter(|one| text(one, "status") == "served");
+        let served: BTreeSet<_> = served.map(|one| (text(one, "method"), blank(&text(one, "path")))).collect();
+        let mut reached = BTreeSet::new();
+        compute().iter().chain(&others()).for_each(|group| verbs(group, &mut reached));
+        reached.extend(BY_FLAG.map(|(method, path)| (method.to_owned(), path.to_owned())));
+        assert_eq!(served.difference(&reached).collect::<Vec<_>>(), Vec::<&_>::new(), "served, without a command");
+        reached.retain(|(_, path)| path.starts_with("/v2/"));
+        assert_eq!(reached.difference(&served).collect::<Vec<_>>(), Vec::<&_>::new(), "asked for, not served");
+    }
+
+    #[test]
+    fn what_a_path_leaves_open_is_a_parameter_and_every_command_says_what_it_is() {
+        fn check(group: &Group, words: &str) {
+            for verb in &group.verbs {
+                let words = format!("{words} {}", verb.name);
+                assert!(!verb.about.is_empty() && !verb.about.ends_with('.'), "{words}");
+                for open in verb.call.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')) {
+                    assert!(verb.params.iter().any(|param| param.name == open), "{words}: {open}");
+                }
+                for param in &verb.params {
+                    assert!(!param.help.is_empty(), "{words}: {}", param.name);
+                }
+            }
+            group.groups.iter().for_each(|below| check(below, &format!("{words} {}", below.name)));
+        }
+        compute().iter().chain(&others()).for_each(|group| check(group, group.name));
+    }
+}

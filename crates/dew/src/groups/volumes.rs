@@ -60,6 +60,12 @@ pub(super) fn group_of_volumes() -> Group {
                 flag("tag", Kind::Tag, Place::Body("tags"), "Tags to put on it").many(),
             ])
             .shows(&SNAPSHOT),
+        get("get-snapshot", "Show a volume's snapshot", "/v2/volumes/snapshots/{snapshot}")
+            .with([id("snapshot", Kind::Snapshot)])
+            .shows(&SNAPSHOT),
+        delete("delete-snapshot", "Delete volumes' snapshots", "/v2/volumes/snapshots/{snapshot}")
+            .with([id("snapshot", Kind::Snapshot).many()])
+            .destroys("delete for good snapshot"),
         list("snapshots", "List a volume's snapshots", "/v2/volumes/{volume}/snapshots").with(one()).shows(&SNAPSHOT),
     ])
 }

@@ -84,17 +84,27 @@ impl Output {
 
     /// Prints objects: as they are, or a row of each.
     pub(crate) fn print(&self, table: &'static Table, objects: &[Json]) -> Result<()> {
-        let columns = table.chosen(&self.columns).map_err(|unknown| {
-            let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-            Failure::usage(format!("--format: there is no column {unknown}"))
-                .hint(format!("the columns are {}", names.join(", ")))
-        })?;
+        let columns = self.columns(table)?;
         let whole = || Json::List(objects.to_vec());
         print(&match self.format {
             Format::Json => serde_json::to_string_pretty(&whole())? + "\n",
             Format::Yaml => yaml::yaml(&whole()),
             Format::Csv => table::csv(&columns, objects, self.no_header),
             Format::Table => table::aligned(&columns, objects, self.no_header),
+        })
+    }
+
+    /// Fails when `--format` names a column that the table has not.
+    pub(crate) fn check(&self, table: &'static Table) -> Result<()> {
+        self.columns(table).map(drop)
+    }
+
+    fn columns(&self, table: &'static Table) -> Result<Vec<&'static Column>> {
+        table.chosen(&self.columns).map_err(|unknown| {
+            let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+            Failure::usage(format!("--format: there is no column {unknown}"))
+                .hint(format!("the columns are {}", names.join(", ")))
+                .into()
         })
     }
 

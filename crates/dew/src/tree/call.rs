@@ -22,6 +22,8 @@ pub(crate) async fn run(session: &mut Session, verb: &Verb, given: &Given) -> Re
         let named: Vec<&str> = named.flat_map(|param| given.all(param.name)).collect();
         confirm(given.is_on("force"), format!("{destroys} {}", named.join(", ")).trim())?;
     }
+    // Before anything is made: a column that there is not would leave it without its id being told.
+    verb.call.table.map_or(Ok(()), |table| session.output.check(table))?;
     match verb.own {
         Some(own) => own(session, verb, given).await,
         None => plain(session, verb, given).await,
