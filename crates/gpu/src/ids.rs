@@ -53,6 +53,16 @@ pub(crate) fn known(vendor: u16, device: u16) -> Option<Model> {
     MODELS.iter().find(|(at, number, _)| (*at, *number) == (vendor, device)).map(|(_, _, model)| *model)
 }
 
+/// What a GPU is called of which only the maker is known.
+pub(crate) fn maker(vendor: u16) -> &'static str {
+    match vendor {
+        NVIDIA => "NVIDIA GPU",
+        AMD => "AMD GPU",
+        INTEL => "Intel GPU",
+        _ => "GPU",
+    }
+}
+
 /// Whether it is an NVSwitch.
 pub(crate) fn is_switch(function: &Function) -> bool {
     function.vendor == NVIDIA && SWITCHES.contains(&function.device)

@@ -118,7 +118,7 @@ impl Look<'_> {
             model: known.map_or_else(|| function.numbers(), |model| model.slug.to_owned()),
             name: name
                 .or_else(|| ids::listed(self.root, function.vendor, function.device))
-                .unwrap_or_else(|| function.numbers()),
+                .unwrap_or_else(|| ids::maker(function.vendor).to_owned()),
             memory_mib: known.map_or_else(|| memory_of_windows(function), |model| model.memory_mib),
             node: function.node,
             switched: known.is_some_and(|model| model.switched) && self.functions.iter().any(ids::is_switch),

@@ -1,5 +1,6 @@
 //! `dew doctor`: what this host can do, and what to change where it cannot.
 
+mod gpus;
 mod network;
 
 use std::{
@@ -13,7 +14,7 @@ use clap::Args;
 use dewpoint_clock::SystemClock;
 use dewpoint_engine::{
     Engine as _,
-    qemu::{Held, QemuConfig, QemuEngine, images},
+    qemu::{Accelerator, Held, QemuConfig, QemuEngine, images},
 };
 
 use super::image::build_command;
@@ -31,11 +32,20 @@ pub(crate) struct DoctorArgs {
     /// The server's configuration file (TOML), for what it says of networks
     #[arg(long, env = "DEW_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    gpus: gpus::GpuArgs,
 }
 
 /// Says what works and what does not; fails when QEMU cannot run a guest here.
 pub(crate) fn run(args: DoctorArgs) -> Result<()> {
+    let gpu_host = args.gpus.host(args.data_dir.clone())?;
+    if let Some(done) = args.gpus.unpark(&gpu_host)? {
+        writeln!(io::stdout(), "{done}")?;
+        return Ok(());
+    }
     let dir = image_dir(args.data_dir, args.image_dir)?;
+    // What is damaged there is told of like everything else.
+    let mut gpus = gpus::lines(&gpu_host).unwrap_or_else(|error| vec![format!("gpu      no      {error}")]);
     let network = network::lines(args.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut out = io::stdout().lock();
@@ -77,6 +87,15 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
             false
         }
     };
+    let translated = matches!(&found, Ok((_, acceleration, ..)) if acceleration.accelerator == Accelerator::Tcg);
+    if translated && gpus.iter().any(|line| line.starts_with("gpu      ready")) {
+        gpus.push(
+            "         hint: guests run without KVM here (see speed), and none is started with a GPU then".to_owned(),
+        );
+    }
+    for line in gpus {
+        writeln!(out, "{line}")?;
+    }
     let images = images::list(&dir).unwrap_or_default();
     match images.is_empty() {
         true => writeln!(out, "images   none    in {}; `{}` makes one", dir.display(), build_command(&dir))?,
