@@ -9,8 +9,9 @@ use crate::{Invalid, Resource, TokenId, lenient::empty_is_none, page::Collection
 /// Most characters of a name or an address here.
 const TEXT_MAX: usize = 255;
 
-/// The body of `POST /dew/v1/accounts`.
+/// The body of `POST /dew/v1/accounts`. A member that is not known is refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct AccountCreateRequest {
     /// Whose it is, for people; no two accounts have one name.
     pub name: String,

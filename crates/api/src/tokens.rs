@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Invalid, Resource, Scopes, TokenId, lenient::empty_is_none, page::Collection};
 
-/// The body of `POST /dew/v1/tokens`.
+/// The body of `POST /dew/v1/tokens`. A member that is not known is refused: a scope or an end that was written wrongly would
+/// otherwise make a token that may do everything, for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct TokenCreateRequest {
     /// What the token is for, for people.
     #[serde(deserialize_with = "empty_is_none", skip_serializing_if = "Option::is_none")]

@@ -71,6 +71,8 @@ async fn tokens_that_cannot_be_are_refused() {
         json!({ "expires_in": 0 }),
         json!({ "expires_in": -1 }),
         json!({ "expires_in": "soon" }),
+        json!({ "expires": 60 }),
+        json!({ "scope": ["droplet:read"] }),
         json!({ "name": 7 }),
         json!([]),
     ] {
