@@ -17,6 +17,8 @@ words! {
         Domain = "domain",
         /// A firewall, or whom it guards.
         Firewall = "firewall",
+        /// A GPU of a host is missing, parked or there again; told to the first account, which is the operator's.
+        Gpu = "gpu",
         /// An image of the account: a custom one, or a snapshot or backup of a Droplet.
         Image = "image",
         /// A project, or which resources are in it.

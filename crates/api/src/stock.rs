@@ -1,11 +1,12 @@
-//! Hosts and GPUs that an operator declares in the simulator, what is free of them, and what a create would do.
+//! Hosts and GPUs, as an operator declares them in the simulator or as the engine tells of them: what is free of them, what is
+//! wrong with them, and what a create would do.
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{RegionSlug, SizeSlug, word::words};
+use crate::{DropletId, RegionSlug, SizeSlug, word::words};
 
 /// Everything there is to be placed on, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -60,16 +61,18 @@ words! {
 /// `GET /dew/v1/stock`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StockResponse {
-    /// Whether anything is declared; when not, there is plenty of everything.
+    /// Whether anything is declared. When not, the hosts are those the engine tells of; when there are none, there is plenty.
     pub declared: bool,
-    /// How often the declaration was changed.
+    /// How often what there is was changed: by a declaration, or because the engine told of something else.
     pub generation: u64,
-    /// The hosts as they were declared, each with what is taken.
+    /// The hosts as they were declared or told of, each with what is taken.
     pub hosts: Vec<StockHostUse>,
     /// As it was declared.
     pub out_of_stock: BTreeMap<SizeSlug, OutOfStock>,
     /// Creates that wait for room.
     pub queued: u64,
+    /// What somebody has to see to, a sentence each: GPUs that are missing or parked, and which Droplets have them.
+    pub alerts: Vec<String>,
 }
 
 /// A host and what is taken of it.
@@ -77,14 +80,51 @@ pub struct StockResponse {
 pub struct StockHostUse {
     /// Its name.
     pub name: String,
-    /// The region it is in.
-    pub region: RegionSlug,
+    /// The region it is in; null for a host of the engine's, which is in every region.
+    pub region: Option<RegionSlug>,
     /// Processors that can be promised, and are.
     pub vcpus: StockUse,
     /// Memory in MiB.
     pub memory_mib: StockUse,
     /// Its GPUs by model.
     pub gpus: Vec<StockGpuUse>,
+    /// The same GPUs one by one.
+    pub devices: Vec<StockGpu>,
+}
+
+/// One GPU of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StockGpu {
+    /// What its host calls it: its PCI address.
+    pub address: String,
+    /// The model.
+    pub model: String,
+    /// The NUMA node it is on, where that is known.
+    pub node: Option<u32>,
+    /// How it is.
+    pub state: StockGpuState,
+    /// Which Droplet has it, if one does, however the GPU is.
+    pub droplet_id: Option<DropletId>,
+    /// Why it is parked or cannot be used.
+    pub reason: Option<String>,
+    /// The generation in which it was last told of.
+    pub seen: u64,
+}
+
+words! {
+    /// How a GPU is.
+    pub enum StockGpuState {
+        /// It can be given.
+        Free = "free",
+        /// A Droplet has it.
+        Used = "used",
+        /// It could not be reset or given back, and nobody is given it until the operator puts it back.
+        Parked = "parked",
+        /// Its host cannot give it to a guest.
+        Unusable = "unusable",
+        /// Its host does not have it any more.
+        Missing = "missing",
+    }
 }
 
 /// GPUs of one model and how many are taken.

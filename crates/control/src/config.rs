@@ -5,6 +5,19 @@ use std::{
     time::Duration,
 };
 
+use dewpoint_placement::Overcommit;
+
+/// What becomes of the GPUs of a Droplet that is off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenOff {
+    /// They stay its own, as the real service keeps them and bills for them.
+    #[default]
+    Keep,
+    /// They are given back when it is powered off or shut down. Powering it on takes some again, and is refused when there are
+    /// none.
+    Free,
+}
+
 /// Settings of the control plane; the defaults are generous (design: limits are config).
 #[derive(Clone, Debug)]
 pub struct ControlConfig {
@@ -40,6 +53,12 @@ pub struct ControlConfig {
     pub audit_most: u64,
     /// After how long a guest that reported nothing counts as `unknown`.
     pub readiness_limit: Duration,
+    /// How much more processors and memory are promised than counted hosts have.
+    pub overcommit: Overcommit,
+    /// Whether processors and memory of the engine's own hosts are counted also where they have no GPUs.
+    pub count_hosts: bool,
+    /// What becomes of the GPUs of a Droplet that is off.
+    pub gpus_when_off: WhenOff,
 }
 
 impl Default for ControlConfig {
@@ -61,6 +80,9 @@ impl Default for ControlConfig {
             audit_keep: Duration::from_secs(90 * 24 * 3600),
             audit_most: 1_000_000,
             readiness_limit: Duration::from_secs(600),
+            overcommit: Overcommit::default(),
+            count_hosts: false,
+            gpus_when_off: WhenOff::default(),
         }
     }
 }

@@ -40,7 +40,7 @@ pub mod vpcs;
 mod wire;
 mod world;
 
-pub use config::ControlConfig;
+pub use config::{ControlConfig, WhenOff};
 pub use error::Error;
 pub use random::Random;
 pub use tokens::Grant;
@@ -83,6 +83,8 @@ struct Inner {
     world: world::World,
     /// Puts the network in force.
     wire: wire::Wire,
+    /// What is wrong with GPUs.
+    alerts: stock::Alerts,
 }
 
 /// The public IPv4 network as Droplets show it.
@@ -160,6 +162,7 @@ impl Control {
             restless,
             world,
             wire: wire::Wire::default(),
+            alerts: stock::Alerts::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -18,7 +18,12 @@ use tokio::sync::{
     watch,
 };
 
-use crate::{Control, Error, PUBLIC_POOL, actions::chain, readiness, stock};
+use crate::{
+    Control, Error, PUBLIC_POOL,
+    actions::chain,
+    readiness,
+    stock::{self, Parking},
+};
 
 /// What a Droplet's status should say, given what its engine sees; `None` when it says so already. A pure judgement.
 fn corrected(record: &DropletRecord, observed: Option<PowerState>) -> Option<DropletStatus> {
@@ -100,6 +105,8 @@ impl Control {
             tracing::error!(error = %chain(&error), "The network is not as it should be: {}", chain(&error));
             self.network_changed();
         }
+        // Before any Droplet is placed, and before what is held is given back.
+        self.refresh_stock().await?;
         self.sweep(alone).await?;
         readiness::resume(self).await
     }
@@ -148,9 +155,13 @@ impl Control {
     /// addresses of reserved IPs that are gone.
     async fn release_ownerless_addresses(&self, kept: Vec<DropletId>) -> Result<(), Error> {
         let now = self.now();
+        let parkings = self.take_back_gpus(&kept).await?;
         self.inner
             .store
             .write(move |tx: &mut dyn Tx| {
+                for (id, parking) in &parkings {
+                    stock::park(tx, *id, parking)?;
+                }
                 for id in addresses::address_holders_gone(tx)? {
                     if !kept.contains(&id) {
                         addresses::address_release_all(tx, id, now)?;
@@ -165,6 +176,33 @@ impl Control {
                 Ok::<_, Error>(())
             })
             .await
+    }
+
+    /// Takes back the GPUs of Droplets that are gone, whose machines are gone too; which of them are parked for it.
+    async fn take_back_gpus(&self, kept: &[DropletId]) -> Result<Vec<(DropletId, Parking)>, Error> {
+        let gone: Vec<DropletId> = self
+            .inner
+            .store
+            .read(|tx: &mut dyn Tx| {
+                let mut gone = dewpoint_store::stock::holders_gone(tx)?;
+                let mut have = Vec::new();
+                for id in gone.drain(..) {
+                    if stock::has_gpus(tx, id)? {
+                        have.push(id);
+                    }
+                }
+                Ok::<_, Error>(have)
+            })
+            .await?;
+        let mut parkings = Vec::new();
+        for id in gone.into_iter().filter(|id| !kept.contains(id)) {
+            let parking = match self.give_back_gpus(id).await {
+                Ok(parked) => Parking::Some(parked),
+                Err(error) => Parking::All(format!("it could not be given back: {}", chain(&error))),
+            };
+            parkings.push((id, parking));
+        }
+        Ok(parkings)
     }
 
     async fn without_those_being_destroyed(&self, machines: BTreeSet<MachineId>) -> Result<Vec<MachineId>, Error> {
@@ -206,7 +244,8 @@ impl Control {
         };
         tracing::info!(droplet.id = %record.id, status = %status, "Droplet {} is found to be {status}", record.id);
         let id = record.id;
-        self.inner
+        let corrected = self
+            .inner
             .store
             .write(move |tx: &mut dyn Tx| {
                 // An action may have begun since: then its word counts.
@@ -220,7 +259,11 @@ impl Control {
                     None => Ok(Corrected::Yes),
                 }
             })
-            .await
+            .await?;
+        if record.gpu && status == DropletStatus::Off {
+            self.free_stopped().await?;
+        }
+        Ok(corrected)
     }
 
     /// Follows machines that change by themselves until `stop` turns true. What cannot be looked at now is looked at again.

@@ -70,6 +70,7 @@ impl Control {
         drop(held);
         self.network_changed();
         self.inner.bell.notify_one();
+        self.refresh_stock().await?;
         readiness::resume(self).await
     }
 }

@@ -90,6 +90,9 @@ pub(crate) struct ServeArgs {
     /// Hosts and GPUs of the simulator, as PUT /dew/v1/stock takes them (JSON); without it there is plenty
     #[arg(long, env = "DEW_STOCK", value_name = "FILE")]
     pub(crate) stock: Option<PathBuf>,
+    /// What becomes of the GPUs of a Droplet that is off [default: keep]
+    #[arg(long, env = "DEW_GPUS_WHEN_OFF", value_enum)]
+    pub(crate) gpus_when_off: Option<WhenOffName>,
     /// What links in answers begin with [default: what the client called]
     #[arg(long, env = "DEW_PUBLIC_URL", value_name = "URL")]
     pub(crate) public_url: Option<String>,
@@ -124,6 +127,16 @@ pub(crate) enum EngineName {
 pub(crate) enum Fixtures {
     /// What the public documentation's examples refer to
     Docs,
+}
+
+/// What becomes of the GPUs of a Droplet that is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WhenOffName {
+    /// They stay its own
+    Keep,
+    /// They are given back, and taken again when it is powered on, if there are any then
+    Free,
 }
 
 /// Which request limits hold.

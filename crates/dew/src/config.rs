@@ -9,14 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use dewpoint_control::{Catalogue, ControlConfig, catalogue::CatalogueFile};
+use dewpoint_control::{Catalogue, ControlConfig, WhenOff, catalogue::CatalogueFile};
 use dewpoint_server::{ConnectionLimits, Limits, PublicUrl, ServerConfig};
 use ipnet::IpNet;
 pub(crate) use network::{Choice, NetworkFile, lacks};
 use serde::Deserialize;
 
 use crate::{
-    args::{EngineName, Fixtures, LimitsName, ServeArgs},
+    args::{EngineName, Fixtures, LimitsName, ServeArgs, WhenOffName},
     failure::Failure,
 };
 
@@ -76,6 +76,8 @@ struct ConfigFile {
     /// Networks of proxies whose `x-forwarded-for` counts.
     trusted_proxies: Vec<IpNet>,
     quota: QuotaFile,
+    hosts: HostsFile,
+    gpus: GpusFile,
     audit: AuditFile,
     network: NetworkFile,
     dns: DnsFile,
@@ -97,6 +99,26 @@ struct QuotaFile {
     droplets: Option<u64>,
     volumes: Option<u64>,
     reserved_ips: Option<u64>,
+}
+
+/// `[hosts]`: how much is promised of hosts of which that is counted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct HostsFile {
+    /// Virtual processors for each of a host's.
+    cpu_overcommit: Option<f64>,
+    /// Memory; 1.0 promises none twice, less leaves some to the host itself.
+    memory_overcommit: Option<f64>,
+    /// Whether a QEMU host without GPUs is counted too.
+    count: Option<bool>,
+}
+
+/// `[gpus]`: GPUs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct GpusFile {
+    /// What becomes of those of a Droplet that is off.
+    when_off: Option<WhenOffName>,
 }
 
 /// `[audit]`: how much of the audit log is kept.
@@ -202,6 +224,11 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     };
     let mut control = control_config(&file.quota, &file.network, file.readiness_limit_seconds)?;
     keep_audit(&mut control, &file.audit)?;
+    count(&mut control, &file.hosts)?;
+    control.gpus_when_off = match args.gpus_when_off.or(file.gpus.when_off).unwrap_or(WhenOffName::Keep) {
+        WhenOffName::Keep => WhenOff::Keep,
+        WhenOffName::Free => WhenOff::Free,
+    };
     if let Some(names) = &file.dns.nameservers {
         control.nameservers = dewpoint_control::domains::nameservers(names).context("dns.nameservers")?;
     }
@@ -311,6 +338,21 @@ fn keep_audit(config: &mut ControlConfig, audit: &AuditFile) -> Result<()> {
     Ok(())
 }
 
+fn count(config: &mut ControlConfig, hosts: &HostsFile) -> Result<()> {
+    /// More than anybody means.
+    const MOST: f64 = 1000.0;
+    let ratio = |name: &str, asked: Option<f64>, usual: f64| match asked {
+        Some(ratio) if ratio > 0.0 && ratio <= MOST => Ok(ratio),
+        Some(ratio) => bail!("hosts.{name} is {ratio}: it must be more than 0 and at most {MOST}"),
+        None => Ok(usual),
+    };
+    let usual = config.overcommit;
+    config.overcommit.vcpus = ratio("cpu_overcommit", hosts.cpu_overcommit, usual.vcpus)?;
+    config.overcommit.memory = ratio("memory_overcommit", hosts.memory_overcommit, usual.memory)?;
+    config.count_hosts = hosts.count.unwrap_or(config.count_hosts);
+    Ok(())
+}
+
 /// The certificate that flags name, or else the file; the file's paths are relative to it.
 fn tls_source(
     (asked, cert, key): (bool, Option<PathBuf>, Option<PathBuf>),
@@ -396,6 +438,10 @@ mod tests {
         let (usual, mut shown) = (ControlConfig::default(), ControlConfig::default());
         keep_audit(&mut shown, &file.audit).expect("good ones");
         assert_eq!((shown.audit_keep, shown.audit_most), (usual.audit_keep, usual.audit_most));
+        let (usual, mut shown) = (ControlConfig::default(), ControlConfig::default());
+        count(&mut shown, &file.hosts).expect("good ones");
+        assert_eq!((shown.overcommit, shown.count_hosts), (usual.overcommit, usual.count_hosts));
+        assert_eq!(file.gpus.when_off, Some(WhenOffName::Keep));
         assert_eq!(file.trusted_proxies, Vec::<IpNet>::new());
         assert_eq!(dns_settings(&file.dns).expect("good ones").limits, dewpoint_dns::Limits::default());
     }
@@ -427,6 +473,22 @@ mod tests {
             let name = bad.split(' ').next().expect("a name");
             let error = read(bad).expect_err(bad).to_string();
             assert!(error.contains(&format!("connections.{name}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_promised_once_in_memory_and_four_times_in_processors_unless_the_file_says_otherwise() {
+        let read = |text: &str| {
+            let mut config = ControlConfig::default();
+            count(&mut config, &toml::from_str(text).expect("its shape")).map(|()| config)
+        };
+        let usual = read("").expect("nothing said");
+        assert_eq!((usual.overcommit.vcpus, usual.overcommit.memory, usual.count_hosts), (4.0, 1.0, false));
+        let said = read("cpu_overcommit = 2.5\nmemory_overcommit = 0.9\ncount = true").expect("good ones");
+        assert_eq!((said.overcommit.vcpus, said.overcommit.memory, said.count_hosts), (2.5, 0.9, true));
+        for bad in ["cpu_overcommit = 0.0", "memory_overcommit = -1.0", "memory_overcommit = nan"] {
+            let name = bad.split(' ').next().expect("a name");
+            assert!(read(bad).expect_err(bad).to_string().contains(&format!("hosts.{name}")), "{bad}");
         }
     }
 

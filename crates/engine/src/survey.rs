@@ -16,6 +16,8 @@ pub struct Survey {
     pub volumes: BTreeMap<VolumeId, ObservedVolume>,
     /// Every image it made itself, as far as it can be used.
     pub images: BTreeSet<ImageName>,
+    /// Which machines have which GPUs: host and address. None where an engine cannot tell from outside.
+    pub gpus: Option<BTreeMap<MachineId, BTreeSet<(String, String)>>>,
     /// What cannot be read, or lacks a file it needs.
     pub damaged: Vec<Damaged>,
 }

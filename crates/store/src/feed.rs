@@ -53,6 +53,8 @@ pub enum Thing {
     Domain(Arc<str>),
     /// A firewall, or whom it guards.
     Firewall(FirewallId),
+    /// A GPU of a host, as `host/address`: the operator's.
+    Gpu(Arc<str>),
     /// An image of an account: a custom one, or a snapshot or backup of a Droplet.
     Image(ImageId),
     /// A project, or which resources are in it.

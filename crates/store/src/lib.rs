@@ -16,6 +16,7 @@ pub mod droplets;
 mod error;
 pub mod feed;
 pub mod firewalls;
+pub mod hosts;
 pub mod images;
 mod migrate;
 pub mod once;

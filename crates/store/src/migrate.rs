@@ -16,6 +16,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "addresses", include_str!("../../../migrations/0009_addresses.sql")),
     (10, "names", include_str!("../../../migrations/0010_names.sql")),
     (11, "stock", include_str!("../../../migrations/0011_stock.sql")),
+    (12, "gpus", include_str!("../../../migrations/0012_gpus.sql")),
 ];
 
 /// The newest schema this program knows.

@@ -17,6 +17,8 @@ pub struct Holding {
     pub memory_mib: u64,
     /// GPUs, by their place on the host, ascending.
     pub gpus: Vec<usize>,
+    /// What the engine calls them, in the same order; empty for a holding from before they had names.
+    pub addresses: Vec<String>,
     /// The model of these.
     pub gpu_model: Option<String>,
 }
@@ -35,15 +37,30 @@ pub fn stock_declare(tx: &mut dyn Tx, declaration: Option<&str>) -> Result<u64, 
     tx.query_one("SELECT generation FROM stock WHERE one = 1", &[], |row| row.next())
 }
 
+/// Counts that what there is has changed, by whoever told; how often that was so by now.
+pub fn stock_changed(tx: &mut dyn Tx) -> Result<u64, Error> {
+    let sql = "INSERT INTO stock (one, generation, declaration) VALUES (1, 1, '')
+               ON CONFLICT (one) DO UPDATE SET generation = stock.generation + 1";
+    tx.execute(sql, &[])?;
+    stock_generation(tx)
+}
+
+/// How often what there is was changed.
+pub fn stock_generation(tx: &mut dyn Tx) -> Result<u64, Error> {
+    Ok(tx.query_opt("SELECT generation FROM stock WHERE one = 1", &[], |row| row.next())?.unwrap_or(0))
+}
+
 /// Writes down what a Droplet has, in place of what it had. Fails when somebody has one of the GPUs.
 pub fn holding_put(tx: &mut dyn Tx, holding: &Holding) -> Result<(), Error> {
     holding_drop(tx, holding.droplet)?;
-    let sql =
-        "INSERT INTO holdings (droplet_id, host, vcpus, memory_mib, gpus, gpu_model) VALUES ($1, $2, $3, $4, $5, $6)";
+    let sql = "INSERT INTO holdings (droplet_id, host, vcpus, memory_mib, gpus, addresses, gpu_model)
+               VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let places: Vec<String> = holding.gpus.iter().map(usize::to_string).collect();
-    let (host, places) = (&holding.host, places.join(","));
+    let (host, places, addresses) = (&holding.host, places.join(","), holding.addresses.join(","));
     let (vcpus, memory, model) = (holding.vcpus, holding.memory_mib, holding.gpu_model.as_ref());
-    let values = [holding.droplet.into(), host.into(), vcpus.into(), memory.into(), (&places).into(), model.into()];
+    let droplet = holding.droplet;
+    let values =
+        [droplet.into(), host.into(), vcpus.into(), memory.into(), (&places).into(), (&addresses).into(), model.into()];
     tx.execute(sql, &values)?;
     for &place in &holding.gpus {
         let sql = "INSERT INTO held_gpus (host, place, droplet_id) VALUES ($1, $2, $3)";
@@ -63,8 +80,7 @@ pub fn holding_drop(tx: &mut dyn Tx, droplet: DropletId) -> Result<bool, Error> 
 
 /// What a Droplet has; `None` where nothing was declared when it was placed.
 pub fn holding_get(tx: &mut dyn Tx, droplet: DropletId) -> Result<Option<Holding>, Error> {
-    let sql = "SELECT droplet_id, host, vcpus, memory_mib, gpus, gpu_model FROM holdings WHERE droplet_id = $1";
-    tx.query_opt(sql, &[droplet.into()], read)
+    tx.query_opt(&format!("{SELECT} WHERE droplet_id = $1"), &[droplet.into()], read)
 }
 
 /// Those who have something, are gone, and have no action in progress that would give it back.
@@ -90,14 +106,30 @@ pub fn unplaced_count(tx: &mut dyn Tx, before: Option<(DropletId, &SizeSlug)>) -
 
 /// What every Droplet has, by its number.
 pub fn holding_list(tx: &mut dyn Tx) -> Result<Vec<Holding>, Error> {
-    let sql = "SELECT droplet_id, host, vcpus, memory_mib, gpus, gpu_model FROM holdings ORDER BY droplet_id";
-    tx.query_all(sql, &[], read)
+    tx.query_all(&format!("{SELECT} ORDER BY droplet_id"), &[], read)
 }
+
+/// Droplets that are off, have GPUs, and have no action in progress.
+pub fn holders_off(tx: &mut dyn Tx) -> Result<Vec<DropletId>, Error> {
+    let sql = "SELECT h.droplet_id FROM holdings h JOIN droplets d ON d.id = h.droplet_id
+               WHERE h.gpus <> '' AND h.addresses <> '' AND d.status = 'off' AND d.running_action IS NULL ORDER BY 1";
+    tx.query_all(sql, &[], |row| row.next())
+}
+
+/// Droplets on `host` of which nothing is written down: who was there before it was counted.
+pub fn holders_missing(tx: &mut dyn Tx, host: &str) -> Result<Vec<DropletId>, Error> {
+    let sql = "SELECT d.id FROM droplets d WHERE d.host = $1
+               AND NOT EXISTS (SELECT 1 FROM holdings h WHERE h.droplet_id = d.id) ORDER BY 1";
+    tx.query_all(sql, &[host.into()], |row| row.next())
+}
+
+const SELECT: &str = "SELECT droplet_id, host, vcpus, memory_mib, gpus, addresses, gpu_model FROM holdings";
 
 fn read(row: &mut Row<'_>) -> Result<Holding, Error> {
     let (droplet, host, vcpus, memory_mib) = (row.next()?, row.next()?, row.next()?, row.next()?);
-    let places: String = row.next()?;
+    let (places, addresses): (String, String) = (row.next()?, row.next()?);
+    let addresses = addresses.split(',').filter(|address| !address.is_empty()).map(str::to_owned).collect();
     let places = places.split(',').filter(|place| !place.is_empty()).map(str::parse);
     let gpus = places.collect::<Result<_, _>>().map_err(|error| corrupt("gpus", &error))?;
-    Ok(Holding { droplet, host, vcpus, memory_mib, gpus, gpu_model: row.next()? })
+    Ok(Holding { droplet, host, vcpus, memory_mib, gpus, addresses, gpu_model: row.next()? })
 }

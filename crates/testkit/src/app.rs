@@ -155,6 +155,7 @@ impl TestApp {
         let running = Running::open(&directory, &clock, &setup).await;
         let app = Self { running, clock, trap: Arc::default(), setup, directory };
         app.bootstrap().await;
+        app.control().refresh_stock().await.expect("the simulator tells what it has");
         app.running.simulator.keep_start().await.expect("the state at the start can be kept");
         app
     }

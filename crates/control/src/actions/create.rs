@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::{
     effect::{Also, Effect},
     flow::{Context, Flow, Named},
+    gpus::{self, GPUS},
     volume,
 };
 use crate::{
     Error, PUBLIC_POOL, passwords, readiness,
-    stock::{self, Unplaced},
+    stock::{self, GpuWork, Unplaced},
 };
 
 /// What a create is accepted with, beside the row.
@@ -24,6 +25,9 @@ pub(crate) struct CreateWish {
     /// What becomes of it when there was no room for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unplaced: Option<Unplaced>,
+    /// That it has GPUs, which are handed over before it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gpus: Option<GpuWork>,
 }
 
 impl CreateWish {
@@ -39,6 +43,8 @@ pub(crate) enum CreateStep {
     /// Waits for room where there was none when it was accepted; otherwise the host was chosen then.
     Place,
     Ensure,
+    /// Hands the machine its GPUs; of a Droplet that has some.
+    Gpus,
     /// Gives the machine its volumes, if there are any.
     Attach,
     Boot,
@@ -53,16 +59,25 @@ pub(crate) const PLACED: &str = "ensure";
 const ADDRESSES_TRIED: usize = 64;
 
 impl Flow for CreateStep {
-    const STEPS: &'static [Named<Self>] =
-        &[(Self::Place, "place"), (Self::Ensure, PLACED), (Self::Attach, "attach"), (Self::Boot, "boot")];
+    const STEPS: &'static [Named<Self>] = &[
+        (Self::Place, "place"),
+        (Self::Ensure, PLACED),
+        (Self::Gpus, GPUS),
+        (Self::Attach, "attach"),
+        (Self::Boot, "boot"),
+    ];
     const BACK: Option<Named<Self>> = Some((Self::Remove, "remove"));
 
     fn can_wait(self) -> bool {
         match self {
             // Making a machine again from the same spec changes nothing, nor does attaching to it what it has.
-            Self::Place | Self::Ensure | Self::Attach => true,
+            Self::Place | Self::Ensure | Self::Gpus | Self::Attach => true,
             Self::Boot | Self::Remove => false,
         }
+    }
+
+    fn is_for(self, cx: &Context) -> bool {
+        self != Self::Gpus || cx.gpu_work().is_some()
     }
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
@@ -78,6 +93,10 @@ impl Flow for CreateStep {
                     spec.password_hash = Some(passwords::first_of(&cx.control, cx.droplet).await?);
                 }
                 cx.engine().ensure(cx.machine(), &spec).await?;
+                Ok(Effect::default())
+            }
+            Self::Gpus => {
+                gpus::take(cx).await?;
                 Ok(Effect::default())
             }
             Self::Attach => {
@@ -102,14 +121,21 @@ impl Flow for CreateStep {
             }
             Self::Remove => {
                 cx.engine().destroy(cx.machine()).await?;
-                Ok(Also::RemoveDroplet.into())
+                let mut also = gpus::give_back(cx).await?;
+                also.push(Also::RemoveDroplet);
+                Ok(Effect { also, ..Effect::default() })
             }
         }
     }
 
     async fn aftermath(self, cx: &Context) -> Effect {
         // Only taking everything back has no compensation of its own.
-        if cx.machine_is_gone().await { Also::RemoveDroplet.into() } else { Also::ForgetDroplet.into() }
+        if !cx.machine_is_gone().await {
+            return Also::ForgetDroplet.into();
+        }
+        let mut also = gpus::give_back_or_park(cx).await;
+        also.push(Also::RemoveDroplet);
+        Effect { also, ..Effect::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use dewpoint_store::droplets::DropletChange;
 use super::{
     effect::{Also, Effect},
     flow::{Context, Flow, Named},
+    gpus::{self, GPUS},
     teardown,
 };
 use crate::Error;
@@ -20,23 +21,38 @@ pub(crate) const TEARDOWN: &str = "parts";
 pub(crate) enum DestroyStep {
     /// The machine alone.
     Remove,
+    /// After that, of a Droplet that has GPUs: takes them back.
+    Gpus,
     /// The Droplet and what belongs to it.
     Parts,
 }
 
 impl Flow for DestroyStep {
-    const STEPS: &'static [Named<Self>] = &[(Self::Remove, "remove"), (Self::Parts, TEARDOWN)];
+    const STEPS: &'static [Named<Self>] = &[(Self::Remove, "remove"), (Self::Gpus, GPUS), (Self::Parts, TEARDOWN)];
 
     fn next(self) -> Option<Self> {
-        // Each is the whole of a destroy.
-        None
+        match self {
+            Self::Remove => Some(Self::Gpus),
+            // Each is the end of a destroy.
+            Self::Gpus | Self::Parts => None,
+        }
+    }
+
+    fn is_for(self, cx: &Context) -> bool {
+        self != Self::Gpus || cx.gpu_work().is_some()
     }
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {
             Self::Remove => {
                 cx.engine().destroy(cx.machine()).await?;
-                Ok(Also::ReleaseAddresses.into())
+                // Who has GPUs has its room until those are back.
+                Ok(if cx.gpu_work().is_some() { Effect::default() } else { Also::ReleaseAddresses.into() })
+            }
+            Self::Gpus => {
+                let mut also = gpus::give_back(cx).await?;
+                also.push(Also::ReleaseAddresses);
+                Ok(Effect { also, ..Effect::default() })
             }
             Self::Parts => {
                 teardown::destroy_parts(cx).await?;
@@ -48,8 +64,12 @@ impl Flow for DestroyStep {
     async fn aftermath(self, cx: &Context) -> Effect {
         match self {
             // A machine that is still there keeps its addresses until the next start removes it.
-            Self::Remove if cx.machine_is_gone().await => Also::ReleaseAddresses.into(),
-            Self::Remove => Effect::default(),
+            Self::Remove | Self::Gpus if cx.machine_is_gone().await => {
+                let mut also = gpus::give_back_or_park(cx).await;
+                also.push(Also::ReleaseAddresses);
+                Effect { also, ..Effect::default() }
+            }
+            Self::Remove | Self::Gpus => Effect::default(),
             // The Droplet may be what could not be destroyed.
             Self::Parts => {
                 let status = match cx.engine().observe(cx.machine()).await {

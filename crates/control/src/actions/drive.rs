@@ -36,6 +36,13 @@ impl Worker {
             let Some(step) = F::named(&cx.action.step) else {
                 return self.end(&mut cx, Some("the stored step is unknown".to_owned()), Effect::default()).await;
             };
+            if !step.is_for(&cx)
+                && let Some(first) = next_for(step, &cx)
+            {
+                // The first step of its kind, and this action does not have it.
+                cx.action.step = first.name().to_owned();
+                continue;
+            }
             if !self.goes_on(&cx, Point::Before) || !self.still_has(&cx).await {
                 return Ok(Ended::Lost);
             }
@@ -62,7 +69,7 @@ impl Worker {
                 error: problem.clone(),
             });
             let ended = match result {
-                Ok(effect) => match step.next() {
+                Ok(effect) => match next_for(step, &cx) {
                     None => return self.end(&mut cx, None, effect).await,
                     Some(next) => {
                         cx.action.step = next.name().to_owned();
@@ -226,7 +233,7 @@ impl Worker {
     async fn store_progress(&self, cx: &Context, effect: Effect) -> Result<Ended, Error> {
         let action = cx.action.clone();
         let store = &self.control.inner.store;
-        let (changes_links, gives_back) = (effect.changes_links(), effect.gives_back());
+        let (changes_links, gives_back, parks) = (effect.changes_links(), effect.gives_back(), effect.parks_gpus());
         let kept = store.write(move |tx: &mut dyn Tx| effect::store(tx, &action, &effect)).await?;
         if changes_links {
             self.control.links_changed();
@@ -234,8 +241,21 @@ impl Worker {
         if gives_back {
             self.control.inner.bell.notify_one();
         }
+        if parks && let Err(error) = self.control.look_for_trouble().await {
+            // It is looked at again by and by.
+            tracing::warn!(error = %chain(&error), "Cannot tell which GPUs are parked");
+        }
         Ok(if kept { Ended::Over } else { Ended::Lost })
     }
+}
+
+/// The step of this action after that one; `None` after its last.
+fn next_for<F: Flow>(step: F, cx: &Context) -> Option<F> {
+    let mut next = step.next()?;
+    while !next.is_for(cx) {
+        next = next.next()?;
+    }
+    Some(next)
 }
 
 /// Does `work`; a panic in it is its error.

@@ -14,7 +14,7 @@ use super::teardown;
 use crate::{
     Error,
     passwords::{self, Password},
-    stock,
+    stock::{self, Parking},
 };
 
 /// What a step's end writes.
@@ -35,9 +35,21 @@ impl Effect {
     /// Whether a Droplet is gone by it, or its machine: others may wait for what it had.
     pub(super) fn gives_back(&self) -> bool {
         let gone = |also: &Also| {
-            matches!(also, Also::RemoveDroplet | Also::ForgetDroplet | Also::ReleaseAddresses | Also::EndTeardown)
+            matches!(
+                also,
+                Also::RemoveDroplet
+                    | Also::ForgetDroplet
+                    | Also::ReleaseAddresses
+                    | Also::EndTeardown
+                    | Also::LetGoOfGpus
+            )
         };
         self.also.iter().any(gone)
+    }
+
+    /// Whether a GPU may be kept out of stock by it.
+    pub(super) fn parks_gpus(&self) -> bool {
+        self.also.iter().any(|also| matches!(also, Also::ParkGpus(_)))
     }
 }
 
@@ -50,6 +62,10 @@ pub(crate) enum Also {
     ForgetDroplet,
     /// The addresses of a Droplet that is gone are given back.
     ReleaseAddresses,
+    /// GPUs that the Droplet has are kept out of stock: it comes before they are given back.
+    ParkGpus(Parking),
+    /// The Droplet has no GPUs any more, though it is there.
+    LetGoOfGpus,
     /// An image that was taken is there.
     AddImage(Box<ImageRecord>),
     /// The Droplet's root has another password, to be shown once.
@@ -147,6 +163,8 @@ fn apply(tx: &mut dyn Tx, action: &ActionRecord, also: &Also) -> Result<(), Erro
             addresses::address_release_all(tx, droplet, now)?;
             stock::release(tx, droplet)?;
         }
+        Also::ParkGpus(parking) => stock::park(tx, droplet, parking)?,
+        Also::LetGoOfGpus => stock::let_go(tx, droplet)?,
         Also::AddImage(image) => images::image_insert(tx, image)?,
         Also::KeepPassword(password) => {
             passwords::keep(tx, droplet, password, now)?;

@@ -7,10 +7,10 @@ use std::{
 
 use dewpoint_api::DropletId;
 use dewpoint_engine::{Engine, MachineId, MachineSpec, NicKind};
-use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, Tx, droplets};
+use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, Tx, droplets, stock};
 
 use super::effect::Effect;
-use crate::{Control, Error, network};
+use crate::{Control, Error, network, stock::GpuWork};
 
 /// The step of an action that has none.
 pub(crate) const NOTHING: &str = "nothing";
@@ -44,6 +44,12 @@ pub(crate) trait Flow: Copy + PartialEq + Send + Sync + 'static {
     /// The step after this one; `None` after the last, and after the compensation.
     fn next(self) -> Option<Self> {
         Self::STEPS.iter().skip_while(|(step, _)| *step != self).nth(1).map(|(step, _)| *step)
+    }
+
+    /// Whether an action has this step at all; those for GPUs are for Droplets with GPUs alone.
+    fn is_for(self, cx: &Context) -> bool {
+        let _ = cx;
+        true
     }
 
     /// What to do when this step fails for good; `None` when nothing more can be done.
@@ -81,7 +87,32 @@ pub(crate) struct Context {
     pub(crate) droplet: DropletId,
     /// The Droplet's row and seed as they were when the action was claimed, read for a whole claim at once. Used up by the
     /// first to ask: later steps may have changed the row.
-    pub(crate) prefetched: Mutex<Option<(DropletRecord, DropletSeed)>>,
+    pub(crate) prefetched: Mutex<Option<Machine>>,
+}
+
+/// What a Droplet's machine is made from.
+pub(crate) struct Machine {
+    record: DropletRecord,
+    seed: DropletSeed,
+    /// The addresses of its GPUs, where they have any.
+    gpus: Vec<String>,
+}
+
+impl Machine {
+    /// Reads it; `None` when there is no such Droplet.
+    pub(crate) fn read(tx: &mut dyn Tx, id: DropletId) -> Result<Option<Self>, Error> {
+        let Some(record) = droplets::droplet_of_machine(tx, id)? else { return Ok(None) };
+        let holding = if record.gpu { stock::holding_get(tx, id)? } else { None };
+        let gpus = holding.map(|holding| holding.addresses).unwrap_or_default();
+        Ok(Some(Self { record, seed: droplets::droplet_seed(tx, id)?, gpus }))
+    }
+}
+
+/// What an action's request says about GPUs, among other things.
+#[derive(serde::Deserialize)]
+struct OfGpus {
+    #[serde(default)]
+    gpus: Option<GpuWork>,
 }
 
 impl Context {
@@ -107,8 +138,8 @@ impl Context {
     /// The machine the Droplet's row describes.
     pub(crate) async fn spec(&self) -> Result<MachineSpec, Error> {
         let prefetched = self.prefetched.lock().ok().and_then(|mut prefetched| prefetched.take());
-        if let Some((record, seed)) = prefetched {
-            return self.control.machine_spec(&record, seed);
+        if let Some(machine) = prefetched {
+            return self.control.machine_spec(machine);
         }
         self.spec_with(|_| {}).await
     }
@@ -116,17 +147,16 @@ impl Context {
     /// The machine that the Droplet's row would describe after `edit`.
     pub(crate) async fn spec_with(&self, edit: impl FnOnce(&mut DropletRecord)) -> Result<MachineSpec, Error> {
         let id = self.droplet;
-        let (mut record, seed) = self
-            .control
-            .inner
-            .store
-            .read(move |tx: &mut dyn Tx| {
-                let record = droplets::droplet_of_machine(tx, id)?.ok_or(Error::NotFound)?;
-                Ok::<_, Error>((record, droplets::droplet_seed(tx, id)?))
-            })
-            .await?;
-        edit(&mut record);
-        self.control.machine_spec(&record, seed)
+        let store = &self.control.inner.store;
+        let mut machine: Machine =
+            store.read(move |tx: &mut dyn Tx| Machine::read(tx, id)?.ok_or(Error::NotFound)).await?;
+        edit(&mut machine.record);
+        self.control.machine_spec(machine)
+    }
+
+    /// What the action is to do about its Droplet's GPUs.
+    pub(crate) fn gpu_work(&self) -> Option<GpuWork> {
+        serde_json::from_str(&self.action.request).ok().and_then(|OfGpus { gpus }| gpus)
     }
 }
 
@@ -142,8 +172,12 @@ pub(crate) fn own_volume_image(id: dewpoint_api::VolumeSnapshotId) -> Option<dew
 
 impl Control {
     /// Translates a Droplet into a machine.
-    fn machine_spec(&self, record: &DropletRecord, seed: DropletSeed) -> Result<MachineSpec, Error> {
+    fn machine_spec(&self, machine: Machine) -> Result<MachineSpec, Error> {
         use dewpoint_engine::ImageName;
+        let Machine { record, seed, gpus } = machine;
+        let gpus = gpus.iter().map(|address| address.parse()).collect::<Result<_, _>>();
+        let gpus =
+            gpus.map_err(|_| Error::invalid("The Droplet's GPUs have no names an engine could find them by."))?;
         let image = match &record.image_slug {
             Some(slug) => ImageName::new(slug.clone()),
             None => own_image(record.image_id),
@@ -160,8 +194,8 @@ impl Control {
             ssh_keys: seed.ssh_keys,
             user_data: seed.user_data,
             password_hash: seed.password_hash,
-            nics: self.links_of(record),
-            gpus: Vec::new(),
+            nics: self.links_of(&record),
+            gpus,
         })
     }
 

@@ -14,6 +14,7 @@ mod destroy;
 mod drive;
 mod effect;
 mod flow;
+mod gpus;
 mod image;
 mod password;
 pub(crate) mod policy;

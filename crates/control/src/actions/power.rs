@@ -1,5 +1,6 @@
 //! Power actions: `power_on`, `power_off`, `shutdown`, `reboot`, `power_cycle` (DAC-1, DAC-2).
 //!
+//! The GPUs of a Droplet are handed to its machine before each start, and given back once it is off where the operator wants that.
 //! Each step asks the engine for a state, never for a change, so doing it again is harmless; a restart is off and then on.
 
 use dewpoint_api::DropletStatus;
@@ -9,6 +10,7 @@ use dewpoint_store::droplets::DropletChange;
 use super::{
     effect::Effect,
     flow::{Context, Flow, Named},
+    gpus::{self, GPUS},
 };
 use crate::Error;
 
@@ -24,6 +26,7 @@ async fn bring(cx: &Context, power: Power) -> Result<Effect, Error> {
 
 /// What the Droplet really is after a failure: the engine is asked.
 async fn as_observed(cx: &Context) -> Effect {
+    let also = gpus::aftermath(cx).await;
     let status = match cx.engine().observe(cx.machine()).await {
         Ok(Some(observed)) => Some(match observed.power {
             PowerState::On => DropletStatus::Active,
@@ -32,11 +35,11 @@ async fn as_observed(cx: &Context) -> Effect {
         // The engine cannot tell now; the reconciler asks again later.
         Ok(None) | Err(_) => None,
     };
-    DropletChange { status, ..DropletChange::default() }.into()
+    Effect { change: DropletChange { status, ..DropletChange::default() }, also }
 }
 
 macro_rules! power_flow {
-    ($(#[$meta:meta])* $name:ident { $($step:ident = $word:literal => $power:expr;)+ }) => {
+    ($(#[$meta:meta])* $name:ident { $($step:ident = $word:expr => $power:expr;)+ }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum $name {
@@ -45,6 +48,10 @@ macro_rules! power_flow {
 
         impl Flow for $name {
             const STEPS: &'static [Named<Self>] = &[$((Self::$step, $word)),+];
+
+            fn is_for(self, cx: &Context) -> bool {
+                self != Self::Gpus || cx.gpu_work().is_some()
+            }
 
             async fn run(self, cx: &Context) -> Result<Effect, Error> {
                 match self {
@@ -81,20 +88,30 @@ async fn shutdown_or_off(cx: &Context) -> Result<Effect, Error> {
 
 power_flow! {
     /// `power_on`
-    PowerOnStep { On = "on" => on; }
+    PowerOnStep {
+        Gpus = GPUS => gpus::take_before_start;
+        On = "on" => on;
+    }
 }
 power_flow! {
     /// `power_off`
-    PowerOffStep { Off = "off" => off; }
+    PowerOffStep {
+        Off = "off" => off;
+        Gpus = GPUS => gpus::let_go;
+    }
 }
 power_flow! {
     /// `shutdown`
-    ShutdownStep { Shutdown = "shutdown" => shutdown; }
+    ShutdownStep {
+        Shutdown = "shutdown" => shutdown;
+        Gpus = GPUS => gpus::let_go;
+    }
 }
 power_flow! {
     /// `reboot`: the guest is asked first.
     RebootStep {
         Shutdown = "shutdown" => shutdown_or_off;
+        Gpus = GPUS => gpus::take_before_start;
         On = "on" => on;
     }
 }
@@ -102,6 +119,7 @@ power_flow! {
     /// `power_cycle`: the guest is not asked.
     PowerCycleStep {
         Off = "off" => off;
+        Gpus = GPUS => gpus::take_before_start;
         On = "on" => on;
     }
 }

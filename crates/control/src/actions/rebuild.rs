@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     effect::Effect,
     flow::{Context, Flow, Named},
+    gpus::{self, GPUS},
 };
 use crate::{Error, readiness};
 
@@ -32,12 +33,19 @@ impl Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RebuildStep {
     Off,
+    /// Hands the machine its GPUs; of a Droplet that has some.
+    Gpus,
     Rebuild,
     On,
 }
 
 impl Flow for RebuildStep {
-    const STEPS: &'static [Named<Self>] = &[(Self::Off, "off"), (Self::Rebuild, "rebuild"), (Self::On, "on")];
+    const STEPS: &'static [Named<Self>] =
+        &[(Self::Off, "off"), (Self::Gpus, GPUS), (Self::Rebuild, "rebuild"), (Self::On, "on")];
+
+    fn is_for(self, cx: &Context) -> bool {
+        self != Self::Gpus || cx.gpu_work().is_some()
+    }
 
     async fn run(self, cx: &Context) -> Result<Effect, Error> {
         match self {
@@ -45,6 +53,7 @@ impl Flow for RebuildStep {
                 cx.engine().power(cx.machine(), Power::Off).await?;
                 Ok(DropletChange { status: Some(DropletStatus::Off), ..DropletChange::default() }.into())
             }
+            Self::Gpus => gpus::take_before_start(cx).await,
             Self::Rebuild => {
                 let target: Target = cx.request()?;
                 cx.engine().rebuild(cx.machine(), &cx.spec_with(|record| target.put(record)).await?).await?;
@@ -79,7 +88,7 @@ impl Flow for RebuildStep {
             }),
             Ok(None) | Err(_) => None,
         };
-        change.into()
+        Effect { change, also: gpus::aftermath(cx).await }
     }
 }
 

@@ -18,7 +18,11 @@ use super::{
     reserved_ip, volume,
     worker::chain,
 };
-use crate::{Error, droplets::delete_backups, stock};
+use crate::{
+    Error,
+    droplets::delete_backups,
+    stock::{self, Parking},
+};
 
 const ENGINE_FAILED: &str = "It could not be removed from its host. The server's log says why; try again.";
 
@@ -112,7 +116,11 @@ async fn destroy_droplet(cx: &Context, part: &TeardownPart) -> Result<(), Error>
         return Err(error.into());
     }
     let (id, now) = (cx.droplet, cx.control.now());
+    let store = &cx.control.inner.store;
+    let has_gpus: bool = store.read(move |tx: &mut dyn Tx| stock::has_gpus(tx, id)).await?;
+    let parked = if has_gpus { cx.control.give_back_gpus(id).await? } else { Vec::new() };
     gone(cx, part, move |tx| {
+        stock::park(tx, id, &Parking::Some(parked.clone()))?;
         droplets::droplet_delete(tx, id)?;
         addresses::address_release_all(tx, id, now)?;
         stock::release(tx, id)?;

@@ -9,14 +9,17 @@ use std::{
 };
 
 use dewpoint_api::{ActionKind, DropletId, ResourceType};
-use dewpoint_store::{ActionRecord, DropletRecord, DropletSeed, Tx, actions, droplets};
+use dewpoint_store::{ActionRecord, Tx, actions};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinSet,
 };
 use tracing::Instrument as _;
 
-use super::{flow::Context, table};
+use super::{
+    flow::{Context, Machine},
+    table,
+};
 use crate::{Control, Error, Inside};
 
 /// Most actions claimed in one transaction.
@@ -57,9 +60,6 @@ pub struct Worker {
     pub(super) probe: Option<Arc<dyn Probe>>,
     pub(super) meddler: Option<Arc<dyn Meddler>>,
 }
-
-/// A Droplet's row and seed: what its machine is made from.
-type Machine = (DropletRecord, DropletSeed);
 
 /// An action to work on, with what its machine is made from when that was read along.
 struct Claimed {
@@ -175,8 +175,8 @@ impl Worker {
         let read = move |tx: &mut dyn Tx| {
             let mut machines = HashMap::with_capacity(ids.len());
             for id in &ids {
-                if let Some(record) = droplets::droplet_of_machine(tx, *id)? {
-                    machines.insert(*id, (record, droplets::droplet_seed(tx, *id)?));
+                if let Some(machine) = Machine::read(tx, *id)? {
+                    machines.insert(*id, machine);
                 }
             }
             Ok::<_, Error>(machines)

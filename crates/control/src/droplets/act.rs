@@ -12,6 +12,7 @@ use crate::{
     Control, Error, Grant,
     actions::{NewAction, Resource, new_action},
     images::checked_name,
+    stock,
 };
 
 /// The types an action by tag may have (ACT-12).
@@ -118,6 +119,10 @@ fn record(
     }
     allowed(kind, droplet.status)?;
     let prepared = prepare(control, tx, droplet, kind, request, now)?;
+    let prepared = match stock::work_for(tx, control, droplet, kind)? {
+        None => prepared,
+        Some(work) => prepared.with_gpus(work)?,
+    };
     droplets::droplet_change(tx, droplet.id, &prepared.change)?;
     let id = ActionId(counters::draw(tx, Sequence::Action, 1)?);
     if !droplets::droplet_lock(tx, droplet.id, id)? {

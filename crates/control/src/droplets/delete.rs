@@ -17,13 +17,14 @@ fn delete(tx: &mut dyn Tx, droplet: &DropletRecord, now: Timestamp) -> Result<()
         Some(_) => return Err(Error::Busy),
         None => {}
     }
+    let has_gpus = droplet.gpu && stock::has_gpus(tx, droplet.id)?;
     let action = new_action(&NewAction {
         id: ActionId(counters::draw(tx, Sequence::Action, 1)?),
         account: droplet.account,
         kind: ActionKind::Destroy,
         resource: Resource::Droplet(droplet.id),
         region: Some(&droplet.region),
-        request: "{}",
+        request: if has_gpus { r#"{"gpus":"give_back"}"# } else { "{}" },
         now,
     });
     droplets::droplet_delete(tx, droplet.id)?;

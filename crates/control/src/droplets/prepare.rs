@@ -17,13 +17,26 @@ use crate::{
     actions::{policy::Wanted, rebuild::Target, snapshot::Taking},
     backups,
     catalogue::SizeEntry,
-    scheduler, stock,
+    scheduler,
+    stock::{self, GpuWork},
 };
 
 /// What is recorded with an action, and what is written to its Droplet at once.
 pub(super) struct Prepared {
     pub(super) request: String,
     pub(super) change: DropletChange,
+}
+
+impl Prepared {
+    /// The same with what the action is to do about GPUs.
+    pub(super) fn with_gpus(mut self, work: GpuWork) -> Result<Self, Error> {
+        let kept = || Error::Malformed("the request cannot be kept".to_owned());
+        let mut request: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&self.request).map_err(|_| kept())?;
+        request.insert("gpus".to_owned(), serde_json::to_value(work).map_err(|_| kept())?);
+        self.request = serde_json::Value::Object(request).to_string();
+        Ok(self)
+    }
 }
 
 fn told<T: Serialize>(what: &T) -> Result<Prepared, Error> {
@@ -124,7 +137,7 @@ fn sizing(
     }
     let host = control.inner.hosts.iter().find(|host| Some(&host.name) == droplet.host.as_ref());
     let host = host.map(std::slice::from_ref).unwrap_or_default();
-    let counted = stock::make_room(tx, droplet, size)?;
+    let counted = stock::make_room(tx, control, droplet, size)?;
     if !counted && scheduler::place(host, scheduler::Needs::of(size)).is_none() {
         return Err(Error::invalid(format!("Size {slug} does not fit on the host the Droplet is on.")));
     }

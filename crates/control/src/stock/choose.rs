@@ -1,12 +1,12 @@
 //! Where the Droplets of one create go, or what they are told.
 
 use dewpoint_api::{OutOfStock, RegionSlug, SizeSlug};
-use dewpoint_placement::{Need, Refusal, Stock, Wish};
+use dewpoint_placement::{Need, Refusal, Stock};
 use dewpoint_store::Tx;
 
-use super::{Unplaced, declared, stock_of};
+use super::{Known, Seat, Unplaced, known};
 use crate::{
-    Error,
+    Control, Error,
     catalogue::{Catalogue, SizeEntry},
     scheduler,
 };
@@ -19,7 +19,7 @@ pub(crate) struct Room<'a> {
     pub(crate) regions: &'a [RegionSlug],
     /// How many Droplets it makes.
     pub(crate) count: usize,
-    /// Where each goes while nothing is declared.
+    /// Where each goes while there is plenty.
     pub(crate) plenty: &'a str,
 }
 
@@ -27,11 +27,11 @@ pub(crate) struct Room<'a> {
 pub(crate) struct Chosen {
     /// Its region.
     pub(crate) region: RegionSlug,
-    /// For each Droplet the host and its GPUs there; empty when they have no place yet.
-    pub(crate) hosts: Vec<(String, Vec<usize>)>,
+    /// For each Droplet its seat; empty when they have no place yet.
+    pub(crate) seats: Vec<Seat>,
     /// What becomes of Droplets without a place.
     pub(crate) unplaced: Option<Unplaced>,
-    /// Whether hosts are declared, and what is taken of them counts.
+    /// Whether what is taken of hosts counts.
     pub(crate) counts: bool,
     /// Why there is no place.
     pub(crate) reasons: Vec<String>,
@@ -39,33 +39,34 @@ pub(crate) struct Chosen {
 
 /// Chooses region and hosts. Where there is no room the size's way of being out of stock decides: [`Error::OutOfStock`] for
 /// `refuse`.
-pub(crate) fn choose(tx: &mut dyn Tx, catalogue: &Catalogue, room: &Room<'_>) -> Result<Chosen, Error> {
+pub(crate) fn choose(tx: &mut dyn Tx, control: &Control, room: &Room<'_>) -> Result<Chosen, Error> {
     let first = room.regions.first().ok_or_else(|| Error::invalid("No region is left."))?;
-    let Some(declared) = declared(tx)? else {
-        let hosts = vec![(room.plenty.to_owned(), Vec::new()); room.count];
-        return Ok(Chosen { region: first.clone(), hosts, unplaced: None, counts: false, reasons: Vec::new() });
+    let Some(known) = known(tx, control)? else {
+        let seat = Seat { host: room.plenty.to_owned(), gpus: Vec::new(), addresses: Vec::new() };
+        let seats = vec![seat; room.count];
+        return Ok(Chosen { region: first.clone(), seats, unplaced: None, counts: false, reasons: Vec::new() });
     };
-    let stock = stock_of(tx, &declared, None)?;
+    let stock = known.stock(tx, None)?;
     let need = need_of(room.size);
     let mut refusals: Vec<(&RegionSlug, Refusal)> = Vec::new();
     for region in room.regions {
-        match place_all(&stock, region, &need, room.count) {
-            Ok(hosts) => {
-                return Ok(Chosen { region: region.clone(), hosts, unplaced: None, counts: true, reasons: Vec::new() });
+        match known.seats(&stock, region, &need, room.count) {
+            Ok(seats) => {
+                return Ok(Chosen { region: region.clone(), seats, unplaced: None, counts: true, reasons: Vec::new() });
             }
             Err(refusal) => refusals.push((region, refusal)),
         }
     }
     let reasons: Vec<String> = refusals.iter().map(|(region, refusal)| format!("{region}: {refusal}")).collect();
     let slug = &room.size.spec.slug;
-    let unplaced = match declared.out_of_stock.get(slug).copied().unwrap_or(OutOfStock::Refuse) {
-        OutOfStock::Refuse => return Err(refused(&stock, catalogue, room, &need, &reasons)),
+    let unplaced = match known.out_of_stock.get(slug).copied().unwrap_or(OutOfStock::Refuse) {
+        OutOfStock::Refuse => return Err(refused((&known, &stock), control.catalogue(), room, &need, &reasons)),
         OutOfStock::Vanish => Unplaced::Vanish(format!("size {slug} is out of stock: {}", reasons.join("; "))),
         OutOfStock::Queue => Unplaced::Queue,
     };
     // Where there would be room, were it not for others.
     let region = refusals.iter().find(|(_, refusal)| refusal.may_pass()).map_or(first, |(region, _)| region);
-    Ok(Chosen { region: region.clone(), hosts: Vec::new(), unplaced: Some(unplaced), counts: true, reasons })
+    Ok(Chosen { region: region.clone(), seats: Vec::new(), unplaced: Some(unplaced), counts: true, reasons })
 }
 
 /// What a machine of this size needs.
@@ -75,22 +76,17 @@ pub(crate) fn need_of(size: &SizeEntry) -> Need {
     Need { vcpus: needs.vcpus, memory_mib: needs.memory_mib, gpus }
 }
 
-fn place_all(
-    stock: &Stock,
-    region: &RegionSlug,
-    need: &Need,
-    count: usize,
-) -> Result<Vec<(String, Vec<usize>)>, Refusal> {
-    let wish = Wish { region: Some(region.as_str()), need, apart_from: &[] };
-    let placements = stock.clone().place_all(&wish, count)?;
-    Ok(placements.into_iter().map(|placement| (placement.host, placement.gpus)).collect())
-}
-
 /// What is lacking, where it could be had, and which sizes could be had here.
-fn refused(stock: &Stock, catalogue: &Catalogue, room: &Room<'_>, need: &Need, reasons: &[String]) -> Error {
+fn refused(
+    (known, stock): (&Known, &Stock),
+    catalogue: &Catalogue,
+    room: &Room<'_>,
+    need: &Need,
+    reasons: &[String],
+) -> Error {
     const NAMED: usize = 3;
     let slug = &room.size.spec.slug;
-    let has_room = |region: &RegionSlug, need: &Need| place_all(stock, region, need, room.count).is_ok();
+    let has_room = |region: &RegionSlug, need: &Need| known.seats(stock, region, need, room.count).is_ok();
     let sold = catalogue.regions().iter().map(|region| &region.spec).filter(|region| region.available);
     let available_regions: Vec<RegionSlug> = sold
         .map(|region| region.slug.clone())

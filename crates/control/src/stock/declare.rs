@@ -1,11 +1,11 @@
 //! Declaring what there is, in place of what was declared before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use dewpoint_api::{StockDeclaration, StockHost, StockResponse};
-use dewpoint_store::{Tx, actions, stock};
+use dewpoint_store::{Tx, actions, hosts, hosts::HostRecord, stock, stock::Holding};
 
-use super::gpu_count;
+use super::inventory;
 use crate::{Catalogue, Control, Error};
 
 /// Most hosts of a declaration.
@@ -20,20 +20,21 @@ impl Control {
         if let Some(problem) = declaration.as_ref().and_then(|declared| problem(declared, self.catalogue())) {
             return Err(Error::invalid(problem));
         }
+        let control = self.clone();
         let told = self
             .inner
             .store
             .write(move |tx: &mut dyn Tx| {
                 let text = declaration.as_ref().map(serde_json::to_string).transpose();
                 let text = text.map_err(|error| Error::invalid(format!("the stock cannot be kept: {error}")))?;
-                stock::stock_declare(tx, text.as_deref())?;
-                if let Some(declared) = &declaration {
-                    settle(tx, declared)?;
-                }
+                let generation = stock::stock_declare(tx, text.as_deref())?;
+                let hosts = declaration.as_ref().map(|declared| declared.hosts.as_slice()).unwrap_or_default();
+                settle(tx, hosts, generation)?;
                 actions::action_unpark_all(tx)?;
-                super::view::view(tx)
+                super::view::view(tx, &control)
             })
             .await?;
+        self.look_for_trouble().await?;
         self.inner.bell.notify_one();
         Ok(told)
     }
@@ -77,30 +78,35 @@ fn problem(declared: &StockDeclaration, catalogue: &Catalogue) -> Option<String>
     Some(format!("out_of_stock names size {unknown}, which there is none."))
 }
 
-/// Gives each Droplet's GPUs their places among those its host has now, by their model; those there are too few of get places
-/// past the list's end, where they are used and nobody else's.
-fn settle(tx: &mut dyn Tx, declared: &StockDeclaration) -> Result<(), Error> {
+/// Writes down the declared hosts, each GPU in the place it had if it is there still.
+pub(super) fn settle(tx: &mut dyn Tx, declared: &[StockHost], generation: u64) -> Result<(), Error> {
     let holdings = stock::holding_list(tx)?;
-    // All of them first: a place that one leaves may be another's next.
+    let mut had: HashMap<String, HostRecord> =
+        hosts::host_list(tx, true)?.into_iter().map(|host| (host.name.clone(), host)).collect();
+    let mut of_host: HashMap<&str, Vec<Holding>> = HashMap::new();
     for holding in &holdings {
-        stock::holding_drop(tx, holding.droplet)?;
+        of_host.entry(&holding.host).or_default().push(holding.clone());
     }
-    let mut taken: BTreeSet<(String, usize)> = BTreeSet::new();
-    for mut holding in holdings {
-        let host = declared.hosts.iter().find(|host| host.name == holding.host);
-        let model = holding.gpu_model.clone().unwrap_or_default();
-        let end = host.map_or(0, gpu_count);
-        let own = host.map(|host| places_of(host, &model)).unwrap_or_default();
-        let free = own.into_iter().chain(end..).filter(|place| !taken.contains(&(holding.host.clone(), *place)));
-        holding.gpus = free.take(holding.gpus.len()).collect();
-        taken.extend(holding.gpus.iter().map(|place| (holding.host.clone(), *place)));
-        stock::holding_put(tx, &holding)?;
-    }
-    Ok(())
+    let hosts: Vec<HostRecord> = declared
+        .iter()
+        .map(|host| {
+            let here = of_host.get(host.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let known = had.remove(&host.name).map(|host| host.gpus).unwrap_or_default();
+            let known = inventory::with_held(known, here, &host.name);
+            HostRecord {
+                declared: true,
+                name: host.name.clone(),
+                region: Some(host.region.clone()),
+                vcpus: host.vcpus,
+                memory_mib: host.memory_mib,
+                gpus: inventory::declared(host, known, &inventory::held(here, &host.name), generation),
+                generation,
+            }
+        })
+        .collect();
+    Ok(hosts::hosts_replace(tx, true, &hosts)?)
 }
 
-/// The places of a model's GPUs on a host.
-fn places_of(host: &StockHost, model: &str) -> Vec<usize> {
-    let models = host.gpus.iter().flat_map(|gpus| std::iter::repeat_n(gpus.model.as_str(), gpus.count as usize));
-    models.enumerate().filter(|(_, there)| *there == model).map(|(place, _)| place).collect()
+fn gpu_count(host: &StockHost) -> usize {
+    host.gpus.iter().map(|gpus| gpus.count as usize).sum()
 }

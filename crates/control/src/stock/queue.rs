@@ -1,13 +1,12 @@
 //! Droplets that were accepted without a place.
 
 use dewpoint_clock::Timestamp;
-use dewpoint_placement::Wish;
 use dewpoint_store::{
     ActionRecord, DropletRecord, Tx, actions, droplets, droplets::DropletChange, stock, stock::Holding,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{choose::need_of, declared, stock_of};
+use super::{Seat, choose::need_of, known};
 use crate::{Control, Error};
 
 /// What becomes of a Droplet that was accepted without a place; its create's request keeps it.
@@ -34,8 +33,11 @@ pub(crate) fn place_waiting(
         return Ok(true);
     }
     match room_for(tx, control, &record)? {
-        Some((host, gpus)) => {
-            hold(tx, &record, &host, gpus, control)?;
+        Some((seat, counts)) => {
+            let host = seat.host.clone();
+            if counts {
+                hold(tx, &record, seat, control)?;
+            }
             let change = DropletChange { placed: Some((host, now)), ..DropletChange::default() };
             droplets::droplet_change(tx, id, &change)?;
             // Who came after it may be the first now.
@@ -49,31 +51,27 @@ pub(crate) fn place_waiting(
     }
 }
 
-fn room_for(tx: &mut dyn Tx, control: &Control, record: &DropletRecord) -> Result<Option<(String, Vec<usize>)>, Error> {
+/// The Droplet's seat, if there is one for it now, and whether what it has there counts.
+fn room_for(tx: &mut dyn Tx, control: &Control, record: &DropletRecord) -> Result<Option<(Seat, bool)>, Error> {
     if stock::unplaced_count(tx, Some((record.id, &record.size)))? > 0 {
         return Ok(None);
     }
-    let Some(declared) = declared(tx)? else {
+    let Some(known) = known(tx, control)? else {
         // Nothing is declared any more: there is plenty.
         let host = control.inner.hosts.first().map(|host| host.name.clone());
-        return Ok(host.map(|host| (host, Vec::new())));
+        return Ok(host.map(|host| (Seat { host, gpus: Vec::new(), addresses: Vec::new() }, false)));
     };
     let size = control.catalogue().size(&record.size).ok_or(Error::NotFound)?;
-    let stock = stock_of(tx, &declared, None)?;
-    let wish = Wish { region: Some(record.region.as_str()), need: &need_of(size), apart_from: &[] };
-    Ok(stock.place(&wish).ok().map(|placement| (placement.host, placement.gpus)))
+    let stock = known.stock(tx, None)?;
+    let seats = known.seats(&stock, &record.region, &need_of(size), 1).unwrap_or_default();
+    Ok(seats.into_iter().next().map(|seat| (seat, true)))
 }
 
-/// Writes down what a Droplet has of its host, where hosts are declared.
-pub(crate) fn hold(
-    tx: &mut dyn Tx,
-    record: &DropletRecord,
-    host: &str,
-    gpus: Vec<usize>,
-    control: &Control,
-) -> Result<(), Error> {
+/// Writes down what a Droplet has of its host, where that is counted.
+pub(crate) fn hold(tx: &mut dyn Tx, record: &DropletRecord, seat: Seat, control: &Control) -> Result<(), Error> {
     let gpu_model = control.catalogue().size(&record.size).and_then(|size| size.gpu()).map(|gpu| gpu.model.clone());
     let (droplet, vcpus, memory_mib) = (record.id, record.vcpus, record.memory_mib);
-    stock::holding_put(tx, &Holding { droplet, host: host.to_owned(), vcpus, memory_mib, gpus, gpu_model })?;
+    let Seat { host, gpus, addresses } = seat;
+    stock::holding_put(tx, &Holding { droplet, host, vcpus, memory_mib, gpus, addresses, gpu_model })?;
     Ok(())
 }

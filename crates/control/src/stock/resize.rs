@@ -4,22 +4,27 @@ use dewpoint_api::DropletId;
 use dewpoint_placement::{Need, Wish};
 use dewpoint_store::{DropletRecord, Tx, actions, droplets, stock, stock::Holding};
 
-use super::{declared, stock_of};
-use crate::{Error, catalogue::SizeEntry};
+use super::known;
+use crate::{Control, Error, catalogue::SizeEntry};
 
 /// Takes what a Droplet would have more of at another size, until its resize is over ([`settle_room`]). Whether its host counts
 /// what is taken; fails where that host has too little.
-pub(crate) fn make_room(tx: &mut dyn Tx, droplet: &DropletRecord, size: &SizeEntry) -> Result<bool, Error> {
+pub(crate) fn make_room(
+    tx: &mut dyn Tx,
+    control: &Control,
+    droplet: &DropletRecord,
+    size: &SizeEntry,
+) -> Result<bool, Error> {
     let Some(holding) = stock::holding_get(tx, droplet.id)? else { return Ok(false) };
     let vcpus = holding.vcpus.max(size.spec.vcpus);
     let memory_mib = holding.memory_mib.max(size.spec.memory_mib);
     let grows = vcpus > holding.vcpus || memory_mib > holding.memory_mib;
-    if let Some(mut declared) = declared(tx)?.filter(|_| grows) {
-        declared.hosts.retain(|host| host.name == holding.host);
+    let known = if grows { known(tx, control)? } else { None };
+    if let Some(known) = known.map(|known| known.only(&holding.host)) {
         // Its GPUs stay its own: only the rest is asked for.
         let need = Need { vcpus, memory_mib, gpus: None };
         let wish = Wish { region: None, need: &need, apart_from: &[] };
-        if let Err(refusal) = stock_of(tx, &declared, Some(droplet.id))?.place(&wish) {
+        if let Err(refusal) = known.stock(tx, Some(droplet.id))?.place(&wish) {
             return Err(Error::OutOfStock {
                 message: format!(
                     "Size {} does not fit on the host the Droplet is on now ({refusal}). Try a smaller one, or later.",

@@ -1,54 +1,94 @@
 //! What there is and what is taken, for people.
 
-use dewpoint_api::{StockDeclaration, StockGpuUse, StockHost, StockHostUse, StockResponse, StockUse};
-use dewpoint_store::{Tx, stock, stock::Holding};
+use std::collections::HashMap;
 
-use super::read;
+use dewpoint_api::{DropletId, StockGpu, StockGpuState, StockGpuUse, StockHostUse, StockResponse, StockUse};
+use dewpoint_store::{
+    Tx,
+    hosts::{GpuCondition, GpuRecord, HostRecord},
+    stock::{self, Holding},
+};
+
+use super::{alerts, inventory, known};
 use crate::{Control, Error};
 
 impl Control {
-    /// What is declared and what is taken of it.
+    /// What there is, declared or told of by the engine, and what is taken of it.
     pub async fn stock(&self) -> Result<StockResponse, Error> {
-        self.inner.store.read(view).await
+        let control = self.clone();
+        self.inner.store.read(move |tx: &mut dyn Tx| view(tx, &control)).await
     }
 }
 
-pub(super) fn view(tx: &mut dyn Tx) -> Result<StockResponse, Error> {
-    let found = stock::stock_declared(tx)?;
-    let declared = found.as_ref().map(|(_, text)| read(text)).transpose()?;
+pub(super) fn view(tx: &mut dyn Tx, control: &Control) -> Result<StockResponse, Error> {
+    let known = known(tx, control)?;
     let holdings = stock::holding_list(tx)?;
-    let queued = stock::unplaced_count(tx, None)?;
-    let is_declared = declared.is_some();
-    let StockDeclaration { hosts, out_of_stock } = declared.unwrap_or_default();
-    let hosts = hosts.iter().map(|host| host_use(host, &holdings)).collect();
-    let generation = found.map_or(0, |(generation, _)| generation);
-    Ok(StockResponse { declared: is_declared, generation, hosts, out_of_stock, queued })
+    let mut of_host: HashMap<&str, Vec<&Holding>> = HashMap::new();
+    for holding in &holdings {
+        of_host.entry(&holding.host).or_default().push(holding);
+    }
+    let ratio = control.config().overcommit;
+    let here = |host: &HostRecord| of_host.get(host.name.as_str()).cloned().unwrap_or_default();
+    let hosts = known.as_ref().map(|known| known.hosts.as_slice()).unwrap_or_default();
+    Ok(StockResponse {
+        declared: known.as_ref().is_some_and(|known| known.declared),
+        generation: stock::stock_generation(tx)?,
+        hosts: hosts.iter().map(|host| host_use(host, &here(host), (ratio.vcpus, ratio.memory))).collect(),
+        alerts: hosts.iter().flat_map(|host| alerts::of_host(host, &here(host))).map(|alert| alert.text).collect(),
+        queued: stock::unplaced_count(tx, None)?,
+        out_of_stock: known.map(|known| known.out_of_stock).unwrap_or_default(),
+    })
 }
 
-fn host_use(host: &StockHost, holdings: &[Holding]) -> StockHostUse {
-    let here: Vec<&Holding> = holdings.iter().filter(|holding| holding.host == host.name).collect();
-    let ratio = dewpoint_placement::Overcommit::default().vcpus;
-    let vcpus = (f64::from(host.vcpus) * ratio) as u64;
+fn host_use(host: &HostRecord, here: &[&Holding], (vcpus, memory): (f64, f64)) -> StockHostUse {
+    let devices: Vec<StockGpu> = (0..)
+        .zip(&host.gpus)
+        .filter(|(_, gpu)| !inventory::is_empty(gpu))
+        .map(|(place, gpu)| device(gpu, holder(here, place)))
+        .collect();
     let mut gpus: Vec<StockGpuUse> = Vec::new();
-    for declared in &host.gpus {
-        match gpus.iter_mut().find(|known| known.model == declared.model) {
-            Some(known) => known.count.total += u64::from(declared.count),
-            None => gpus.push(StockGpuUse {
-                model: declared.model.clone(),
-                count: StockUse { total: declared.count.into(), used: 0, free: 0 },
-            }),
+    for device in &devices {
+        let at = gpus.iter().position(|known| known.model == device.model).unwrap_or(gpus.len());
+        if at == gpus.len() {
+            let count = StockUse { total: 0, used: 0, free: 0 };
+            gpus.push(StockGpuUse { model: device.model.clone(), count });
         }
-    }
-    for known in &mut gpus {
-        let of_model = here.iter().filter(|holding| holding.gpu_model.as_deref() == Some(known.model.as_str()));
-        known.count = used(known.count.total, of_model.map(|holding| holding.gpus.len() as u64).sum());
+        let count = &mut gpus[at].count;
+        count.total += u64::from(device.state != StockGpuState::Missing);
+        count.used += u64::from(device.droplet_id.is_some());
+        count.free += u64::from(device.state == StockGpuState::Free);
     }
     StockHostUse {
         name: host.name.clone(),
         region: host.region.clone(),
-        vcpus: used(vcpus, here.iter().map(|holding| u64::from(holding.vcpus)).sum()),
-        memory_mib: used(host.memory_mib, here.iter().map(|holding| holding.memory_mib).sum()),
+        vcpus: used((f64::from(host.vcpus) * vcpus) as u64, here.iter().map(|holding| u64::from(holding.vcpus)).sum()),
+        memory_mib: used((host.memory_mib as f64 * memory) as u64, here.iter().map(|holding| holding.memory_mib).sum()),
         gpus,
+        devices,
+    }
+}
+
+/// Which Droplet has the GPU at this place.
+pub(super) fn holder(here: &[&Holding], place: usize) -> Option<DropletId> {
+    here.iter().find(|holding| holding.gpus.contains(&place)).map(|holding| holding.droplet)
+}
+
+fn device(gpu: &GpuRecord, droplet_id: Option<DropletId>) -> StockGpu {
+    let (state, reason) = match (&gpu.condition, &gpu.parked) {
+        (GpuCondition::Missing, _) => (StockGpuState::Missing, None),
+        (GpuCondition::Parked(why), _) | (_, Some(why)) => (StockGpuState::Parked, Some(why.clone())),
+        (GpuCondition::Unusable(why), None) => (StockGpuState::Unusable, Some(why.clone())),
+        (GpuCondition::Ready, None) if droplet_id.is_some() => (StockGpuState::Used, None),
+        (GpuCondition::Ready, None) => (StockGpuState::Free, None),
+    };
+    StockGpu {
+        address: gpu.address.clone(),
+        model: gpu.model.clone(),
+        node: gpu.node,
+        state,
+        droplet_id,
+        reason,
+        seen: gpu.seen,
     }
 }
 

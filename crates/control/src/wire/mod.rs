@@ -75,7 +75,8 @@ fn is_followed(change: &Change) -> bool {
         | Thing::Tag(_)
         | Thing::Token(_)
         | Thing::Volume(_)
-        | Thing::VolumeSnapshot(_) => false,
+        | Thing::VolumeSnapshot(_)
+        | Thing::Gpu(_) => false,
     }
 }
 

@@ -401,7 +401,13 @@ impl Background {
                 let (name, help) = ("dewpoint_store_commits_total", "Commits of the store; many writes share one.");
                 let commits = Sample { name, help, is_counter: true, value: store.commits() };
                 let (name, help) = ("dewpoint_audit_lost_total", "Audit entries the store did not take in time.");
-                vec![commits, Sample { name, help, is_counter: true, value: control.audit_lost() }]
+                let lost = Sample { name, help, is_counter: true, value: control.audit_lost() };
+                let (missing, parked) = control.gpus_in_trouble();
+                let (name, help) = ("dewpoint_gpus_missing", "GPUs that were there and are not any more.");
+                let missing = Sample { name, help, is_counter: false, value: missing };
+                let (name, help) =
+                    ("dewpoint_gpus_parked", "GPUs kept out of stock, or of no use to the Droplet that has them.");
+                vec![commits, lost, missing, Sample { name, help, is_counter: false, value: parked }]
             }),
         }
     }
@@ -425,5 +431,6 @@ async fn work(control: Control, worker: Worker, stopped: watch::Receiver<bool>, 
     ready.store(true, Ordering::Release);
     let backups = control.clone().make_backups(stopped.clone());
     let network = control.clone().keep_network(stopped.clone());
-    tokio::join!(worker.run(stopped), following, backups, network);
+    let stock = control.clone().keep_stock(stopped.clone());
+    tokio::join!(worker.run(stopped), following, backups, network, stock);
 }

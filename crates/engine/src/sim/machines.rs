@@ -9,7 +9,7 @@ use dewpoint_pages::{Alive, Closing, Damage, Durability, Keeper, Verdict};
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use super::disks;
+use super::{disks, gpus};
 use crate::{Error, MachineId, MachineSpec, Observed, PowerState};
 
 /// How many calls may share one commit.
@@ -191,16 +191,26 @@ impl Machines {
         let found = self
             .call(move |db| match started {
                 Some(at) => {
+                    if let Some(gpu) = gpus::lacking(db, id)? {
+                        return Ok(Err(gpu));
+                    }
                     let sql = "UPDATE machines SET started_at = COALESCE(started_at, ?2) WHERE id = ?1";
-                    db.prepare_cached(sql)?.execute(params![number(id), at.as_millis()])
+                    db.prepare_cached(sql)?.execute(params![number(id), at.as_millis()]).map(Ok)
                 }
                 None => {
                     let sql = "UPDATE machines SET started_at = NULL WHERE id = ?1";
-                    db.prepare_cached(sql)?.execute(params![number(id)])
+                    db.prepare_cached(sql)?.execute(params![number(id)]).map(Ok)
                 }
             })
             .await?;
-        if found > 0 { Ok(()) } else { Err(Error::NoSuchMachine(id)) }
+        match found {
+            Ok(0) => Err(Error::NoSuchMachine(id)),
+            Ok(_) => Ok(()),
+            Err(gpu) => {
+                let why = format!("it was not taken for machine {id}, or is not there any more");
+                Err(Error::GpuUnusable { gpu, why })
+            }
+        }
     }
 
     pub(super) async fn observe(&self, id: MachineId) -> Result<Option<Observed>, Error> {
@@ -228,6 +238,7 @@ impl Machines {
     pub(super) async fn remove(&self, id: MachineId) -> Result<(), Error> {
         self.call(move |db| {
             disks::detach_all(db, id)?;
+            gpus::give_back(db, id)?;
             db.prepare_cached("DELETE FROM machines WHERE id = ?1")?.execute(params![number(id)])
         })
         .await
@@ -305,6 +316,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // A killed process loses nothing; after a power cut the control plane makes the machines again.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -1024)?;
+    connection.execute_batch(super::gpus::TABLE)?;
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS machines (id INTEGER PRIMARY KEY, spec TEXT NOT NULL, started_at INTEGER);
          CREATE TABLE IF NOT EXISTS images (name TEXT PRIMARY KEY, disk_bytes INTEGER NOT NULL, stored_bytes INTEGER NOT NULL);

@@ -6,6 +6,7 @@
 
 mod disks;
 mod faults;
+mod gpus;
 mod machines;
 mod survey;
 
@@ -168,6 +169,16 @@ impl SimEngine {
         Ok(())
     }
 
+    /// Lets a GPU of a host be missing, as if somebody had pulled it out, or be there again. Of a host that names its GPUs.
+    pub async fn lose_gpu(&self, host: &str, gpu: GpuAddress, missing: bool) -> Result<(), Error> {
+        self.machines.lose_gpu(host, gpu, missing).await
+    }
+
+    /// Lets the next reset of a GPU fail: it is parked then.
+    pub async fn spoil_gpu(&self, host: &str, gpu: GpuAddress) -> Result<(), Error> {
+        self.machines.spoil_gpu(host, gpu).await
+    }
+
     /// The network that is in force, where it follows plans.
     pub fn plan(&self) -> Plan {
         self.plan.lock().map(|plan| plan.clone()).unwrap_or_default()
@@ -193,7 +204,7 @@ impl Engine for SimEngine {
     }
 
     async fn hosts(&self) -> Result<Vec<Host>, Error> {
-        Ok(self.equipment.hosts.clone())
+        self.machines.hosts(&self.equipment.hosts).await
     }
 
     fn networking(&self) -> Networking {
@@ -304,15 +315,23 @@ impl Engine for SimEngine {
     }
 
     async fn take_gpus(&self, id: MachineId, gpus: &[GpuAddress]) -> Result<(), Error> {
-        let _ = gpus;
         self.faults.check(Operation::TakeGpus, id, Moment::Before)?;
+        self.machines.take_gpus(id, &self.equipment.hosts, gpus).await?;
         self.faults.check(Operation::TakeGpus, id, Moment::After)
     }
 
     async fn give_back_gpus(&self, id: MachineId) -> Result<Vec<ParkedGpu>, Error> {
         self.faults.check(Operation::GiveBackGpus, id, Moment::Before)?;
+        if self.machines.observe(id).await?.is_some_and(|seen| seen.power == PowerState::On) {
+            return Err(Error::host("take GPUs back", format_args!("machine {id} is running")));
+        }
+        let parked = self.machines.give_back_gpus(id).await?;
         self.faults.check(Operation::GiveBackGpus, id, Moment::After)?;
-        Ok(Vec::new())
+        Ok(parked)
+    }
+
+    async fn put_back_gpu(&self, host: &str, gpu: &GpuAddress) -> Result<(), Error> {
+        self.machines.put_back_gpu(host, *gpu).await
     }
 
     async fn destroy(&self, id: MachineId) -> Result<(), Error> {

@@ -1,6 +1,9 @@
 //! The simulator's file, looked into without a simulator.
 
-use std::path::Path;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use dewpoint_pages::{Durability, open_beside};
 use rusqlite::Connection;
@@ -35,7 +38,10 @@ pub fn survey(path: &Path) -> Result<Survey, Error> {
     let db = open_beside(path).map_err(failed)?;
     // One snapshot of all of it.
     db.execute_batch("BEGIN").map_err(failed)?;
-    machines(&db, &mut found).and_then(|()| disks(&db, &mut found)).map_err(failed)?;
+    machines(&db, &mut found)
+        .and_then(|()| disks(&db, &mut found))
+        .and_then(|()| gpus(&db, &mut found))
+        .map_err(failed)?;
     Ok(found)
 }
 
@@ -55,6 +61,15 @@ fn machines(db: &Connection, found: &mut Survey) -> rusqlite::Result<()> {
         }
         found.machines.insert(id, SurveyedMachine { running: row.get(2)?, spec: spec.ok() });
     }
+    Ok(())
+}
+
+fn gpus(db: &Connection, found: &mut Survey) -> rusqlite::Result<()> {
+    let mut all: BTreeMap<MachineId, BTreeSet<(String, String)>> = BTreeMap::new();
+    for (machine, host, address) in super::gpus::holders(db)? {
+        all.entry(machine).or_default().insert((host, address));
+    }
+    found.gpus = Some(all);
     Ok(())
 }
 

@@ -20,7 +20,8 @@ on_each_database!(
 fn holding(droplet: u64, gpus: &[usize]) -> Holding {
     let gpu_model = (!gpus.is_empty()).then(|| "nvidia_h100".to_owned());
     let (host, gpus) = ("h1".to_owned(), gpus.to_vec());
-    Holding { droplet: DropletId(droplet), host, vcpus: 20, memory_mib: 245_760, gpus, gpu_model }
+    let addresses = gpus.iter().map(|place| format!("0000:0{place}:00.0")).collect();
+    Holding { droplet: DropletId(droplet), host, vcpus: 20, memory_mib: 245_760, gpus, addresses, gpu_model }
 }
 
 async fn a_declaration_replaces_the_one_before_and_is_counted(database: &Database) {

@@ -132,7 +132,8 @@ async fn work(control: Control, workers: Vec<Worker>, stopped: watch::Receiver<b
         tokio::spawn(worker.run(stopped.clone()));
     }
     let network = control.clone().keep_network(stopped.clone());
-    tokio::join!(following, control.clone().make_backups(stopped), network);
+    let stock = control.clone().keep_stock(stopped.clone());
+    tokio::join!(following, control.clone().make_backups(stopped), network, stock);
 }
 
 impl World {

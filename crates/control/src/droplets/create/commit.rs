@@ -16,7 +16,7 @@ use crate::{
     droplets::{DropletView, source::own},
     network::{self, Pool},
     ssh_keys, stock,
-    stock::Room,
+    stock::{GpuWork, Room},
     vpcs::{default_of, vpc_pool},
 };
 
@@ -34,7 +34,7 @@ pub(super) fn commit(tx: &mut dyn Tx, control: &Control, plan: &Plan) -> Result<
     let (regions, vpc, volumes) = resolve_regions(tx, plan)?;
     let size = control.catalogue().size(&plan.size).ok_or(Error::NotFound)?;
     let room = Room { size, regions: &regions, count: plan.names.len(), plenty: &plan.host };
-    let chosen = stock::choose(tx, control.catalogue(), &room)?;
+    let chosen = stock::choose(tx, control, &room)?;
     let region = chosen.region.clone();
     let vpc = match vpc {
         Some(vpc) => vpc,
@@ -51,19 +51,20 @@ pub(super) fn commit(tx: &mut dyn Tx, control: &Control, plan: &Plan) -> Result<
     let first_action = counters::draw(tx, Sequence::Action, count)?;
     let (many, partition_mode, reasons) = (plan.many, plan.partition_mode, chosen.reasons.clone());
     let mut created = Created { droplets: vec![], actions: vec![], many, partition_mode, reasons };
-    let request = CreateWish { volumes: volumes.clone(), unplaced: chosen.unplaced.clone() }.text()?;
+    let gpus = (chosen.counts && size.is_gpu()).then_some(GpuWork::Take);
+    let request = CreateWish { volumes: volumes.clone(), unplaced: chosen.unplaced.clone(), gpus }.text()?;
     for (index, name) in (0..).zip(&plan.names) {
         let (id, action) = (DropletId(first_droplet + index), ActionId(first_action + index));
-        let place = chosen.hosts.get(created.droplets.len());
-        let host = place.map(|(host, _)| host.clone());
+        let seat = chosen.seats.get(created.droplets.len());
+        let host = seat.map(|seat| seat.host.clone());
         let record = DropletRecord {
             placed_at: host.is_some().then_some(plan.now),
             host,
             ..droplet_row(tx, plan, id, action, name, &region, &vpc)?
         };
         droplets::droplet_insert(tx, &record, &seed)?;
-        if let Some((host, gpus)) = place.filter(|_| chosen.counts) {
-            stock::hold(tx, &record, host, gpus.clone(), control)?;
+        if let Some(seat) = seat.filter(|_| chosen.counts) {
+            stock::hold(tx, &record, seat.clone(), control)?;
         }
         for tag in &tags {
             tags::tag_resource(tx, plan.account, tag, &Tagged::droplet(id), plan.now)?;

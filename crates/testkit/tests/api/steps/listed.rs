@@ -72,6 +72,7 @@ const BEGIN_NOTHING: &[&str] = &[
     "dew_faults_delete",
     "dew_stock_put",
     "dew_stock_delete",
+    "dew_stock_put_back",
 ];
 
 /// Whether a schema speaks of actions, itself or in what it refers to.
