@@ -8,7 +8,11 @@ use std::collections::HashSet;
 use dewpoint_api::{ActionStatus, ImageId, ImageStatus, ResourceType, VolumeSnapshotId};
 
 use crate::{
-    ActionRecord, DropletRecord, Error, TeardownPart, Tx, VolumeRecord, actions, droplets, row::corrupt, volumes,
+    ActionRecord, DropletRecord, Error, TeardownPart, Tx, VolumeRecord, actions, droplets, hosts,
+    hosts::HostRecord,
+    row::corrupt,
+    stock::{self, Holding},
+    volumes,
 };
 
 /// A rule about rows.
@@ -453,6 +457,10 @@ pub struct Books {
     pub snapshots: Vec<(VolumeSnapshotId, bool)>,
     /// Every action in progress.
     pub actions: Vec<ActionRecord>,
+    /// The hosts that are counted: the declared ones where any are, or else those the engine tells of.
+    pub hosts: Vec<HostRecord>,
+    /// What each Droplet has of its host.
+    pub holdings: Vec<Holding>,
     /// What a teardown in progress is about, as ids.
     pub being_torn_down: HashSet<String>,
 }
@@ -484,6 +492,7 @@ impl Books {
         ] {
             running.extend(actions::action_in_progress_on(tx, kind)?);
         }
+        let declared = stock::stock_declared(tx)?.is_some();
         debug_assert!(running.iter().all(|action| action.status == ActionStatus::InProgress));
         Ok(Self {
             droplets: droplets::droplet_page_of_all(tx, dewpoint_api::DropletId(0), u32::MAX)?,
@@ -491,6 +500,8 @@ impl Books {
             images: tx.query_all(images, &[], |row| Ok((row.next()?, row.next()?)))?,
             snapshots: tx.query_all(snapshots, &[], |row| Ok((row.next()?, row.next()?)))?,
             actions: running,
+            hosts: hosts::host_list(tx, declared)?,
+            holdings: stock::holding_list(tx)?,
             being_torn_down,
         })
     }

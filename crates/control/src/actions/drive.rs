@@ -274,6 +274,11 @@ fn words_of(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_else(|| "a panic".to_owned())
 }
 
+/// Whether a failure of the step that is under way now would be its last, though it might pass.
+pub(super) fn is_last_try(action: &ActionRecord) -> bool {
+    failures(action, &action.step) + 1 >= TRIES
+}
+
 /// How often this step failed so far, by the timeline, which survives a crash.
 fn failures(action: &ActionRecord, step: &str) -> usize {
     action.timeline.iter().filter(|entry| entry.step == step && entry.error.is_some()).count()

@@ -66,11 +66,12 @@ pub(super) async fn let_go(cx: &Context) -> Result<Effect, Error> {
     Ok(Effect { also, ..Effect::default() })
 }
 
-/// What to write when an action fails that took GPUs again for a Droplet that had let go of its own: they are let go of once
-/// more if it is off. What cannot be done now is done by and by, as for every Droplet that is off and has some.
+/// What to write when an action fails that was to let go of GPUs, or took them again for a Droplet that had: they are let go of
+/// if it is off. What cannot be done now is done by and by, as for every Droplet that is off and has some.
 pub(super) async fn aftermath(cx: &Context) -> Vec<Also> {
-    if cx.gpu_work() != Some(GpuWork::TakeAgain) {
-        return Vec::new();
+    match cx.gpu_work() {
+        Some(GpuWork::TakeAgain | GpuWork::GiveBack) => {}
+        Some(GpuWork::Take) | None => return Vec::new(),
     }
     match cx.engine().observe(cx.machine()).await {
         Ok(Some(seen)) if seen.power == PowerState::Off => {}

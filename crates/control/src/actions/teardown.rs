@@ -14,8 +14,9 @@ use dewpoint_store::{
 };
 
 use super::{
+    drive,
     flow::{Context, own_image, own_volume_image},
-    reserved_ip, volume,
+    gpus, reserved_ip, volume,
     worker::chain,
 };
 use crate::{
@@ -42,7 +43,7 @@ pub(super) async fn destroy_parts(cx: &Context) -> Result<(), Error> {
             other => other.to_string(),
         };
         record(cx, &part, move |part| part.error = Some(told.clone()), |_| Ok(())).await?;
-        if failure.as_ref().is_none_or(|known| !super::drive::is_transient(known)) {
+        if failure.as_ref().is_none_or(|known| !drive::is_transient(known)) {
             failure = Some(error);
         }
     }
@@ -118,15 +119,27 @@ async fn destroy_droplet(cx: &Context, part: &TeardownPart) -> Result<(), Error>
     let (id, now) = (cx.droplet, cx.control.now());
     let store = &cx.control.inner.store;
     let has_gpus: bool = store.read(move |tx: &mut dyn Tx| stock::has_gpus(tx, id)).await?;
-    let parked = if has_gpus { cx.control.give_back_gpus(id).await? } else { Vec::new() };
+    let parking = match has_gpus {
+        true => take_back_gpus(cx).await?,
+        false => Parking::Some(Vec::new()),
+    };
     gone(cx, part, move |tx| {
-        stock::park(tx, id, &Parking::Some(parked.clone()))?;
+        stock::park(tx, id, &parking)?;
         droplets::droplet_delete(tx, id)?;
         addresses::address_release_all(tx, id, now)?;
         stock::release(tx, id)?;
         delete_backups(tx, id, now)
     })
     .await
+}
+
+/// Takes back the GPUs of a machine that is gone. Fails only while trying again may help: then they are parked.
+async fn take_back_gpus(cx: &Context) -> Result<Parking, Error> {
+    match cx.control.give_back_gpus(cx.droplet).await {
+        Ok(parked) => Ok(Parking::Some(parked)),
+        Err(error) if drive::is_transient(&error) && !drive::is_last_try(&cx.action) => Err(error),
+        Err(error) => Ok(Parking::All(gpus::could_not(&error))),
+    }
 }
 
 async fn destroy_volume(cx: &Context, part: &TeardownPart, id: VolumeId) -> Result<(), Error> {

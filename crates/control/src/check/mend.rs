@@ -18,6 +18,7 @@ pub async fn mend(store: &Store, engine: &dyn Engine, finding: &Finding) -> Resu
     let Some(mend) = finding.mend.clone() else { return Ok(()) };
     match mend {
         Mend::Machine(id) => Ok(engine.destroy(id).await?),
+        Mend::Gpus(id) => Ok(engine.give_back_gpus(id).await.map(drop)?),
         Mend::Image(name) => Ok(engine.remove_image(&name).await?),
         Mend::Volume(id) => {
             if let Some(machine) = engine.observe_volume(id).await?.and_then(|seen| seen.machine) {
@@ -44,7 +45,7 @@ fn write(tx: &mut dyn Tx, mend: &Mend) -> Result<(), Error> {
         }
         Mend::Place(id, droplet) => volumes::volume_found_at(tx, *id, *droplet)?,
         Mend::Size(id, gib) => volumes::volume_grow(tx, *id, *gib)?,
-        Mend::Machine(_) | Mend::Volume(_) | Mend::Image(_) => {}
+        Mend::Machine(_) | Mend::Gpus(_) | Mend::Volume(_) | Mend::Image(_) => {}
     }
     Ok(())
 }

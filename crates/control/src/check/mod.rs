@@ -4,6 +4,7 @@
 //! ([`findings`]). `dew check` looks with them from outside, tests after everything they do, and a lone server's start removes
 //! what belongs to nobody by the same ones.
 
+mod gpus;
 mod mend;
 mod rules;
 
@@ -46,6 +47,8 @@ pub enum Mend {
     Power(dewpoint_api::DropletId, dewpoint_api::DropletStatus),
     /// Remove a machine of no Droplet.
     Machine(MachineId),
+    /// Take back the GPUs of a machine of no Droplet.
+    Gpus(MachineId),
     /// Remove a volume that has no row.
     Volume(EngineVolumeId),
     /// Remove an image that has no row.

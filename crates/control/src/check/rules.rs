@@ -11,17 +11,17 @@ use dewpoint_engine::{
 };
 use dewpoint_store::{ActionRecord, DropletRecord, VolumeRecord, check::Books};
 
-use super::{Finding, Mend};
+use super::{Finding, Mend, gpus};
 use crate::actions::{image_in_the_making, own_image, own_volume_image};
 
 /// A finding a person has to see to.
-fn by_hand(rule: &str, subject: &dyn ToString, what: String, why: &str, remedy: &str) -> Finding {
+pub(super) fn by_hand(rule: &str, subject: &dyn ToString, what: String, why: &str, remedy: &str) -> Finding {
     let (rule, why, remedy) = (rule.to_owned(), why.to_owned(), remedy.to_owned());
     Finding { rule, subject: subject.to_string(), what, why, remedy, repairable: false, mend: None }
 }
 
 impl Finding {
-    fn mended(mut self, mend: Mend) -> Self {
+    pub(super) fn mended(mut self, mend: Mend) -> Self {
         self.repairable = true;
         self.mend = Some(mend);
         self
@@ -90,6 +90,7 @@ pub fn findings(books: &Books, seen: &Survey) -> Vec<Finding> {
     machines(books, seen, &busy, &mut all);
     volumes(books, seen, &busy, &mut all);
     images(books, seen, &busy, &mut all);
+    gpus::gpus(books, seen, &busy.droplets, &mut all);
     all
 }
 
@@ -147,7 +148,7 @@ fn machines(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
             all.push(finding.mended(Mend::Power(record.id, truth)));
         }
         match &machine.spec {
-            Some(spec) => all.extend(other_machine(record, spec)),
+            Some(spec) => all.extend(other_machine(record, gpus::addresses(books, record.id), spec)),
             None if unreadable.contains(&id) => {}
             None => {
                 let what = format!("the machine of Droplet {} was never wholly made, or not wholly removed", record.id);
@@ -180,7 +181,7 @@ fn machines(books: &Books, seen: &Survey, busy: &Busy, all: &mut Vec<Finding>) {
 }
 
 /// Whether a machine is another than its Droplet's row says.
-fn other_machine(record: &DropletRecord, spec: &MachineSpec) -> Option<Finding> {
+fn other_machine(record: &DropletRecord, gpus: &[String], spec: &MachineSpec) -> Option<Finding> {
     let image = record.image_slug.clone().or_else(|| own_image(record.image_id).map(|name| name.as_str().to_owned()));
     let address =
         |kind| spec.nics.iter().find(|nic| nic.kind == kind).and_then(|nic| nic.ipv4).map(|link| link.address);
@@ -199,6 +200,8 @@ fn other_machine(record: &DropletRecord, spec: &MachineSpec) -> Option<Finding> 
     compare("disk (GiB)", record.disk_gib.to_string(), spec.disk_gib.to_string());
     compare("public address", text(record.public_v4), text(address(NicKind::Public)));
     compare("private address", record.private_v4.to_string(), text(address(NicKind::Private)));
+    let has: Vec<String> = spec.gpus.iter().map(ToString::to_string).collect();
+    compare("GPUs", format!("{gpus:?}"), format!("{has:?}"));
     compare("IPv6 address", format!("{:?}", record.public_v6), format!("{v6:?}"));
     if differs.is_empty() {
         return None;

@@ -68,6 +68,11 @@ pub(crate) fn has_gpus(tx: &mut dyn Tx, droplet: DropletId) -> Result<bool, Erro
     Ok(stock::holding_get(tx, droplet)?.is_some_and(|holding| !holding.addresses.is_empty()))
 }
 
+/// Whether this is of a Droplet that is off and has let go of its GPUs.
+pub(super) fn is_let_go(holding: &Holding) -> bool {
+    holding.gpu_model.is_some() && holding.gpus.is_empty()
+}
+
 /// Fails if one of the GPUs of a holding cannot be given to its machine.
 fn refuse_without(tx: &mut dyn Tx, control: &Control, holding: &Holding) -> Result<(), Error> {
     let Some(known) = known(tx, control)? else { return Ok(()) };
@@ -88,10 +93,10 @@ fn take_again(tx: &mut dyn Tx, control: &Control, droplet: &DropletRecord, holdi
     let Some(gpu) = size.and_then(|size| size.gpu()) else { return Ok(false) };
     let Some(known) = known(tx, control)? else { return Ok(false) };
     let known = known.only(&holding.host);
-    // Its memory and processors are its own already.
-    let need = Need { vcpus: 0, memory_mib: 0, gpus: Some((gpu.count, gpu.model.clone())) };
+    let (vcpus, memory_mib) = (droplet.vcpus, droplet.memory_mib);
+    let need = Need { vcpus, memory_mib, gpus: Some((gpu.count, gpu.model.clone())) };
     let wish = Wish { region: None, need: &need, apart_from: &[] };
-    let placement = known.stock(tx, None)?.place(&wish).map_err(|refusal| Error::OutOfStock {
+    let placement = known.stock(tx, Some(droplet.id))?.place(&wish).map_err(|refusal| Error::OutOfStock {
         message: format!(
             "Size {} is out of stock on host {}, where the Droplet's disk is ({refusal}). Its GPUs were given back when it was \
              powered off. Try again later, or take a snapshot of it and create another one from that.",
@@ -100,14 +105,16 @@ fn take_again(tx: &mut dyn Tx, control: &Control, droplet: &DropletRecord, holdi
         available_regions: Vec::new(),
     })?;
     let seat = known.seat(placement);
-    stock::holding_put(tx, &Holding { gpus: seat.gpus, addresses: seat.addresses, ..holding })?;
+    let (gpus, addresses) = (seat.gpus, seat.addresses);
+    stock::holding_put(tx, &Holding { vcpus, memory_mib, gpus, addresses, ..holding })?;
     Ok(true)
 }
 
-/// A Droplet has no GPUs any more, its memory and processors still: others may have them now.
+/// A Droplet that is off has no GPUs any more. Nor does it need memory and processors: others could not use its GPUs without.
 pub(crate) fn let_go(tx: &mut dyn Tx, droplet: DropletId) -> Result<(), Error> {
     let Some(holding) = stock::holding_get(tx, droplet)? else { return Ok(()) };
-    stock::holding_put(tx, &Holding { gpus: Vec::new(), addresses: Vec::new(), ..holding })?;
+    let none = Holding { vcpus: 0, memory_mib: 0, gpus: Vec::new(), addresses: Vec::new(), ..holding };
+    stock::holding_put(tx, &none)?;
     actions::action_unpark_all(tx)?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use dewpoint_api::DropletId;
 use dewpoint_placement::{Need, Wish};
 use dewpoint_store::{DropletRecord, Tx, actions, droplets, stock, stock::Holding};
 
-use super::known;
+use super::{hand::is_let_go, known};
 use crate::{Control, Error, catalogue::SizeEntry};
 
 /// Takes what a Droplet would have more of at another size, until its resize is over ([`settle_room`]). Whether its host counts
@@ -16,6 +16,10 @@ pub(crate) fn make_room(
     size: &SizeEntry,
 ) -> Result<bool, Error> {
     let Some(holding) = stock::holding_get(tx, droplet.id)? else { return Ok(false) };
+    if is_let_go(&holding) {
+        // It has nothing now: whether there is room for it is asked when it is powered on.
+        return Ok(true);
+    }
     let vcpus = holding.vcpus.max(size.spec.vcpus);
     let memory_mib = holding.memory_mib.max(size.spec.memory_mib);
     let grows = vcpus > holding.vcpus || memory_mib > holding.memory_mib;
@@ -40,7 +44,7 @@ pub(crate) fn make_room(
 
 /// A Droplet whose resize is over has what its row says, and no more.
 pub(crate) fn settle_room(tx: &mut dyn Tx, droplet: DropletId) -> Result<(), Error> {
-    let Some(holding) = stock::holding_get(tx, droplet)? else { return Ok(()) };
+    let Some(holding) = stock::holding_get(tx, droplet)?.filter(|holding| !is_let_go(holding)) else { return Ok(()) };
     let Some(row) = droplets::droplet_of_machine(tx, droplet)? else { return Ok(()) };
     stock::holding_put(tx, &Holding { vcpus: row.vcpus, memory_mib: row.memory_mib, ..holding })?;
     actions::action_unpark_all(tx)?;

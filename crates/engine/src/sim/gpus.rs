@@ -13,7 +13,7 @@ use crate::{Error, GpuAddress, GpuState, Host, HostGpus, MachineId, ParkedGpu};
 
 /// The table, beside the machines.
 pub(super) const TABLE: &str = "CREATE TABLE IF NOT EXISTS gpus (
-    host TEXT NOT NULL, address TEXT NOT NULL, machine INTEGER, parked TEXT, missing INTEGER NOT NULL DEFAULT 0,
+    host TEXT NOT NULL, address TEXT NOT NULL, machine INTEGER, parked TEXT, parked_by INTEGER, missing INTEGER NOT NULL DEFAULT 0,
     unresettable INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (host, address)
 )";
 
@@ -49,20 +49,19 @@ impl Machines {
         }
     }
 
-    /// Takes all of the machine's back; those that were parked for it.
+    /// Takes all of the machine's back; those that are parked for it, also when it is asked again.
     pub(super) async fn give_back_gpus(&self, id: MachineId) -> Result<Vec<ParkedGpu>, Error> {
         self.call(move |db| {
-            let sql = "SELECT address FROM gpus WHERE machine = ?1 AND unresettable = 1 ORDER BY address";
-            let mut statement = db.prepare_cached(sql)?;
-            let stuck = statement.query_map(params![number(id)], |row| row.get::<_, String>(0))?;
-            let stuck = stuck.collect::<Result<Vec<_>, _>>()?;
-            let sql =
-                "UPDATE gpus SET machine = NULL, parked = ?2, unresettable = 0 WHERE machine = ?1 AND unresettable = 1";
+            let sql = "UPDATE gpus SET machine = NULL, parked = ?2, parked_by = ?1, unresettable = 0
+                       WHERE machine = ?1 AND unresettable = 1";
             db.prepare_cached(sql)?.execute(params![number(id), RESET_FAILED])?;
             give_back(db, id)?;
-            let parked =
-                |address: &String| Some(ParkedGpu { gpu: address.parse().ok()?, why: RESET_FAILED.to_owned() });
-            Ok(stuck.iter().filter_map(parked).collect())
+            let sql = "SELECT address, parked FROM gpus WHERE parked_by = ?1 AND parked IS NOT NULL ORDER BY address";
+            let mut statement = db.prepare_cached(sql)?;
+            let parked = statement.query_map(params![number(id)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let parked: Vec<(String, String)> = parked.collect::<Result<_, _>>()?;
+            let told = |(address, why): (String, String)| Some(ParkedGpu { gpu: address.parse().ok()?, why });
+            Ok(parked.into_iter().filter_map(told).collect())
         })
         .await
     }
@@ -71,7 +70,7 @@ impl Machines {
     pub(super) async fn put_back_gpu(&self, host: &str, gpu: GpuAddress) -> Result<(), Error> {
         let (host, address) = (host.to_owned(), gpu.to_string());
         self.call(move |db| {
-            let sql = "UPDATE gpus SET parked = NULL WHERE host = ?1 AND address = ?2";
+            let sql = "UPDATE gpus SET parked = NULL, parked_by = NULL WHERE host = ?1 AND address = ?2";
             db.prepare_cached(sql)?.execute(params![host, address])?;
             forget_plain(db)
         })
@@ -179,7 +178,7 @@ fn take(db: &Connection, id: MachineId, hosts: &[Host], gpus: &[GpuAddress]) -> 
     }
     for gpu in gpus {
         let sql = "INSERT INTO gpus (host, address, machine) VALUES (?1, ?2, ?3)
-                   ON CONFLICT (host, address) DO UPDATE SET machine = ?3, parked = NULL";
+                   ON CONFLICT (host, address) DO UPDATE SET machine = ?3, parked = NULL, parked_by = NULL";
         db.prepare_cached(sql)?.execute(params![name, gpu.to_string(), number(id)])?;
     }
     Ok(Taken::Done)

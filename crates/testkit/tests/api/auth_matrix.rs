@@ -141,6 +141,8 @@ impl Alice {
             "*path" => "v1.json",
             // Faults belong to no account; who may not steer is refused before one is looked for.
             "fault_id" => "1",
+            // Nor do GPUs: who may not put one back is refused before one is looked for.
+            "host" | "gpu" => "none",
             _ => panic!("{path}: make one {{{name}}} in `settle` and name it in `value`"),
         }
     }

@@ -21,6 +21,7 @@ mod droplet_snapshots;
 mod droplets;
 mod events;
 mod firewalls;
+mod gpus;
 mod history;
 mod hostile;
 mod hostile_socket;

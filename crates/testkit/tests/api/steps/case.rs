@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dewpoint_api::ActionKind;
 use dewpoint_control::actions::{Point, steps_of};
-use dewpoint_engine::sim::Moment;
+use dewpoint_engine::{Operation, sim::Moment};
 use dewpoint_store::Tx;
 use dewpoint_testkit::TestApp;
 use serde_json::{Value, json};
@@ -179,6 +179,8 @@ fn ends(scenario: &Scenario, step: &Step, trouble: &Trouble, gone: bool) -> Ends
     match trouble {
         _ if step.is_back => Ends::Errored,
         Trouble::Deleted(_) if gone => Ends::Either,
+        // They are parked, and the rest is destroyed.
+        Trouble::Engine { operation: Operation::GiveBackGpus, .. } if scenario.heals => Ends::Completed,
         Trouble::Engine { moment: Moment::After, .. } | Trouble::Engine { times: TOO_OFTEN, .. }
             if scenario.heals && trouble.is_fatal() =>
         {

@@ -69,7 +69,8 @@ fn try_out(scenario: &Scenario, only: Option<&str>, tally: &Mutex<Tally>) {
         note(&|tally| tally.steps.extend([key.clone()]));
         for trouble in Trouble::all(&step.calls, &plan.things) {
             let case = format!("{name}: step {}: {trouble}", step.name);
-            if only.is_some_and(|only| !case.contains(only)) || scenario.is_variant && !trouble.is_main() {
+            let is_less = scenario.is_variant && step.name != scenario.own_step;
+            if only.is_some_and(|only| !case.contains(only)) || is_less && !trouble.is_main() {
                 continue;
             }
             if only.is_some() {

@@ -4,7 +4,8 @@ use dewpoint_api::{
     ActionKind::{self, *},
     ResourceType::{self, *},
 };
-use dewpoint_engine::{Operation, sim::Moment};
+use dewpoint_control::WhenOff;
+use dewpoint_engine::{GpuState, Host, HostGpu, HostGpus, Operation, sim::Moment};
 use dewpoint_testkit::{Answer, TestApp};
 use http::Request;
 use serde_json::{Value, json};
@@ -42,6 +43,8 @@ pub(super) enum Given {
     ReservedIpv6,
     /// It is assigned to the Droplet.
     Assigned6,
+    /// The only host there is names two GPUs of its own; those of who is off are freed, or not.
+    OnMetal { frees: bool },
     /// The only host there is has no room, and gets some when the create has been asked for.
     NoRoom,
 }
@@ -66,6 +69,8 @@ pub(super) struct Scenario {
     pub(super) keeps: Option<&'static str>,
     /// Whether it is but another way to ask for what an earlier scenario has: the main troubles are enough then.
     pub(super) is_variant: bool,
+    /// A step that only variants have: it is tried under every trouble all the same.
+    pub(super) own_step: &'static str,
 }
 
 /// Backups come by schedule.
@@ -82,7 +87,18 @@ impl Scenario {
     /// A Dewpoint for it: with a network where that is what its steps change.
     pub(super) async fn app(&self) -> TestApp {
         let wired = matches!(self.flow.0, ReservedIp | ReservedIpv6);
-        TestApp::start_with(|setup| setup.equipment.network = wired).await
+        let metal = self.given.iter().find_map(|given| match given {
+            Given::OnMetal { frees } => Some(if *frees { WhenOff::Free } else { WhenOff::Keep }),
+            _ => None,
+        });
+        TestApp::start_with(|setup| {
+            setup.equipment.network = wired;
+            if let Some(when_off) = metal {
+                setup.equipment.hosts = vec![metal_host()];
+                setup.control.gpus_when_off = when_off;
+            }
+        })
+        .await
     }
 
     /// What is there before.
@@ -109,6 +125,11 @@ impl Scenario {
         Self { is_variant: true, ..self }
     }
 
+    /// The same of a Droplet with a GPU, which has a step of its own.
+    fn with_gpus(self, note: &'static str) -> Self {
+        Self { note, own_step: "gpus", ..self.variant() }
+    }
+
     /// Names what its request makes at once.
     fn keeping(self, thing: &'static str) -> Self {
         Self { keeps: Some(thing), ..self }
@@ -120,7 +141,19 @@ impl Scenario {
 }
 
 fn asked(flow: (ResourceType, ActionKind), by: &'static str, given: &'static [Given], body: &'static str) -> Scenario {
-    Scenario { flow, by, again: by, note: "", given, query: "", body, heals: false, keeps: None, is_variant: false }
+    Scenario {
+        flow,
+        by,
+        again: by,
+        note: "",
+        given,
+        query: "",
+        body,
+        heals: false,
+        keeps: None,
+        is_variant: false,
+        own_step: "",
+    }
 }
 
 const DROPLET: &[Given] = &[Given::Droplet("{}")];
@@ -148,6 +181,30 @@ const WHOLE: &[Given] = &[
     Given::Assigned,
 ];
 
+const GPU: &str = r#"{"region":"nyc2","size":"gpu-h100x1-80gb","image":"gpu-h100x1-base"}"#;
+const GPU_SAVED: &str = r#"{"region":"nyc2","size":"gpu-h100x1-80gb","image":"gpu-h100x1-base","backups":true}"#;
+const METAL: &[Given] = &[Given::OnMetal { frees: false }];
+const GPU_ON: &[Given] = &[Given::OnMetal { frees: false }, Given::Droplet(GPU)];
+const GPU_OFF: &[Given] =
+    &[Given::OnMetal { frees: false }, Given::Droplet(GPU), Given::Act(r#"{"type":"power_off"}"#)];
+const GPU_BACKED_UP: &[Given] = &[Given::OnMetal { frees: false }, Given::Droplet(GPU_SAVED), Given::Backup];
+const FREED_ON: &[Given] = &[Given::OnMetal { frees: true }, Given::Droplet(GPU)];
+const FREED_OFF: &[Given] =
+    &[Given::OnMetal { frees: true }, Given::Droplet(GPU), Given::Act(r#"{"type":"power_off"}"#)];
+
+/// A host that names its own GPUs.
+fn metal_host() -> Host {
+    let gpu = |address: &str| HostGpu {
+        address: address.parse().expect("an address"),
+        model: "nvidia_h100".to_owned(),
+        memory_mib: 81_920,
+        node: None,
+        state: GpuState::Ready,
+    };
+    let gpus = HostGpus::These(["0000:17:00.0", "0000:65:00.0"].map(gpu).into());
+    Host { name: "metal".into(), vcpus: 64, memory_mib: 1_048_576, gpus }
+}
+
 /// Every way there is.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let on_droplet = |kind, given, body| asked((Droplet, kind), "dropletActions_post", given, body);
@@ -170,6 +227,19 @@ pub(super) fn scenarios() -> Vec<Scenario> {
         create(&[], NEW),
         create(&[], r#"{"name":"web-1","region":"tor1","size":"gpu-h100x1-80gb","image":"gpu-h100x1-base"}"#)
             .given_too(", with a GPU", &[]),
+        create(METAL, r#"{"name":"web-1","region":"nyc2","size":"gpu-h100x1-80gb","image":"gpu-h100x1-base"}"#)
+            .with_gpus(", with a GPU of its host"),
+        destroy("droplets_destroy", GPU_ON).with_gpus(", with a GPU of its host"),
+        teardown(DANGEROUS, GPU_ON).with_gpus(", with a GPU of its host"),
+        on_droplet(PowerOn, GPU_OFF, r#"{"type":"power_on"}"#).with_gpus(", with a GPU of its host"),
+        on_droplet(PowerOn, FREED_OFF, r#"{"type":"power_on"}"#).with_gpus(", that let go of its GPU"),
+        on_droplet(PowerOff, FREED_ON, r#"{"type":"power_off"}"#).with_gpus(", that lets go of its GPU"),
+        on_droplet(Shutdown, FREED_ON, r#"{"type":"shutdown"}"#).with_gpus(", that lets go of its GPU"),
+        on_droplet(Reboot, GPU_ON, r#"{"type":"reboot"}"#).with_gpus(", with a GPU of its host"),
+        on_droplet(PowerCycle, FREED_OFF, r#"{"type":"power_cycle"}"#).with_gpus(", that let go of its GPU"),
+        on_droplet(Rebuild, GPU_ON, r#"{"type":"rebuild","image":"gpu-h100x8-base"}"#)
+            .with_gpus(", with a GPU of its host"),
+        on_droplet(Restore, GPU_BACKED_UP, r#"{"type":"restore","image":{image}}"#).with_gpus(", with a GPU of its host"),
         create(&[Given::NoRoom], NEW).given_too(", without room at first", &[Given::NoRoom]),
         create(
             VOLUME,
@@ -322,6 +392,8 @@ impl Stage {
                 let path = format!("/v2/droplets/{}/destroy_with_associated_resources/dangerous", self.droplet);
                 send(app, "DELETE", &path, "").await.expect(202);
             }
+            // The engine was given it before.
+            Given::OnMetal { .. } => {}
             Given::NoRoom => declare_host(app, 512).await,
         }
     }

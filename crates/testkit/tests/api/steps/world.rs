@@ -74,6 +74,11 @@ pub(super) async fn world(app: &TestApp) -> World {
     }
     let held = app.addresses().await.iter().filter(|(.., holder)| holder.is_some()).count();
     add(format!("{held} addresses held, {} passwords waiting", app.rows("passwords").await));
+    let stock = admin.get("/dew/v1/stock").await.expect(200);
+    for host in stock["hosts"].as_array().into_iter().flatten() {
+        let held = host["devices"].as_array().into_iter().flatten().filter(|gpu| !gpu["droplet_id"].is_null());
+        add(format!("{} GPUs of host {} held", held.count(), host["name"]));
+    }
     lines
 }
 
