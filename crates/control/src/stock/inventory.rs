@@ -190,7 +190,7 @@ mod tests {
     fn a_gpu_that_is_told_of_no_more_is_missing_at_its_place_and_there_again_when_it_comes_back() {
         let (one, two) = (gpu("0000:17:00.0", "a"), gpu("0000:65:00.0", "a"));
         let both = told(&[one.clone(), two.clone()], Vec::new(), &BTreeSet::new(), 1);
-        let left = told(&[two.clone()], both.clone(), &[0].into(), 2);
+        let left = told(std::slice::from_ref(&two), both.clone(), &[0].into(), 2);
         assert_eq!((models(&left), left[0].seen, left[1].seen), (vec!["-", "a"], 1, 2));
         let again = told(&[two, one], left, &[0].into(), 3);
         assert_eq!(again.iter().map(|gpu| &gpu.address).collect::<Vec<_>>(), ["0000:17:00.0", "0000:65:00.0"]);

@@ -23,7 +23,7 @@ const RESET_FAILED: &str = "it could not be reset";
 /// How taking went.
 enum Taken {
     Done,
-    Taken(GpuAddress, MachineId),
+    Elsewhere(GpuAddress, MachineId),
     Unusable(GpuAddress, &'static str),
     HasOthers,
 }
@@ -43,7 +43,7 @@ impl Machines {
         let taken = self.call(move |db| take(db, id, &hosts, &gpus)).await?;
         match taken {
             Taken::Done => Ok(()),
-            Taken::Taken(gpu, machine) => Err(Error::GpuTaken { gpu, machine }),
+            Taken::Elsewhere(gpu, machine) => Err(Error::GpuTaken { gpu, machine }),
             Taken::Unusable(gpu, why) => Err(Error::GpuUnusable { gpu, why: why.to_owned() }),
             Taken::HasOthers => Err(Error::SpecConflict(id)),
         }
@@ -168,7 +168,7 @@ fn take(db: &Connection, id: MachineId, hosts: &[Host], gpus: &[GpuAddress]) -> 
         match row {
             _ if !is_listed => return Ok(Taken::Unusable(*gpu, "its host does not have it")),
             Some(Row { missing: true, .. }) => return Ok(Taken::Unusable(*gpu, "its host does not have it any more")),
-            Some(Row { machine: Some(other), .. }) if *other != id => return Ok(Taken::Taken(*gpu, *other)),
+            Some(Row { machine: Some(other), .. }) if *other != id => return Ok(Taken::Elsewhere(*gpu, *other)),
             // Where there is plenty, the control plane alone knows what is parked.
             Some(Row { parked: Some(_), .. }) if listed.is_some() => {
                 return Ok(Taken::Unusable(*gpu, "it is parked: put it back first"));
