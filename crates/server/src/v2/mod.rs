@@ -12,7 +12,6 @@ mod droplet_images;
 mod droplets;
 mod firewall_parts;
 mod firewalls;
-mod floating_ips;
 mod image_actions;
 mod images;
 mod neighbors;
@@ -54,7 +53,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         projects::operations(),
         regions::operations(),
         reserved_ips::operations(),
-        floating_ips::operations(),
         reserved_ipv6::operations(),
         sizes::operations(),
         snapshots::operations(),
