@@ -10,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use crate::{PciAddress, pci};
+use rustix::process::{Resource, getrlimit};
+
+use crate::{PciAddress, obstacle::Obstacle, pci};
 
 /// The driver that hands devices through to guests.
 pub const VFIO: &str = "vfio-pci";
@@ -20,8 +22,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// The changes a GPU's way to a guest and back is made of. Each waits until it is done, and says why it is not.
 pub trait Hardware: fmt::Debug + Send + Sync {
-    /// Whether this process may do any of it; if not, why and what to change.
-    fn allowed(&self) -> Result<(), String>;
+    /// Whether this process may do any of it, and start a guest with what it took; if not, why and what to change.
+    fn allowed(&self) -> Result<(), Obstacle>;
     /// Has the kernel know [`VFIO`].
     fn load_vfio(&self) -> io::Result<()>;
     /// Has the next [`Hardware::probe`] give the function to this driver alone, or to whichever fits when `None`.
@@ -54,10 +56,21 @@ impl Sysfs {
 }
 
 impl Hardware for Sysfs {
-    fn allowed(&self) -> Result<(), String> {
-        match rustix::process::geteuid().is_root() {
+    fn allowed(&self) -> Result<(), Obstacle> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Obstacle::new(
+                "the server is not root, and only root can hand a device over",
+                "run it as root",
+            ));
+        }
+        let locks_all = getrlimit(Resource::Memlock).maximum.is_none();
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        match locks_all || may_raise_limits(&status) {
             true => Ok(()),
-            false => Err("the server is not root, and only root can hand a device over; run it as root".to_owned()),
+            false => Err(Obstacle::new(
+                "a guest with a GPU has its memory locked, and the server may neither lock so much nor raise that limit",
+                "give it LimitMEMLOCK=infinity (systemd) or the capability CAP_SYS_RESOURCE",
+            )),
         }
     }
 
@@ -101,6 +114,13 @@ impl Hardware for Sysfs {
     }
 }
 
+/// Source: proc(5), `CapEff`, and capabilities(7), CAP_SYS_RESOURCE.
+fn may_raise_limits(status: &str) -> bool {
+    const SYS_RESOURCE: u64 = 1 << 24;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & SYS_RESOURCE != 0)
+}
+
 /// Writes to a file of sysfs, which is to do something. A driver that waits for ever keeps a thread, and not the caller.
 fn write(path: PathBuf, text: String) -> io::Result<()> {
     within(LIMIT, &path.clone(), move || fs::write(path, text))
@@ -137,6 +157,13 @@ mod tests {
         assert_eq!(given_up.kind(), io::ErrorKind::TimedOut);
         assert!(given_up.to_string().contains("/sys/unbind was not done"), "{given_up}");
         drop(hold);
+    }
+
+    #[test]
+    fn who_may_raise_limits_is_known_by_its_capabilities() {
+        assert!(may_raise_limits("Name:\tdew\nCapEff:\t000001ffffffffff\n"), "root on a host");
+        assert!(!may_raise_limits("Name:\tdew\nCapEff:\t00000000a80425fb\n"), "root in a container");
+        assert!(!may_raise_limits(""));
     }
 
     #[test]

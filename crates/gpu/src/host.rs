@@ -14,6 +14,7 @@ use crate::{
     hardware::{Hardware, Sysfs},
     inventory::{Gpu, Inventory},
     ledger::{Held, Ledger, Open, Parked},
+    obstacle::Obstacle,
     pci::Function,
 };
 
@@ -60,8 +61,8 @@ pub enum Error {
 pub enum State {
     /// It can, or a machine has it.
     Ready,
-    /// It cannot; each obstacle in a sentence with its remedy.
-    Unusable(String),
+    /// It cannot; what is in the way, the gravest first.
+    Unusable(Vec<Obstacle>),
     /// It is parked; why and since when.
     Parked(Parked),
 }
@@ -135,15 +136,16 @@ impl GpuHost {
             (Some(parked), _) => State::Parked(parked.clone()),
             // What is in the way of a machine's own was not when it was taken: its process has it open.
             (None, Some(_)) => State::Ready,
-            (None, None) => self.obstacles(&gpu).map_or(State::Ready, State::Unusable),
+            (None, None) => match self.obstacles(&gpu) {
+                found if found.is_empty() => State::Ready,
+                found => State::Unusable(found),
+            },
         };
         Seen { gpu, state, machine }
     }
 
-    fn obstacles(&self, gpu: &Gpu) -> Option<String> {
-        let mut found: Vec<String> = gpu.obstacles.iter().map(ToString::to_string).collect();
-        found.extend(self.hardware.allowed().err());
-        (!found.is_empty()).then(|| found.join(". Also: "))
+    fn obstacles(&self, gpu: &Gpu) -> Vec<Obstacle> {
+        gpu.obstacles.iter().cloned().chain(self.hardware.allowed().err()).collect()
     }
 
     /// Makes `gpus` this machine's: with all functions of each card, and the NVSwitches when they are all GPUs on them, bound to
@@ -200,7 +202,7 @@ impl GpuHost {
                     )));
                 }
                 (_, Some(holder)) if holder != machine => return Err(Error::Taken { gpu, machine: holder }),
-                (State::Unusable(why), _) => return Err(unusable(why)),
+                (State::Unusable(found), _) => return Err(unusable(Obstacle::all(&found))),
                 (State::Ready, _) => wanted.push(self.meant(machine, gpu, &found.functions, ledger)),
             }
         }
@@ -279,7 +281,7 @@ impl GpuHost {
         let Some(index) = open.ledger.parked.iter().position(|parked| parked.device == gpu) else {
             return Err(Error::NotParked(gpu));
         };
-        self.hardware.allowed().map_err(|why| Error::StaysParked { gpu, why })?;
+        self.hardware.allowed().map_err(|why| Error::StaysParked { gpu, why: why.to_string() })?;
         match self.mover().give_back(&open.ledger.parked[index].functions) {
             Ok(()) => {
                 open.ledger.parked.remove(index);

@@ -15,6 +15,12 @@ impl Obstacle {
     pub(crate) fn new(why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { why: why.into(), remedy: remedy.into() }
     }
+
+    /// Several in one text.
+    pub fn all(obstacles: &[Self]) -> String {
+        let texts: Vec<String> = obstacles.iter().map(Self::to_string).collect();
+        texts.join(". Also: ")
+    }
 }
 
 impl fmt::Display for Obstacle {

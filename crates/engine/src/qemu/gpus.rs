@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dewpoint_gpu::{GpuHost, Handed, Seen, State};
+use dewpoint_gpu::{GpuHost, Handed, Obstacle, Seen, State};
 use tracing::{info, warn};
 
 use super::{Inner, passthrough::Passed, user::QemuUser};
@@ -114,7 +114,7 @@ fn host_gpu(seen: Seen) -> HostGpu {
     let Seen { gpu, state, .. } = seen;
     let state = match state {
         State::Ready => GpuState::Ready,
-        State::Unusable(why) => GpuState::Unusable(why),
+        State::Unusable(found) => GpuState::Unusable(Obstacle::all(&found)),
         State::Parked(parked) => GpuState::Parked(format!(
             "parked since {}: {}; when it is repaired, put it back with `dew doctor --unpark {}`",
             parked.at, parked.why, gpu.address

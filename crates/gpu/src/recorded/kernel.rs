@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::{Hardware, PciAddress, VFIO, pci};
+use crate::{Hardware, Obstacle, PciAddress, VFIO, pci};
 
 /// What a kernel is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,7 +118,7 @@ impl FakeKernel {
 }
 
 impl Hardware for FakeKernel {
-    fn allowed(&self) -> Result<(), String> {
+    fn allowed(&self) -> Result<(), Obstacle> {
         Ok(())
     }
 

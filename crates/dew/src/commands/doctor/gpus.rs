@@ -82,15 +82,9 @@ fn gpu(seen: &Seen) -> Vec<String> {
     match state {
         State::Ready => vec![line("gpu", if machine.is_some() { "taken" } else { "ready" }, &sentence)],
         State::Parked(since) => [line("gpu", "parked", &sentence)].into_iter().chain(parked(since)).collect(),
-        State::Unusable(why) => {
-            let mut lines = vec![line("gpu", "no", &sentence)];
-            match gpu.obstacles.is_empty() {
-                true => lines.push(below("why", why)),
-                false => lines.extend(
-                    gpu.obstacles.iter().flat_map(|found| [below("why", &found.why), below("hint", &found.remedy)]),
-                ),
-            }
-            lines
+        State::Unusable(found) => {
+            let told = found.iter().flat_map(|found| [below("why", &found.why), below("hint", &found.remedy)]);
+            [line("gpu", "no", &sentence)].into_iter().chain(told).collect()
         }
     }
 }

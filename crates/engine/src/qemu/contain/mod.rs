@@ -12,6 +12,8 @@
 //! children have, and the rest of the server has not. Which of it this host offers is found out once, by a probe guest that
 //! runs behind it; what is missing is said in the log and by `dew doctor`. `docs/security.md` says what remains in reach.
 
+#[cfg(test)]
+mod card_tests;
 mod cgroup;
 mod room;
 mod rules;
