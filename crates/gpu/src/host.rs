@@ -1,6 +1,7 @@
 //! The GPUs of a host over time: looked at, taken for a machine, given back, parked and put back.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -238,7 +239,7 @@ impl GpuHost {
             let found = held.functions.iter().map(|function| Function::read(&self.root, function.at));
             let functions: Option<Vec<Function>> = found.collect();
             let functions = functions.ok_or_else(|| unusable("it has vanished from this host".to_owned()))?;
-            for group in functions.iter().filter_map(|function| function.group) {
+            for group in groups(&functions) {
                 let given = user.map_or(Ok(()), |user| self.hardware.give_group(group, user));
                 given.map_err(|error| {
                     unusable(format!("IOMMU group {group} cannot be opened to its machine: {error}"))
@@ -260,7 +261,9 @@ impl GpuHost {
         let held: Vec<Held> = open.ledger.held.iter().filter(|held| held.machine == machine).cloned().collect();
         for held in held {
             // Nobody else opens it from now on; that it cannot be said is no reason to keep it.
-            for group in held.functions.iter().filter_map(|function| Function::read(&self.root, function.at)?.group) {
+            let functions: Vec<Function> =
+                held.functions.iter().filter_map(|function| Function::read(&self.root, function.at)).collect();
+            for group in groups(&functions) {
                 let _ = self.hardware.give_group(group, 0);
             }
             if let Err(why) = self.mover().give_back(&held.functions) {
@@ -299,4 +302,8 @@ impl GpuHost {
     fn mover(&self) -> Mover<'_> {
         Mover { root: &self.root, hardware: &*self.hardware }
     }
+}
+
+fn groups(functions: &[Function]) -> BTreeSet<u32> {
+    functions.iter().filter_map(|function| function.group).collect()
 }

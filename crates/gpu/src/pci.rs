@@ -39,9 +39,14 @@ pub struct Function {
 }
 
 impl Function {
-    /// Whether it only leads to others: the host keeps it, and a group is no less a guest's for it.
+    /// Whether it only leads to others: the host keeps it, and a group is no less a guest's for it. So a bridge to another bus,
+    /// and a host bridge that no driver has, as AMD's processors put beside each. (An NVSwitch says bridge too, of another kind.)
     pub fn is_bridge(&self) -> bool {
-        self.class >> 8 == 0x0604
+        match self.class >> 8 {
+            0x0604 => true,
+            0x0600 => self.driver.is_none(),
+            _ => false,
+        }
     }
 
     /// Maker and device as two numbers: `10de:2330`.

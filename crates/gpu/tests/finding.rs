@@ -95,6 +95,10 @@ fn a_group_that_holds_something_else_is_named_with_what_it_holds() {
     );
     assert!(why[0].contains("ACS"), "{why:?}");
     assert_eq!(obstacles_of(&found, "0000:01:00.0"), [""; 0], "a port above it is nothing else");
+    let beside = look_at("shared_group", |lines| format!("{lines}0000:00:01.1 1022:1482 060000 group=2\n"));
+    assert_eq!(obstacles_of(&beside, "0000:01:00.0"), [""; 0], "nor a host bridge that does nothing");
+    let switch = look_at("shared_group", |lines| format!("{lines}0000:06:00.0 10de:22a3 068000 group=2\n"));
+    assert!(obstacles_of(&switch, "0000:01:00.0")[0].contains("0000:06:00.0 (10de:22a3)"), "but an NVSwitch is");
     let two = look_at("shared_group", |lines| lines.replace("driver=nvidia group=9", "driver=nvidia group=2"));
     assert!(obstacles_of(&two, "0000:01:00.0")[0].contains("0000:03:00.0 (nvidia)"), "another GPU is something else");
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use dewpoint_engine::{
-    Engine, Error, GpuAddress, GpuState, HostGpu, HostGpus, MachineSpec, Power,
+    Engine, Error, GpuAddress, GpuState, HostGpu, HostGpus, MachineSpec, Power, PowerState,
     conformance::{self, Bench},
-    qemu::{HOST, QemuEngine},
+    qemu::{Accelerator, HOST, QemuEngine},
 };
 use dewpoint_gpu::recorded::{RecordedHost, Step};
 
@@ -56,6 +56,29 @@ async fn a_parked_gpu_is_shown_with_the_way_back_after_a_restart() {
         lab.engine.put_back_gpu(HOST, &gpu).await.expect("it can be reset again, and is with its driver");
     }
     assert_eq!(gpus(&*lab.engine).await.remove(1).state, GpuState::Ready);
+    lab.close().await;
+}
+
+/// The host is a written-down one, so there is no card that QEMU could open: it ends, and says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_fails_leaves_the_gpu_with_its_machine() {
+    let Some(mut lab) = Lab::open("a_start_that_fails_leaves_the_gpu_with_its_machine").await else { return };
+    let host = RecordedHost::new("two_rtx");
+    lab.config.accelerator = Some(Accelerator::Kvm);
+    on(&mut lab, &host).await;
+    let spec = MachineSpec { gpus: vec!["0000:41:00.0".parse().expect("an address")], nics: Vec::new(), ..spec() };
+    lab.engine.ensure(ID, &spec).await.expect("it is made");
+    // As after a restart of the host: the start takes what the spec names.
+    let refused = lab.engine.power(ID, Power::On).await.expect_err("there is no such card");
+    assert!(matches!(&refused, Error::Died { .. }), "{refused}");
+    assert_eq!(lab.power().await, PowerState::Off);
+    let held = lab.config.gpus.ledger().expect("a ledger").held;
+    assert_eq!(held.iter().map(|held| (held.machine, held.functions.len())).collect::<Vec<_>>(), [(ID.0, 2)]);
+    if nix::unistd::geteuid().is_root() {
+        let given = host.kernel().groups();
+        assert!(matches!(given.as_slice(), [(15, user)] if *user != 0), "{given:?}");
+    }
+    assert_eq!(lab.engine.give_back_gpus(ID).await.expect("it is off"), []);
     lab.close().await;
 }
 
