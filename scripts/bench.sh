@@ -4,4 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v wrk >/dev/null || scripts/install.sh wrk
 cargo build --release --locked -p dew
+cargo build --release --locked -p dewpoint-placement --example placement_speed
 exec python3 scripts/bench/bench.py --binary "${CARGO_TARGET_DIR:-target}/release/dew" --dir "${BENCH_DIR:-target}" "$@"

@@ -231,11 +231,20 @@ def bench_snapshots(binary, directory, seconds):
     server.stop()
 
 
+def bench_placement(binary):
+    """Where Droplets go among 1,000 hosts of 8 GPUs: the scheduler alone, which an example beside the binary measures."""
+    example = pathlib.Path(binary).parent / "examples" / "placement_speed"
+    told = subprocess.run([example], check=True, capture_output=True, text=True).stdout
+    for line in told.splitlines():
+        what, figure, aim = line.split(" | ")
+        row(what, figure, aim)
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--binary", required=True)
     arguments.add_argument("--dir", default=".", help="a directory on the disk to measure")
-    parts = ["start", "create", "once", "list", "snapshots", "restore", "events", "import"]
+    parts = ["start", "create", "once", "list", "snapshots", "restore", "events", "placement", "import"]
     arguments.add_argument("--only", choices=parts, help="one part and not all")
     arguments.add_argument("--import-gib", type=int, default=2, help="how large the imported image is; 0 for none")
     arguments.add_argument("--seconds", type=int, default=30, help="how long creates are measured")
@@ -253,6 +262,7 @@ def main():
         "snapshots": lambda: bench_snapshots(asked.binary, asked.dir, 5),
         "restore": lambda: bench_restore(lambda: Server(asked.binary, asked.dir), TOKEN, row),
         "events": lambda: bench_events(lambda: Server(asked.binary, asked.dir), TOKEN, row),
+        "placement": lambda: bench_placement(asked.binary),
         "import": lambda: asked.import_gib and bench_import(asked.binary, asked.dir, asked.import_gib, row),
     }
     for name, part in parts.items():

@@ -123,11 +123,18 @@ pub(crate) struct Clients {
     pub(crate) actions: Vec<(usize, u64)>,
     /// Wishes that are to be sent again.
     pub(crate) again: Vec<usize>,
+    /// Whether some try to get GPUs, of which there are too few.
+    gpus_are_scarce: bool,
     named: usize,
     keys: u8,
 }
 
 impl Clients {
+    /// Clients who know nothing yet; some try to get GPUs where those are scarce.
+    pub(crate) fn who_want_gpus(gpus_are_scarce: bool) -> Self {
+        Self { gpus_are_scarce, ..Self::default() }
+    }
+
     fn name(&mut self) -> String {
         self.named += 1;
         format!("n{}", self.named)
@@ -272,7 +279,8 @@ impl Clients {
 
     fn create_droplets(&mut self, dice: &mut Dice, who: usize) -> Idea {
         let names: Vec<String> = (0..*dice.pick(&[1, 1, 1, 2, 3])).map(|_| self.name()).collect();
-        let (size, region) = if dice.one_in(10) { ("gpu-h100x1-80gb", "nyc2") } else { ("s-1vcpu-1gb", "nyc3") };
+        let rarely = if self.gpus_are_scarce { 2 } else { 10 };
+        let (size, region) = if dice.one_in(rarely) { ("gpu-h100x1-80gb", "nyc2") } else { ("s-1vcpu-1gb", "nyc3") };
         let mut body = json!({ "size": size, "region": region, "image": "ubuntu-24-04-x64" });
         match &names[..] {
             [name] if dice.one_in(2) => body["name"] = json!(name),

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use dewpoint_control::WhenOff;
 use dewpoint_engine::{
     Error as EngineError, MachineId, Operation,
     sim::{Delays, Fault, Moment},
@@ -29,6 +30,19 @@ pub(crate) struct Luck {
     pub(crate) clock_jump: usize,
     pub(crate) power_off: usize,
     pub(crate) slow: bool,
+    /// How scarce GPUs are, if they are.
+    pub(crate) gpus: Option<Scarce>,
+}
+
+/// GPUs of a declared stock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scarce {
+    /// How many there are.
+    pub(crate) count: usize,
+    /// What becomes of those of a Droplet that is off.
+    pub(crate) when_off: WhenOff,
+    /// What a create does for which there is none.
+    pub(crate) out_of_stock: &'static str,
 }
 
 impl Luck {
@@ -48,11 +62,16 @@ impl Luck {
             workers: 1 + dice.below(2),
             at_once: *dice.pick(&[1, 2, 4, 8]),
             eagerness: *dice.pick(&[1, 3, 10]),
+            gpus: dice.one_in(3).then(|| Scarce {
+                count: 1 + dice.below(3),
+                when_off: *dice.pick(&[WhenOff::Keep, WhenOff::Free]),
+                out_of_stock: *dice.pick(&["refuse", "queue"]),
+            }),
         }
     }
 }
 
-const OPERATIONS: [Operation; 17] = [
+const OPERATIONS: [Operation; 19] = [
     Operation::Ensure,
     Operation::PowerOn,
     Operation::PowerOff,
@@ -70,6 +89,8 @@ const OPERATIONS: [Operation; 17] = [
     Operation::ResizeVolume,
     Operation::RemoveVolume,
     Operation::ApplyNetwork,
+    Operation::TakeGpus,
+    Operation::GiveBackGpus,
 ];
 
 fn for_good(_: MachineId) -> EngineError {

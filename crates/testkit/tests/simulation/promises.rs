@@ -23,7 +23,7 @@ macro_rules! promise {
 pub(crate) use promise;
 
 /// What no committed state may show: what is wrong then, and a query that finds it.
-const NEVER: [(&str, &str); 6] = [
+const NEVER: [(&str, &str); 10] = [
     (
         "a Droplet is locked by an action that has ended",
         "SELECT d.id FROM droplets d WHERE d.running_action IS NOT NULL AND NOT EXISTS
@@ -46,6 +46,27 @@ const NEVER: [(&str, &str); 6] = [
     (
         "two Droplets have one private address",
         "SELECT MIN(id) FROM droplets GROUP BY vpc_id, private_v4 HAVING COUNT(*) > 1",
+    ),
+    (
+        "two Droplets have one GPU",
+        "SELECT h.droplet_id FROM holdings h JOIN holdings g ON g.host = h.host AND g.addresses = h.addresses
+         WHERE h.addresses <> '' AND g.droplet_id > h.droplet_id",
+    ),
+    (
+        "a GPU is held, and its Droplet does not have it",
+        "SELECT g.droplet_id FROM held_gpus g LEFT JOIN holdings h ON h.droplet_id = g.droplet_id AND h.host = g.host
+         WHERE h.gpus IS NULL OR h.gpus <> CAST(g.place AS TEXT)",
+    ),
+    (
+        "a Droplet that runs has let go of its GPU",
+        "SELECT d.id FROM droplets d JOIN holdings h ON h.droplet_id = d.id
+         WHERE d.status = 'active' AND d.running_action IS NULL AND h.gpu_model IS NOT NULL AND h.gpus = ''",
+    ),
+    (
+        "room is held for a Droplet that is gone, and nothing is at work on it",
+        "SELECT h.droplet_id FROM holdings h WHERE NOT EXISTS (SELECT 1 FROM droplets d WHERE d.id = h.droplet_id)
+         AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.resource_type = 'droplet' AND a.resource_id = h.droplet_id
+                         AND a.status <> 'completed')",
     ),
     (
         "a Droplet does not hold its public address",

@@ -20,6 +20,7 @@ use dewpoint_control::{Control, actions::Worker};
 use dewpoint_engine::sim::Delays;
 use dewpoint_store::sqlite::Fate;
 use dewpoint_testkit::{Setup, Steppers, TestApp};
+use serde_json::json;
 use tokio::{runtime::Runtime, sync::watch};
 
 use crate::{
@@ -93,6 +94,22 @@ fn step_all(steppers: &mut Steppers) -> usize {
     writes + reads + calls
 }
 
+/// GPUs for everybody.
+const PLENTY: usize = 64;
+
+/// Declares a host with so many GPUs, and one without in the region of all other Droplets.
+async fn declare(app: &TestApp, gpus: usize, out_of_stock: &str) {
+    let host = |name: &str, region: &str, gpus: usize| {
+        let list = if gpus > 0 { json!([{ "model": "nvidia_h100", "count": gpus }]) } else { json!([]) };
+        json!({ "name": name, "region": region, "vcpus": 2000, "memory_mib": 100_000_000, "gpus": list })
+    };
+    let declared = json!({
+        "hosts": [host("h1", "nyc2", gpus), host("h2", "nyc3", 0)],
+        "out_of_stock": { "gpu-h100x1-80gb": out_of_stock },
+    });
+    app.control().stock_declare_text(&declared.to_string()).await.expect("a declaration that makes sense");
+}
+
 /// What `dew serve` has running beside the requests.
 async fn work(control: Control, workers: Vec<Worker>, stopped: watch::Receiver<bool>) {
     let following = control.clone().follow_changes(stopped.clone());
@@ -115,13 +132,20 @@ impl World {
         let mut dice = Dice::new(seed);
         let luck = Luck::of(&mut dice);
         let runtime = runtime();
-        let (app, mut steppers) = runtime.block_on(TestApp::stepped(Setup::default(), dice.number()));
+        let mut setup = Setup::default();
+        if let Some(scarce) = luck.gpus {
+            setup.control.gpus_when_off = scarce.when_off;
+        }
+        let (app, mut steppers) = runtime.block_on(TestApp::stepped(setup, dice.number()));
         runtime.block_on(attend(&mut steppers, app.bootstrap()));
+        if let Some(scarce) = luck.gpus {
+            runtime.block_on(attend(&mut steppers, declare(&app, scarce.count, scarce.out_of_stock)));
+        }
         let other = AccountCreateRequest { name: "Other".to_owned(), ..AccountCreateRequest::default() };
         let other = runtime.block_on(attend(&mut steppers, app.control().account_create(&other)));
         let tokens = vec![app.admin().token().to_owned(), other.expect("an account can be made").token.secret];
         assert_eq!(tokens.len(), ACCOUNTS);
-        let began = app.now();
+        let (began, gpus_are_scarce) = (app.now(), luck.gpus.is_some());
         let mut world = Self {
             dice,
             luck,
@@ -129,7 +153,7 @@ impl World {
             steppers: Some(steppers),
             trace: Trace::new(),
             tally: Tally { seeds: 1, starts: 1, ..Tally::default() },
-            clients: Clients::default(),
+            clients: Clients::who_want_gpus(gpus_are_scarce),
             book: Book::default(),
             tokens,
             flying: Vec::new(),
@@ -390,6 +414,12 @@ impl World {
     pub(crate) async fn settle(&mut self) -> Result<(), Broken> {
         self.app.sim().faults().clear();
         self.app.sim().set_delays(Delays::default());
+        if let Some(scarce) = self.luck.gpus {
+            // Creates that wait come to their end when there is room.
+            let Self { app, steppers, .. } = self;
+            attend(steppers.as_mut().expect("the server is alive"), declare(app, PLENTY, scarce.out_of_stock)).await;
+        }
+        let rested = self.app.now() + Duration::from_secs(3);
         for _ in 0..PATIENCE {
             self.let_tasks_run().await?;
             if step_all(self.steppers()) > 0 {
@@ -399,7 +429,12 @@ impl World {
                 continue;
             }
             if self.flying.is_empty() && self.book.open_actions() == 0 && self.firewalls_waiting()? == 0 {
-                return Ok(());
+                if self.app.now() >= rested {
+                    return Ok(());
+                }
+                // Who follows machines looks again a second after the store refused what was seen.
+                self.app.clock().advance(Duration::from_secs(1));
+                continue;
             }
             self.clock_goes_on();
         }
