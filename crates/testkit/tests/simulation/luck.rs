@@ -65,7 +65,7 @@ impl Luck {
             gpus: dice.one_in(3).then(|| Scarce {
                 count: 1 + dice.below(3),
                 when_off: *dice.pick(&[WhenOff::Keep, WhenOff::Free]),
-                out_of_stock: *dice.pick(&["refuse", "queue"]),
+                out_of_stock: dice.pick(&["refuse", "queue"]),
             }),
         }
     }
