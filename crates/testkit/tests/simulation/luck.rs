@@ -34,6 +34,9 @@ pub(crate) struct Luck {
     pub(crate) gpus: Option<Scarce>,
 }
 
+/// What a create does for which there is no room; none of those that would make the clients' books wrong.
+const WAYS: [&str; 2] = ["refuse", "queue"];
+
 /// GPUs of a declared stock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scarce {
@@ -65,7 +68,7 @@ impl Luck {
             gpus: dice.one_in(3).then(|| Scarce {
                 count: 1 + dice.below(3),
                 when_off: *dice.pick(&[WhenOff::Keep, WhenOff::Free]),
-                out_of_stock: dice.pick(&["refuse", "queue"]),
+                out_of_stock: WAYS[dice.below(WAYS.len())],
             }),
         }
     }
