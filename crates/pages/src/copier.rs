@@ -9,11 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{
-    Keeper, beside_it,
-    sums::Sums,
-    wal::{Follower, Log},
-};
+use crate::{Keeper, beside_it, follower::Follower, sums::Sums, wal::Log};
 
 /// Copies the log into the file, beside whoever writes.
 #[derive(Debug)]
@@ -67,8 +63,11 @@ impl Copier {
             rusqlite::Error::SqliteFailure(code, Some(error.to_string()))
         };
         let (connection, pin) = (connect(path)?, connect(path)?);
+        // What is only opened has no index yet.
+        connection.query_row("SELECT COUNT(*) FROM sqlite_schema", [], |_| Ok(()))?;
         let file = File::open(path).map_err(cannot_open)?;
-        Ok(Self { path: path.to_owned(), connection, pin, file, log: Follower::new(path), copied: Position::default() })
+        let log = Follower::open(path).map_err(cannot_open)?;
+        Ok(Self { path: path.to_owned(), connection, pin, file, log, copied: Position::default() })
     }
 
     /// Reads what was written to the log since, so that a round has less to read.
@@ -81,13 +80,17 @@ impl Copier {
     /// the file now.
     ///
     /// What a reader sees is not copied over: SQLite copies up to there and no further, and does not begin the log anew while
-    /// one reads from it. So the checksums, read after the reader began, are of all that is copied. Where everything was in the
+    /// one reads from it. So the log, read after the reader began, has the checksums of all that is copied. Where everything was in the
     /// file already, the reader would read from the file and hold up nothing; hence `seen`.
     ///
     /// `at` is told how far it has come.
     pub(crate) fn round(&mut self, seen: Position, at: &mut dyn FnMut(Stage)) -> Result<bool, Error> {
         if seen <= self.copied {
             return Ok(true);
+        }
+        if !self.pin.is_autocommit() {
+            // The last round could not let go of it.
+            self.pin.execute_batch("ROLLBACK")?;
         }
         self.pin.execute_batch("BEGIN; SELECT COUNT(*) FROM sqlite_schema")?;
         at(Stage::Pinned);
@@ -126,11 +129,11 @@ impl Copier {
         Ok(busy == 0 && in_log == copied)
     }
 
-    /// Closes its connections. The file is to be closed after every other connection to it.
-    pub(crate) fn close(self) -> File {
-        let Self { connection, pin, file, .. } = self;
+    /// Closes its connections. The files are to be closed after every other connection to them.
+    pub(crate) fn close(self) -> [File; 2] {
+        let Self { connection, pin, file, log, .. } = self;
         drop((connection, pin));
-        file
+        [file, log.into_index()]
     }
 
     /// Takes checksums of everything as it is, while `writer` holds the lock: for a file that has none, or damaged ones.

@@ -155,7 +155,7 @@ impl Keeper {
             let _ = thread.join();
         }
         let copied = shared.copier().round_alone(&writer, seen);
-        let file = Arc::into_inner(shared).map(|shared| {
+        let files = Arc::into_inner(shared).map(|shared| {
             let copier = shared.copier.into_inner().unwrap_or_else(PoisonError::into_inner);
             copier.close()
         });
@@ -169,7 +169,7 @@ impl Keeper {
         }
         // Closed as it goes: what cannot be closed in order is taken up by the next start.
         drop(writer);
-        drop(file);
+        drop(files);
     }
 }
 
@@ -186,9 +186,8 @@ impl Shared {
     /// Reads what was written to the log, and copies it when there is enough.
     fn go_on(&self, most: u32) {
         if self.seen().frames < self.next.load(Ordering::Relaxed) {
-            if let Err(error) = self.copier().read() {
-                tracing::warn!(file = %self.path.display(), error = %chain(&error), "The store's log cannot be read");
-            }
+            // What is wrong with it, the copy will say: here it may just begin anew.
+            let _ = self.copier().read();
             return;
         }
         for _ in 0..TRIES {

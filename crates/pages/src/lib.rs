@@ -18,6 +18,7 @@
 mod beside;
 mod closing;
 mod copier;
+mod follower;
 mod keeper;
 mod sums;
 mod verify;

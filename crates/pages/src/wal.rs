@@ -8,13 +8,13 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, ErrorKind, Read as _, Seek as _, SeekFrom},
-    path::{Path, PathBuf},
+    io::{self, ErrorKind, Read as _},
+    path::Path,
 };
 
 use crate::{Damage, beside_it};
 
-const HEADER: usize = 32;
+pub(crate) const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
 /// A log that is whole up to its last commit.
@@ -39,7 +39,7 @@ pub(crate) enum Found {
 
 /// The running checksum of log and index: over 32-bit words, in pairs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Running(u32, u32);
+pub(crate) struct Running(u32, u32);
 
 impl Running {
     fn over(self, bytes: &[u8], big_endian: bool) -> Self {
@@ -62,19 +62,33 @@ fn ne(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// How far the index says the log is committed: how many frames, and the running checksum there.
-struct Index {
-    frames: u32,
-    checksum: Running,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) frames: u32,
+    pub(crate) checksum: Running,
+    /// The log it speaks of.
+    pub(crate) salts: [u8; 8],
+}
+
+impl Index {
+    /// How long its header is, which is there twice.
+    pub(crate) const LENGTH: usize = 96;
+
+    /// Reads the header; `None` where it is just being written, or was when that was cut off.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (first, second) = bytes.get(..Self::LENGTH)?.split_at_checked(48)?;
+        let sum = Running::default().over(&first[..40], cfg!(target_endian = "big"));
+        let whole = first == second && sum == Running(ne(first, 40), ne(first, 44)) && first[12] == 1;
+        let salts = *first[32..].first_chunk()?;
+        let index = Self { frames: ne(first, 16), checksum: Running(ne(first, 24), ne(first, 28)), salts };
+        whole.then_some(index)
+    }
 }
 
 /// The index's word on the log with these salts; `None` when it has none, or was cut off while it was written.
-fn index(path: &Path, salts: &[u8]) -> Option<Index> {
-    let bytes = read_start(&beside_it(path, "-shm"), 96).ok()?;
-    let (first, second) = bytes.split_at_checked(48)?;
-    let sum = Running::default().over(&first[..40], cfg!(target_endian = "big"));
-    let whole = first == second && sum == Running(ne(first, 40), ne(first, 44)) && first[12] == 1;
-    let index = Index { frames: ne(first, 16), checksum: Running(ne(first, 24), ne(first, 28)) };
-    (whole && first[32..40] == *salts).then_some(index)
+fn index(path: &Path, salts: [u8; 8]) -> Option<Index> {
+    let bytes = read_start(&beside_it(path, "-shm"), Index::LENGTH as u64).ok()?;
+    Index::parse(&bytes).filter(|index| index.salts == salts)
 }
 
 fn read_start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
@@ -85,16 +99,16 @@ fn read_start(path: &Path, length: u64) -> io::Result<Vec<u8>> {
 
 /// What a log's first bytes say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Start {
+pub(crate) struct Start {
     big_endian: bool,
     page_size: usize,
-    salts: [u8; 8],
-    checksum: Running,
+    pub(crate) salts: [u8; 8],
+    pub(crate) checksum: Running,
 }
 
 impl Start {
     /// Reads the header of the log called `name`.
-    fn parse(name: &Path, header: &[u8; HEADER]) -> Result<Self, Damage> {
+    pub(crate) fn parse(name: &Path, header: &[u8; HEADER]) -> Result<Self, Damage> {
         let big_endian = match be(header, 0) {
             0x377f_0682 => false,
             0x377f_0683 => true,
@@ -109,12 +123,12 @@ impl Start {
         Ok(Self { big_endian, page_size: be(header, 8) as usize, salts, checksum })
     }
 
-    fn frame_length(&self) -> usize {
+    pub(crate) fn frame_length(&self) -> usize {
         FRAME_HEADER + self.page_size
     }
 
     /// The running checksum after this frame, if it counts.
-    fn after(&self, running: Running, frame: &[u8]) -> Option<Running> {
+    pub(crate) fn after(&self, running: Running, frame: &[u8]) -> Option<Running> {
         let (head, page) = frame.split_at(FRAME_HEADER);
         let sum = running.over(&head[..8], self.big_endian).over(page, self.big_endian);
         let counts = head[8..16] == self.salts && sum == Running(be(head, 16), be(head, 20)) && be(head, 0) > 0;
@@ -123,7 +137,7 @@ impl Start {
 }
 
 /// Opens the log called `name` and reads its header: `None` when nothing was ever written to it.
-fn open(name: &Path) -> io::Result<Option<(File, Option<[u8; HEADER]>)>> {
+pub(crate) fn open(name: &Path) -> io::Result<Option<(File, Option<[u8; HEADER]>)>> {
     let mut file = match File::open(name) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -153,7 +167,7 @@ pub(crate) fn scan(path: &Path) -> Result<Found, Damage> {
         }
     };
     let start = Start::parse(&name, &header)?;
-    let index = index(path, &start.salts);
+    let index = index(path, start.salts);
     let frames = (file.metadata().map_err(unreadable)?.len() - HEADER as u64) / start.frame_length() as u64;
     let mut reader = Frames::new(file, &start);
 
@@ -197,7 +211,7 @@ pub(crate) fn scan(path: &Path) -> Result<Found, Damage> {
 
 impl Log {
     /// Adds a frame that counts, the `number`th; frames wait in `pending` for their commit.
-    fn take(&mut self, frame: &[u8], pending: &mut Vec<(u32, u32)>, number: u32) -> bool {
+    pub(crate) fn take(&mut self, frame: &[u8], pending: &mut Vec<(u32, u32)>, number: u32) -> bool {
         let (head, page) = frame.split_at(FRAME_HEADER);
         pending.push((be(head, 0), crc32fast::hash(page)));
         let commit = be(head, 4) > 0;
@@ -210,67 +224,19 @@ impl Log {
     }
 }
 
-/// Reads the log of a database that this process has open, each time on from the last commit it came to.
-///
-/// The index is left alone: SQLite's locks are on it, and closing it here would end them for the whole process. Another
-/// program that then opened the database would take it for abandoned and make the index anew under the feet of this one.
-#[derive(Debug)]
-pub(crate) struct Follower {
-    name: PathBuf,
-    header: [u8; HEADER],
-    /// The running checksum of the last commit.
-    running: Running,
-    log: Log,
-}
-
-impl Follower {
-    /// Of the database in `path`; nothing is read yet.
-    pub(crate) fn new(path: &Path) -> Self {
-        let name = beside_it(path, "-wal");
-        Self { name, header: [0; HEADER], running: Running::default(), log: Log::default() }
-    }
-
-    /// Reads on: everything that was committed before this began is in the answer, and perhaps some of what came after.
-    pub(crate) fn read_on(&mut self) -> Result<&Log, Damage> {
-        let name = self.name.clone();
-        let unreadable = |error: io::Error| Damage::unreadable(&name, &error);
-        let Some((mut file, Some(header))) = open(&name).map_err(unreadable)? else {
-            (self.header, self.log) = ([0; HEADER], Log::default());
-            return Ok(&self.log);
-        };
-        let start = Start::parse(&name, &header)?;
-        if self.header != header {
-            // It began anew.
-            (self.header, self.running, self.log) = (header, start.checksum, Log::default());
-        }
-        let at = HEADER as u64 + u64::from(self.log.frames) * start.frame_length() as u64;
-        file.seek(SeekFrom::Start(at)).map_err(unreadable)?;
-        let mut reader = Frames::new(file, &start);
-        let (mut running, mut valid, mut pending) = (self.running, self.log.frames, Vec::new());
-        while let Some(frame) = reader.next().map_err(unreadable)? {
-            let Some(sum) = start.after(running, frame) else { break };
-            (running, valid) = (sum, valid + 1);
-            if self.log.take(frame, &mut pending, valid) {
-                self.running = running;
-            }
-        }
-        Ok(&self.log)
-    }
-}
-
-struct Frames {
+pub(crate) struct Frames {
     file: io::BufReader<File>,
     buffer: Vec<u8>,
 }
 
 impl Frames {
     /// Frames from where `file` is.
-    fn new(file: File, start: &Start) -> Self {
+    pub(crate) fn new(file: File, start: &Start) -> Self {
         let buffer = vec![0; start.frame_length()];
         Self { file: io::BufReader::with_capacity(1 << 18, file), buffer }
     }
 
-    fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         match self.file.read_exact(&mut self.buffer) {
             Ok(()) => Ok(Some(&self.buffer)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),

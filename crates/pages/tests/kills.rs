@@ -249,3 +249,30 @@ fn write_until_killed(path: &Path) {
         }
     }
 }
+
+#[test]
+fn what_a_commit_that_failed_left_in_the_log_is_taken_for_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("a.db");
+    let (db, keeper) = open(&path, 1_000_000);
+    (1..=25).for_each(|number| add(&db, number));
+    // The same commit elsewhere: whole in its log, and here after the end, as when its fsync fails.
+    let (_kept, elsewhere) = left(&files(directory.path()));
+    let there = Connection::open(&elsewhere).expect("opens");
+    there.execute("UPDATE t SET text = 'never committed'", []).expect("is kept");
+    let log = directory.path().join("a.db-wal");
+    let (own, longer) =
+        (fs::read(&log).expect("is there"), fs::read(elsewhere.with_file_name("a.db-wal")).expect("is there"));
+    assert!(longer.starts_with(&own) && longer.len() > own.len(), "it goes on where this one ends");
+    fs::write(&log, &longer).expect("is written");
+
+    keeper.copy_with(&mut |_| ());
+    add(&db, 26);
+    keeper.copy_with(&mut |_| ());
+    add(&db, 27);
+    let (_kept, killed) = left(&files(directory.path()));
+    verify(&killed, Durability::EveryCommit).expect("nothing is damaged");
+    keeper.close(db);
+    assert!(matches!(verify(&path, Durability::EveryCommit), Ok(Verdict::Whole { remark: None, .. })));
+    assert_eq!(count(&path), 27);
+}
