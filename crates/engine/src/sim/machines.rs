@@ -291,7 +291,9 @@ pub(super) fn to_text<T: serde::Serialize>(value: &T) -> Result<String, Error> {
 }
 
 fn list(db: &Connection) -> rusqlite::Result<Vec<MachineId>> {
-    let mut statement = db.prepare_cached("SELECT id FROM machines ORDER BY id")?;
+    let mut statement = db.prepare_cached(
+        "SELECT id FROM machines UNION SELECT machine FROM gpus WHERE machine IS NOT NULL ORDER BY 1",
+    )?;
     let ids = statement.query_map([], |row| row.get::<_, i64>(0))?;
     ids.map(|id| id.map(|id| MachineId(id.unsigned_abs()))).collect()
 }
