@@ -3,7 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Resource, lenient::null_is_default, page::Single, word::words};
+use crate::{
+    Resource,
+    lenient::null_is_default,
+    page::Single,
+    word::{Word, words},
+};
 
 /// An account and its limits. Source: public OpenAPI, model `account`; behaviour rule ACC-1.
 ///
@@ -30,7 +35,7 @@ pub struct Account {
     /// Whether mail has reached its owner.
     pub email_verified: bool,
     /// Whether it may be used.
-    pub status: AccountStatus,
+    pub status: Word<AccountStatus>,
     /// Why not, when not.
     pub status_message: String,
     /// The team it works in.

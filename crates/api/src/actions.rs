@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ActionId, Embedded, Region, RegionSlug, Resource,
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 /// A change to a resource, running or over. Source: public OpenAPI, model `action`; behaviour rules ACT-2, ACT-3.
@@ -18,10 +18,10 @@ pub struct Action {
     /// Its number, unique over all kinds of resource.
     pub id: ActionId,
     /// How it goes.
-    pub status: ActionStatus,
+    pub status: Word<ActionStatus>,
     /// What is done.
     #[serde(rename = "type")]
-    pub kind: ActionKind,
+    pub kind: Word<ActionKind>,
     /// When it was accepted.
     pub started_at: Timestamp,
     /// When it was over; null while it runs.
@@ -29,7 +29,7 @@ pub struct Action {
     /// What it is done to, where that has a number; null for volumes (behaviour rule ACT-11).
     pub resource_id: Option<u64>,
     /// What kind of thing it is done to.
-    pub resource_type: ResourceType,
+    pub resource_type: Word<ResourceType>,
     /// Where; null for what is in no region.
     pub region: Option<Embedded<Region>>,
     /// The region's slug.

@@ -10,7 +10,7 @@ use crate::{
     DropletId, Invalid, Resource,
     lenient::empty_is_none,
     page::{Links, Meta, Single},
-    word::words,
+    word::{Word, words},
 };
 
 /// How many hours after its start a window for a backup ends.
@@ -113,13 +113,13 @@ impl BackupPolicyRequest {
 }
 
 /// A backup policy in force. Source: public OpenAPI, model `droplet_backup_policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupPolicy {
     /// How often a backup is made.
-    pub plan: BackupPlan,
+    pub plan: Word<BackupPlan>,
     /// On which day; absent for `daily`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weekday: Option<Weekday>,
+    pub weekday: Option<Word<Weekday>>,
     /// The hour of the day in UTC at which the window starts.
     pub hour: u8,
     /// How long the window is, in hours.
@@ -132,7 +132,11 @@ impl BackupPolicy {
     /// The policy of `plan`, with the window and the time kept that go with it.
     pub const fn new(plan: BackupPlan, weekday: Option<Weekday>, hour: u8) -> Self {
         let retention_period_days = plan.retention_period_days();
-        Self { plan, weekday, hour, window_length_hours: WINDOW_LENGTH_HOURS, retention_period_days }
+        let weekday = match weekday {
+            Some(weekday) => Some(Word::Known(weekday)),
+            None => None,
+        };
+        Self { plan: Word::Known(plan), weekday, hour, window_length_hours: WINDOW_LENGTH_HOURS, retention_period_days }
     }
 }
 
@@ -146,7 +150,7 @@ pub struct BackupWindow {
 }
 
 /// What one Droplet has of backups. Source: public OpenAPI, model `droplet_backup_policy_record`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BackupPolicyRecord {
     /// The Droplet.
     pub droplet_id: DropletId,
@@ -184,7 +188,7 @@ pub struct BackupPoliciesResponse {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SupportedBackupPolicy {
     /// The plan.
-    pub name: BackupPlan,
+    pub name: Word<BackupPlan>,
     /// Hours of the day, in UTC, at which a window may start.
     pub possible_window_starts: Vec<u8>,
     /// How long a window is, in hours.
@@ -192,7 +196,7 @@ pub struct SupportedBackupPolicy {
     /// How long a backup is kept, in days.
     pub retention_period_days: u32,
     /// Days to choose from; none for `daily`.
-    pub possible_days: Vec<Weekday>,
+    pub possible_days: Vec<Word<Weekday>>,
 }
 
 /// The answer of `GET /v2/droplets/backups/supported_policies`.
@@ -206,11 +210,11 @@ impl SupportedBackupPoliciesResponse {
     /// What this service offers: both plans, six windows a day of four hours each.
     pub fn offered() -> Self {
         let policy = |name: BackupPlan, days: &[Weekday]| SupportedBackupPolicy {
-            name,
+            name: name.into(),
             possible_window_starts: WINDOW_STARTS.to_vec(),
             window_length_hours: WINDOW_LENGTH_HOURS,
             retention_period_days: name.retention_period_days(),
-            possible_days: days.to_vec(),
+            possible_days: days.iter().copied().map(Word::from).collect(),
         };
         Self { supported_policies: vec![policy(BackupPlan::Weekly, Weekday::ALL), policy(BackupPlan::Daily, &[])] }
     }

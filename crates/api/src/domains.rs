@@ -7,7 +7,7 @@ use crate::{
     DomainRecordId, Resource,
     lenient::{empty_is_none, null_is_default},
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 /// A domain. Source: public OpenAPI, model `domain`; behaviour rule DNS-1.
@@ -74,7 +74,7 @@ pub struct DomainRecord {
     pub id: DomainRecordId,
     /// What sort it is.
     #[serde(rename = "type")]
-    pub kind: DomainRecordType,
+    pub kind: Word<DomainRecordType>,
     /// Whose record it is, below the domain; `@` is the domain itself.
     pub name: String,
     /// What it says: an address, a name without a dot at the end (`@` for the domain itself), a text.

@@ -11,7 +11,7 @@ use crate::{
     SizeSlug, TagName, VolumeId, VpcId,
     lenient::null_is_default,
     page::{ActionLinks, Collection},
-    word::words,
+    word::{Word, words},
 };
 
 /// A virtual machine as `GET /v2/droplets/{id}` shows it.
@@ -37,14 +37,14 @@ pub struct Droplet {
     /// True while an action runs; every other change is refused then.
     pub locked: bool,
     /// How it is.
-    pub status: DropletStatus,
+    pub status: Word<DropletStatus>,
     /// Always null: every Droplet boots its own kernel (behaviour rule DRO-11).
     #[serde(default)]
     pub kernel: Option<Kernel>,
     /// When its creation was accepted.
     pub created_at: Timestamp,
     /// What is on.
-    pub features: Vec<DropletFeature>,
+    pub features: Vec<Word<DropletFeature>>,
     /// Its backups.
     pub backup_ids: Vec<ImageId>,
     /// When its next backup is made; null without backups.
@@ -75,7 +75,7 @@ pub struct Droplet {
     pub gpu_info: Option<GpuInfo>,
     /// How its GPU is shared out; only in the answer to its creation (behaviour rule CRE-19).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gpu_partition_mode: Option<PartitionMode>,
+    pub gpu_partition_mode: Option<Word<PartitionMode>>,
 }
 
 impl Resource for Droplet {
@@ -125,7 +125,7 @@ pub struct Networks {
 }
 
 /// An IPv4 address of a Droplet. Source: public OpenAPI, model `network_v4`; behaviour rule DRO-3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkV4 {
     /// The address.
     pub ip_address: Ipv4Addr,
@@ -136,11 +136,11 @@ pub struct NetworkV4 {
     pub gateway: Option<Ipv4Addr>,
     /// Who can reach it.
     #[serde(rename = "type")]
-    pub kind: NetworkKind,
+    pub kind: Word<NetworkKind>,
 }
 
 /// An IPv6 address of a Droplet. Source: public OpenAPI, model `network_v6`; behaviour rule DRO-3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkV6 {
     /// The address, in lower case.
     pub ip_address: Ipv6Addr,
@@ -151,7 +151,7 @@ pub struct NetworkV6 {
     pub gateway: Option<Ipv6Addr>,
     /// Who can reach it.
     #[serde(rename = "type")]
-    pub kind: NetworkKind,
+    pub kind: Word<NetworkKind>,
 }
 
 words! {

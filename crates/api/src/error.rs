@@ -5,7 +5,10 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{RegionSlug, word::words};
+use crate::{
+    RegionSlug,
+    word::{Word, words},
+};
 
 words! {
     /// The `id` of an error body: which kind of refusal it is. Each belongs to one status (behaviour rule ERR-2).
@@ -61,7 +64,7 @@ impl ErrorId {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The kind of refusal.
-    pub id: ErrorId,
+    pub id: Word<ErrorId>,
     /// One or more sentences for the person who made the request.
     pub message: String,
     /// The request's name in the server's log; the header `x-request-id` carries the same.
@@ -112,8 +115,12 @@ mod tests {
 
     #[test]
     fn an_error_body_leaves_out_what_it_does_not_know() {
-        let body =
-            ErrorBody { id: ErrorId::NotFound, message: "gone".to_owned(), request_id: None, error_attributes: None };
+        let body = ErrorBody {
+            id: ErrorId::NotFound.into(),
+            message: "gone".to_owned(),
+            request_id: None,
+            error_attributes: None,
+        };
         let text = serde_json::to_string(&body).expect("plain data");
         assert_eq!(text, r#"{"id":"not_found","message":"gone"}"#);
         assert_eq!(serde_json::from_str::<ErrorBody>(&text).expect("its own text"), body);

@@ -4,7 +4,10 @@ use dewpoint_clock::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionId, word::words};
+use crate::{
+    ActionId,
+    word::{Word, words},
+};
 
 words! {
     /// What kind of thing an event is about.
@@ -100,12 +103,12 @@ pub struct Event {
     /// When it was committed.
     pub at: Timestamp,
     /// What kind of thing changed.
-    pub kind: EventKind,
+    pub kind: Word<EventKind>,
     /// Which one.
     pub resource_id: Option<EventResource>,
     /// What became of it.
     #[serde(rename = "type")]
-    pub happened: EventType,
+    pub happened: Word<EventType>,
     /// Where it is in the API; null for what has no path of its own.
     pub path: Option<String>,
     /// The action that did it, where one did.
@@ -123,7 +126,7 @@ pub struct EventsResponse {
     /// Events, oldest first.
     pub events: Vec<Event>,
     /// Set when events that were asked for are missing before the first.
-    pub gap: Option<EventGap>,
+    pub gap: Option<Word<EventGap>>,
     /// What to give as `since` to go on from here, now or later.
     pub next: String,
 }

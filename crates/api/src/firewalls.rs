@@ -8,7 +8,7 @@ use crate::{
     DropletId, FirewallId, Resource, TagName,
     lenient::{NumberOrText, null_is_default},
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 words! {
@@ -43,7 +43,7 @@ pub struct Firewall {
     /// Its name for people, unique in the account.
     pub name: String,
     /// Whether it is in force as it is written.
-    pub status: FirewallStatus,
+    pub status: Word<FirewallStatus>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The Droplets for which it is not yet; empty when it is for all, and without `droplet:read`.
@@ -81,14 +81,14 @@ pub struct FirewallPendingChange {
     /// Whether the firewall is about to be taken off it.
     pub removing: bool,
     /// `waiting` or `failed`.
-    pub status: FirewallStatus,
+    pub status: Word<FirewallStatus>,
 }
 
 /// What may come in. Source: public OpenAPI, models `firewall_rules` and `firewall_rule_base`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InboundRule {
     /// Of which protocol.
-    pub protocol: FirewallProtocol,
+    pub protocol: Word<FirewallProtocol>,
     /// To which ports: one, two with a dash between, or `0` for all of them and always for ICMP (behaviour rule FW-3).
     pub ports: String,
     /// From whom.
@@ -99,7 +99,7 @@ pub struct InboundRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutboundRule {
     /// Of which protocol.
-    pub protocol: FirewallProtocol,
+    pub protocol: Word<FirewallProtocol>,
     /// To which ports, as in [`InboundRule::ports`].
     pub ports: String,
     /// To whom.

@@ -10,7 +10,7 @@ use crate::{
     Action, Embedded, ImageId, ImageSlug, RegionSlug, Resource, TagName,
     lenient::{NumberOrText, empty_is_none, null_is_default},
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 /// A disk that Droplets can be made from. Source: public OpenAPI, model `image`.
@@ -24,7 +24,7 @@ pub struct Image {
     pub name: String,
     /// How it came to be.
     #[serde(rename = "type")]
-    pub kind: ImageKind,
+    pub kind: Word<ImageKind>,
     /// The operating system in it, such as `Ubuntu`. What Dewpoint sends is one of [`Distribution`].
     pub distribution: String,
     /// Its name for programs; null for one that is not public (behaviour rule IMG-3).
@@ -46,7 +46,7 @@ pub struct Image {
     #[serde(default, deserialize_with = "null_is_default")]
     pub tags: Vec<TagName>,
     /// How far it has come.
-    pub status: ImageStatus,
+    pub status: Word<ImageStatus>,
     /// Why it came to nothing; empty unless it did.
     #[serde(default, deserialize_with = "null_is_default")]
     pub error_message: String,

@@ -8,7 +8,7 @@ use crate::{
     ProjectId, Resource,
     lenient::{empty_is_none, null_is_default},
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 /// A group of resources. Source: public OpenAPI, model `project`; behaviour rule PRJ-1.
@@ -78,7 +78,7 @@ pub struct ProjectResource {
     /// Where it can be read.
     pub links: ProjectResourceLinks,
     /// How it is with it.
-    pub status: ProjectResourceStatus,
+    pub status: Word<ProjectResourceStatus>,
 }
 
 impl Resource for ProjectResource {

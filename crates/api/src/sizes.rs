@@ -3,7 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Embedded, RegionSlug, Resource, SizeSlug, page::Collection, word::words};
+use crate::{
+    Decimal, Embedded, RegionSlug, Resource, SizeSlug,
+    page::Collection,
+    word::{Word, words},
+};
 
 /// A plan for Droplets. Source: public OpenAPI, model `size`; `networking_throughput` is from behaviour rule SIZ-1.
 ///
@@ -21,9 +25,9 @@ pub struct Size {
     /// Outgoing traffic a month that the price includes, in TiB.
     pub transfer: f64,
     /// US dollars for a whole month.
-    pub price_monthly: f64,
+    pub price_monthly: Decimal,
     /// US dollars an hour.
-    pub price_hourly: f64,
+    pub price_hourly: Decimal,
     /// Where it is offered. Empty for a token without `regions:read` (behaviour rule AUTH-6): empty is our choice, since
     /// the Python SDK requires the list.
     pub regions: Vec<RegionSlug>,
@@ -51,11 +55,11 @@ impl Resource for Size {
 pub type SizesResponse = Collection<Embedded<Size>>;
 
 /// One disk of a size or a Droplet. Source: public OpenAPI, model `disk_info`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskInfo {
     /// What the disk is for.
     #[serde(rename = "type")]
-    pub kind: DiskKind,
+    pub kind: Word<DiskKind>,
     /// How large it is.
     pub size: Amount,
 }
@@ -63,7 +67,7 @@ pub struct DiskInfo {
 impl DiskInfo {
     /// A disk of `gib` GiB.
     pub const fn new(kind: DiskKind, gib: u64) -> Self {
-        Self { kind, size: Amount::gib(gib) }
+        Self { kind: Word::Known(kind), size: Amount::gib(gib) }
     }
 }
 
@@ -88,22 +92,22 @@ pub struct GpuInfo {
     pub vram: Amount,
     /// Ways one GPU can be shared out; absent when it is only had whole (behaviour rule CRE-19).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub supported_partition_modes: Vec<PartitionMode>,
+    pub supported_partition_modes: Vec<Word<PartitionMode>>,
 }
 
 /// An amount of memory or disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Amount {
     /// How many of `unit`.
     pub amount: u64,
     /// Of what.
-    pub unit: Unit,
+    pub unit: Word<Unit>,
 }
 
 impl Amount {
     /// So many GiB.
     pub const fn gib(amount: u64) -> Self {
-        Self { amount, unit: Unit::Gib }
+        Self { amount, unit: Word::Known(Unit::Gib) }
     }
 }
 

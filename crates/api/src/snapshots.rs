@@ -8,7 +8,7 @@ use crate::{
     ImageId, ImageSlug, RegionSlug, Resource, ResourceType, TagName,
     lenient::null_is_default,
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 /// A snapshot of a Droplet or a volume. Source: public OpenAPI, model `snapshots`; behaviour rule SNP-1.
@@ -27,7 +27,7 @@ pub struct Snapshot {
     /// What it was taken of: a Droplet's number as text, or a volume's UUID.
     pub resource_id: String,
     /// `droplet` or `volume`.
-    pub resource_type: ResourceType,
+    pub resource_type: Word<ResourceType>,
     /// The smallest disk or volume it fits on, in GiB.
     pub min_disk_size: u64,
     /// What it takes to keep, in GiB.
@@ -58,7 +58,7 @@ pub struct DropletSnapshot {
     pub name: String,
     /// Whether it is a snapshot or a backup.
     #[serde(rename = "type")]
-    pub kind: DropletSnapshotKind,
+    pub kind: Word<DropletSnapshotKind>,
     /// The operating system in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distribution: Option<String>,

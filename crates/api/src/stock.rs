@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DropletId, RegionSlug, SizeSlug, word::words};
+use crate::{Decimal, DropletId, RegionSlug, SizeSlug, word::words};
 
 /// Everything there is to be placed on, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -159,9 +159,9 @@ pub struct DryRunResponse {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DryRun {
     /// US dollars for an hour of one such Droplet.
-    pub price_hourly: f64,
+    pub price_hourly: Decimal,
     /// US dollars for a month of one such Droplet.
-    pub price_monthly: f64,
+    pub price_monthly: Decimal,
     /// Where each would be; none when there is no room.
     pub placements: Vec<DryRunPlacement>,
     /// Why there is no room.

@@ -8,7 +8,7 @@ use crate::{
     Resource, VpcId, VpcPeeringId,
     lenient::null_is_default,
     page::{Collection, Single},
-    word::words,
+    word::{Word, words},
 };
 
 words! {
@@ -35,7 +35,7 @@ pub struct VpcPeering {
     /// When it was made.
     pub created_at: Timestamp,
     /// How far it is.
-    pub status: VpcPeeringStatus,
+    pub status: Word<VpcPeeringStatus>,
 }
 
 impl Resource for VpcPeering {

@@ -191,7 +191,6 @@ impl Client {
         self.call(operation, parts, None, envelope::whole)
     }
 
-    #[expect(dead_code, reason = "models are asked next")]
     /// A call with a body that answers with an object that has no name.
     pub(crate) fn whole_from<T: DeserializeOwned>(
         &self,
@@ -219,6 +218,11 @@ impl Client {
         body: &impl Serialize,
     ) -> Call<Vec<Kept<T>>> {
         self.call(operation, parts, Some(&body), envelope::many)
+    }
+
+    /// A call that answers with a text.
+    pub(crate) fn text(&self, operation: &Operation, parts: &[&dyn fmt::Display]) -> Call<String> {
+        self.call(operation, parts, None, |body| String::from_utf8(body.to_vec()).map_err(|error| error.to_string()))
     }
 
     /// A call that answers with nothing.

@@ -87,6 +87,10 @@ impl Error {
         Self::Config(text.into())
     }
 
+    pub(crate) fn stream(message: impl Into<String>, kind: Option<String>, data: String) -> Self {
+        Self::Stream(Arc::new(StreamFailure { message: message.into(), kind, data }))
+    }
+
     /// What the server answered, when it did answer and refused.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

@@ -4,7 +4,7 @@ use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Call, Client, Kept, envelope, request::Request};
+use crate::{ByteStream, Call, Client, Kept, Result, envelope, request::Request};
 
 /// Any request, with the client's token, retries and errors. Made by [`Client::raw`].
 ///
@@ -76,6 +76,17 @@ impl Raw {
         Call::new(self.0.clone(), asked(method, target.into(), body), |body| {
             Ok(String::from_utf8_lossy(body).into_owned())
         })
+    }
+
+    /// The same, given as it comes: for answers too large to hold.
+    pub async fn stream(
+        &self,
+        method: Method,
+        target: impl Into<String>,
+        body: Option<&(impl Serialize + ?Sized)>,
+    ) -> Result<ByteStream> {
+        let request = asked(method, target.into(), body);
+        ByteStream::open(&self.0, &request).await
     }
 
     /// The same, read as a type of the caller's, the JSON kept beside it.

@@ -159,7 +159,7 @@ struct Parted {
     clock: Arc<SimClock>,
     control: Control,
     steered: Steered,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Parted {
@@ -186,14 +186,15 @@ impl Parted {
         let steered = Steered::new(control.clone(), clock.clone(), sim, Some(both));
         steered.keep_start().await?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Self { address: listener.local_addr()?, listener, clock, control, steered, _files: files })
+        Ok(Self { address: listener.local_addr()?, listener, clock, control, steered, files })
     }
 
     /// Until the sender of `stopped` is gone. What is under way then goes with the files.
     async fn serve(self, mut stopped: watch::Receiver<bool>) {
-        let Self { listener, control, steered, _files, .. } = self;
+        let Self { listener, control, steered, files, .. } = self;
         let worker = Worker::new(control.clone()).meddled_with(Arc::new(steered.clone()));
-        let app = App::simulated(control.clone(), ServerConfig::default(), Probes::default(), steered.clone());
+        let config = ServerConfig { data_dir: Some(files.path().to_owned()), ..ServerConfig::default() };
+        let app = App::simulated(control.clone(), config, Probes::default(), steered.clone());
         let (_never, running) = watch::channel(false);
         let work = async {
             tokio::join!(

@@ -48,7 +48,6 @@ pub(crate) async fn answer<T>(client: &Client, request: &Request, read: Read<T>)
     .await
 }
 
-#[expect(dead_code, reason = "models are asked next")]
 /// The same, but gives a success at once, with its body still to come. What a body breaks off with is its reader's to tell.
 pub(crate) async fn open(client: &Client, request: &Request) -> Result<Response> {
     match attempts(client, request, false).instrument(span(request)).await? {

@@ -32,7 +32,7 @@ pub fn next_window(policy: &BackupPolicy, now: Timestamp) -> BackupWindow {
     let mut start = day_start + HOUR * u32::from(policy.hour);
     // At most eight days ahead: every weekday occurs in any seven.
     for _ in 0..=8 {
-        if start > now && policy.weekday.is_none_or(|day| day == weekday_of(start)) {
+        if start > now && policy.weekday.as_ref().is_none_or(|day| *day == weekday_of(start)) {
             break;
         }
         start = start + DAY;
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn what_the_caller_left_open_is_chosen_and_stays_cre_15() {
         let chosen = choose(None, DropletId(7)).expect("a default");
-        assert_eq!((chosen.plan, chosen.weekday), (BackupPlan::Daily, None));
+        assert_eq!((chosen.plan, chosen.weekday), (BackupPlan::Daily.into(), None));
         assert!(WINDOW_STARTS.contains(&chosen.hour));
     }
 }

@@ -185,7 +185,7 @@ impl ApiError {
     pub(crate) fn render(self, request_id: &str) -> Response {
         let Refused { status, id, message, attributes, header, cause: _ } = *self.0;
         let body = ErrorBody {
-            id,
+            id: id.into(),
             message: message.into_owned(),
             request_id: Some(request_id.to_owned()),
             error_attributes: attributes,

@@ -1,10 +1,17 @@
 //! What is a Dewpoint server's own, below `/dew/v1`. The real service answers 404 there. All of it needs a full token.
 
-use dewpoint_api::{ActionId, DropletId};
-use dewpoint_clock::Timestamp;
-use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
-use crate::{Call, Kept, NamesDroplet, operations as op};
+use dewpoint_api::{
+    AccountCreateRequest, AccountCreateResponse, AccountEntry, ActionId, AuditResponse, Event, EventsResponse, Token,
+    TokenCreateRequest, TokenCreateResponse, TokenId,
+};
+
+use super::stories::{ActionStory, DropletAccess, DropletPassword, DropletStory, Reach};
+use crate::{
+    ByteStream, Call, EventStream, Kept, List, NamesDroplet, Result, envelope, operations as op, request::Request,
+    sse::SseEvent, stream::Seen,
+};
 
 groups! {
     /// What is a Dewpoint server's own.
@@ -13,6 +20,10 @@ groups! {
     DewpointDroplets;
     /// What the public API does not tell of actions.
     DewpointActions;
+    /// Access tokens of the account.
+    Tokens;
+    /// Accounts of the server: for its operator, who bears a full token of the first account.
+    Accounts;
 }
 
 leads! { Dewpoint {
@@ -20,7 +31,90 @@ leads! { Dewpoint {
     droplets -> DewpointDroplets;
     /// The steps of actions.
     actions -> DewpointActions;
+    /// Access tokens.
+    tokens -> Tokens;
+    /// Accounts.
+    accounts -> Accounts;
+    /// What steers the simulator.
+    simulator -> SimulatorControl;
 } }
+
+impl Dewpoint {
+    /// `GET /dew/v1/audit`: requests that changed something or were refused, newest first. Filters go by `.query(…)`:
+    /// `account`, `token`, `operation`, `path`, `request_id`, `address`, `status`, `since`, `until`, `before`, `limit`.
+    pub fn audit(&self) -> Call<Kept<AuditResponse>> {
+        self.0.whole(&op::DEW_AUDIT_LIST, &[])
+    }
+
+    /// `GET /dew/v1/reach`: whether a Droplet (`droplet:7`) or an address reaches an address, over `tcp`, `udp` or `icmp`;
+    /// by which rule, or what stands in the way. A port is needed but for `icmp`.
+    pub fn reach(&self, from: &str, to: IpAddr, protocol: &str, port: Option<u16>) -> Call<Kept<Reach>> {
+        let call = self.0.whole(&op::DEW_REACH, &[]).query("from", from).query("to", to).query("protocol", protocol);
+        match port {
+            Some(port) => call.query("port", port),
+            None => call,
+        }
+    }
+
+    /// `GET /dew/v1/events`: what changed in the account, the last events as a list. Filters go by `.query(…)`: `since`,
+    /// `kind`, `type`, `id`, `objects`, `limit`.
+    pub fn list_events(&self) -> Call<Kept<EventsResponse>> {
+        self.0.whole(&op::DEW_EVENTS, &[])
+    }
+
+    /// `GET /dew/v1/events` as a stream: what changes in the account, as it changes, after the event `since` or from now on.
+    ///
+    /// It ends when the server ends or the token is good no more; ask again then with the last event's id.
+    pub async fn events(&self, since: Option<&str>) -> Result<EventStream<Kept<Event>>> {
+        let mut request = Request::of(&op::DEW_EVENTS, &[]);
+        if let Some(since) = since {
+            request.query("since", &since);
+        }
+        EventStream::open(&self.0, request, event, false).await
+    }
+
+    /// `POST /dew/v1/backup`: the whole state of the server at one moment, for the operator; `dew backup` writes it down.
+    pub async fn backup(&self) -> Result<ByteStream> {
+        ByteStream::open(&self.0, &Request { retries: Some(0), ..Request::of(&op::DEW_BACKUP_TAKE, &[]) }).await
+    }
+}
+
+/// What a stream says of itself (a gap, its end) has a name of its own and is no event of the account.
+fn event(told: &SseEvent) -> Result<Seen<Kept<Event>>> {
+    match envelope::whole(told.data.as_bytes()) {
+        Ok(event) => Ok(Seen::Item(event)),
+        Err(_) => Ok(Seen::Nothing),
+    }
+}
+
+impl Tokens {
+    /// `POST /dew/v1/tokens`: its secret is in this answer only.
+    pub fn create(&self, wanted: &TokenCreateRequest) -> Call<Kept<TokenCreateResponse>> {
+        self.0.whole_from(&op::DEW_TOKENS_CREATE, &[], wanted)
+    }
+
+    /// `GET /dew/v1/tokens`.
+    pub fn list(&self) -> List<Token> {
+        self.0.list(&op::DEW_TOKENS_LIST, &[])
+    }
+
+    /// `DELETE /dew/v1/tokens/{id}`: it is good no more at once.
+    pub fn revoke(&self, id: impl Into<TokenId>) -> Call<()> {
+        self.0.done(&op::DEW_TOKENS_REVOKE, &[&id.into()])
+    }
+}
+
+impl Accounts {
+    /// `POST /dew/v1/accounts`: with a full token of its own, which is in this answer only.
+    pub fn create(&self, wanted: &AccountCreateRequest) -> Call<Kept<AccountCreateResponse>> {
+        self.0.whole_from(&op::DEW_ACCOUNTS_CREATE, &[], wanted)
+    }
+
+    /// `GET /dew/v1/accounts`.
+    pub fn list(&self) -> List<AccountEntry> {
+        self.0.list(&op::DEW_ACCOUNTS_LIST, &[])
+    }
+}
 
 impl DewpointDroplets {
     /// `GET /dew/v1/droplets/{id}`: how far a Droplet is on the way from accepted to ready, and when it got where.
@@ -37,6 +131,16 @@ impl DewpointDroplets {
     pub fn password(&self, droplet: impl NamesDroplet) -> Call<Kept<DropletPassword>> {
         self.0.whole(&op::DEW_DROPLETS_PASSWORD, &[&droplet.droplet_id()]).retries(0)
     }
+
+    /// `GET /dew/v1/droplets/{id}/metadata`: the beginning of what the metadata service has for a Droplet.
+    pub fn metadata(&self, droplet: impl NamesDroplet) -> Call<String> {
+        self.0.text(&op::DEW_DROPLETS_METADATA, &[&droplet.droplet_id()])
+    }
+
+    /// `GET /dew/v1/droplets/{id}/metadata/{path}`: what a Droplet finds there, such as `v1.json` or `v1/hostname`.
+    pub fn metadata_at(&self, droplet: impl NamesDroplet, path: &str) -> Call<String> {
+        self.0.text(&op::DEW_DROPLETS_METADATA_PATH, &[&droplet.droplet_id(), &path])
+    }
 }
 
 impl DewpointActions {
@@ -44,135 +148,4 @@ impl DewpointActions {
     pub fn get(&self, id: impl Into<ActionId>) -> Call<Kept<ActionStory>> {
         self.0.whole(&op::DEW_ACTIONS_GET, &[&id.into()])
     }
-}
-
-/// A Droplet's way to ready.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct DropletStory {
-    /// Which Droplet.
-    pub id: DropletId,
-    /// The host it is placed on.
-    pub host: Option<String>,
-    /// The engine it runs on.
-    pub engine: String,
-    /// How far its first start is.
-    pub readiness: Readiness,
-    /// What the guest said about it.
-    pub readiness_detail: Option<String>,
-    /// What has been reached so far, in order.
-    pub milestones: Vec<Milestone>,
-}
-
-/// How far the first start of a guest is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Readiness {
-    /// Under way.
-    Pending,
-    /// cloud-init is done.
-    Ready,
-    /// cloud-init failed.
-    Failed,
-    /// The image cannot run such user data.
-    Unsupported,
-    /// Nobody can tell.
-    Unknown,
-    /// A word that is newer than this crate.
-    #[serde(untagged)]
-    Other(String),
-}
-
-impl std::fmt::Display for Readiness {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Pending => "pending",
-            Self::Ready => "ready",
-            Self::Failed => "failed",
-            Self::Unsupported => "unsupported",
-            Self::Unknown => "unknown",
-            Self::Other(word) => word,
-        })
-    }
-}
-
-/// Something a Droplet reached.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Milestone {
-    /// `accepted`, `placed`, `started`, `active`, `ssh`, `ready`.
-    pub name: String,
-    /// When.
-    pub at: Timestamp,
-    /// Milliseconds after `accepted`.
-    pub after_ms: u64,
-}
-
-/// How a Droplet is reached from its server's host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct DropletAccess {
-    /// Forwarded TCP ports, by guest port.
-    pub ports: Vec<ForwardedPort>,
-    /// The command that logs in, when SSH is forwarded.
-    pub ssh: Option<String>,
-    /// The file that holds the end of the serial console's output.
-    pub console_log: Option<String>,
-}
-
-/// One forwarded port.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ForwardedPort {
-    /// The port in the guest.
-    pub guest_port: u16,
-    /// The address on the host.
-    pub host: std::net::SocketAddr,
-}
-
-/// A password of root. `Debug` does not show it.
-#[derive(Clone, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct DropletPassword {
-    /// The password. It is nowhere else: whoever asks next is told that there is none.
-    pub password: String,
-    /// When it was set.
-    pub set_at: Timestamp,
-}
-
-impl std::fmt::Debug for DropletPassword {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DropletPassword").field("set_at", &self.set_at).finish_non_exhaustive()
-    }
-}
-
-/// An action as its operator sees it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ActionStory {
-    /// As the public API shows it.
-    pub action: dewpoint_api::Action,
-    /// Why it errored.
-    pub reason: Option<String>,
-    /// The step it is at, or the last one it was at.
-    pub step: String,
-    /// How often a worker took it up.
-    pub attempt: u64,
-    /// The steps that ended, oldest first.
-    pub timeline: Vec<StepStory>,
-}
-
-/// One step that ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct StepStory {
-    /// Its name.
-    pub step: String,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// Milliseconds from the action's start to the step's end.
-    pub after_ms: u64,
-    /// Why it failed, when it did.
-    pub error: Option<String>,
 }

@@ -30,6 +30,10 @@ leads! { Droplets {
     backups -> DropletBackups;
     /// Destroying a Droplet with what belongs to it.
     destroy_with_associated_resources -> AssociatedResources;
+    /// Firewalls.
+    firewalls -> Firewalls;
+    /// Reserved IPv4 addresses by their older name, which the documented SDK has here.
+    floating_ips -> FloatingIps;
     /// Images.
     images -> Images;
     /// Sizes.

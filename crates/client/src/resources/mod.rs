@@ -24,22 +24,38 @@ macro_rules! leads {
 mod account;
 mod actions;
 mod dewpoint;
+mod domains;
 mod droplet_actions;
 mod droplets;
+mod firewalls;
 mod images;
+mod projects;
 mod regions;
+mod reserved_ips;
+mod simulator;
 mod snapshots;
+mod stories;
+mod tags;
 mod volumes;
+mod vpcs;
 
 pub use account::*;
 pub use actions::*;
 pub use dewpoint::*;
+pub use domains::*;
 pub use droplet_actions::*;
 pub use droplets::*;
+pub use firewalls::*;
 pub use images::*;
+pub use projects::*;
 pub use regions::*;
+pub use reserved_ips::*;
+pub use simulator::*;
 pub use snapshots::*;
+pub use stories::*;
+pub use tags::*;
 pub use volumes::*;
+pub use vpcs::*;
 
 use crate::Client;
 
@@ -83,6 +99,51 @@ impl Client {
     /// Snapshots of Droplets and of volumes.
     pub fn snapshots(&self) -> Snapshots {
         Snapshots(self.clone())
+    }
+
+    /// VPCs.
+    pub fn vpcs(&self) -> Vpcs {
+        Vpcs(self.clone())
+    }
+
+    /// Peerings between VPCs.
+    pub fn vpc_peerings(&self) -> VpcPeerings {
+        VpcPeerings(self.clone())
+    }
+
+    /// Firewalls.
+    pub fn firewalls(&self) -> Firewalls {
+        Firewalls(self.clone())
+    }
+
+    /// Reserved IPv4 addresses.
+    pub fn reserved_ips(&self) -> ReservedIps {
+        ReservedIps(self.clone())
+    }
+
+    /// Reserved IPv4 addresses by their older name.
+    pub fn floating_ips(&self) -> FloatingIps {
+        FloatingIps(self.clone())
+    }
+
+    /// Reserved IPv6 addresses.
+    pub fn reserved_ipv6(&self) -> ReservedIpv6s {
+        ReservedIpv6s(self.clone())
+    }
+
+    /// Domains.
+    pub fn domains(&self) -> Domains {
+        Domains(self.clone())
+    }
+
+    /// Projects.
+    pub fn projects(&self) -> Projects {
+        Projects(self.clone())
+    }
+
+    /// Tags.
+    pub fn tags(&self) -> Tags {
+        Tags(self.clone())
     }
 
     /// What is a Dewpoint server's own; the real service answers 404 there.

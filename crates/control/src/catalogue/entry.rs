@@ -84,7 +84,7 @@ impl SizeEntry {
             count: gpu.count,
             model: gpu.model.clone(),
             vram: Amount::gib(gpu.vram_gib),
-            supported_partition_modes: self.spec.supported_partition_modes.clone(),
+            supported_partition_modes: self.spec.supported_partition_modes.iter().map(|mode| (*mode).into()).collect(),
         })
     }
 
@@ -102,8 +102,8 @@ impl SizeEntry {
             vcpus: self.spec.vcpus,
             disk: self.spec.disk_gib,
             transfer: self.spec.transfer_tib,
-            price_monthly: self.spec.price_monthly,
-            price_hourly: self.spec.price_hourly,
+            price_monthly: self.spec.price_monthly.into(),
+            price_hourly: self.spec.price_hourly.into(),
             regions: self.regions.clone(),
             available: self.spec.available,
             description: self.spec.description.clone(),
@@ -156,7 +156,7 @@ impl ImageEntry {
         Image {
             id: self.spec.id,
             name: self.spec.name.clone(),
-            kind: ImageKind::Base,
+            kind: ImageKind::Base.into(),
             distribution: self.distribution().as_str().to_owned(),
             slug: Some(self.spec.slug.clone()),
             public: true,
@@ -166,7 +166,7 @@ impl ImageEntry {
             size_gigabytes: Some(self.spec.size_gigabytes),
             description: self.spec.description.clone(),
             tags: Vec::new(),
-            status: ImageStatus::Available,
+            status: ImageStatus::Available.into(),
             error_message: String::new(),
         }
     }

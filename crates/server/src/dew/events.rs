@@ -161,5 +161,5 @@ async fn list(
             objects.put_into(event).await;
         }
     }
-    EventsResponse { events, gap: got.gap, next: next.to_string() }
+    EventsResponse { events, gap: got.gap.map(Into::into), next: next.to_string() }
 }

@@ -27,9 +27,9 @@ impl Objects {
 
     /// Puts into the event what its path shows now; null when that is nothing any more.
     pub(crate) async fn put_into(&self, event: &mut api::Event) {
-        let found = match (&event.path, event.happened) {
-            (None, _) | (_, api::EventType::Gone) => None,
-            (Some(path), _) => self.get(path).await,
+        let found = match &event.path {
+            Some(path) if event.happened != api::EventType::Gone => self.get(path).await,
+            Some(_) | None => None,
         };
         event.object = Some(found.unwrap_or(Value::Null));
     }

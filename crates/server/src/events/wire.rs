@@ -90,7 +90,7 @@ pub(crate) fn shown(event: Event, next: Cursor) -> api::Event {
     let everything = |happened, name: Option<String>| api::Event {
         id: id.clone(),
         at,
-        kind: EventKind::Everything,
+        kind: EventKind::Everything.into(),
         resource_id: name.map(EventResource::Text),
         happened,
         path: None,
@@ -99,12 +99,12 @@ pub(crate) fn shown(event: Event, next: Cursor) -> api::Event {
         object: None,
     };
     match what {
-        What::Reset => everything(EventType::Reset, None),
-        What::Restored(name) => everything(EventType::Restored, Some(name.to_string())),
+        What::Reset => everything(EventType::Reset.into(), None),
+        What::Restored(name) => everything(EventType::Restored.into(), Some(name.to_string())),
         What::Change(Change { account: _, thing, happened: became, action }) => api::Event {
-            kind: kind(&thing),
+            kind: kind(&thing).into(),
             resource_id: Some(resource(&thing)),
-            happened: happened(became),
+            happened: happened(became).into(),
             path: path(&thing),
             action_id: action,
             id,
@@ -140,10 +140,10 @@ impl Frames {
 
     /// A change, or that everything changed.
     pub(super) fn event(&mut self, event: &api::Event) {
-        let name = match event.happened {
-            EventType::Reset => "reset",
-            EventType::Restored => "restored",
-            EventType::Made | EventType::Changed | EventType::Gone => "change",
+        let name = match event.happened.known() {
+            Some(EventType::Reset) => "reset",
+            Some(EventType::Restored) => "restored",
+            Some(EventType::Made | EventType::Changed | EventType::Gone) | None => "change",
         };
         self.push(name, &event.id, event);
     }

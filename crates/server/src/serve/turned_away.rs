@@ -79,8 +79,12 @@ async fn say(mut stream: TcpStream, answer: &str) -> io::Result<()> {
 fn answer(status: StatusCode, id: ErrorId, message: &str) -> String {
     let request_id = Uuid::new_v4().to_string();
     let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
-    let body =
-        ErrorBody { id, message: message.to_owned(), request_id: Some(request_id.clone()), error_attributes: None };
+    let body = ErrorBody {
+        id: id.into(),
+        message: message.to_owned(),
+        request_id: Some(request_id.clone()),
+        error_attributes: None,
+    };
     let body = serde_json::to_string(&body).expect("strings and words always serialize");
     format!(
         "HTTP/1.1 {} {}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: {}\r\n{retry}\

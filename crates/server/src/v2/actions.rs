@@ -33,7 +33,7 @@ fn shown(app: &App, caller: &Caller, headers: &HeaderMap, record: ActionRecord) 
     });
     let mut action = view::action(&app.control, caller, record);
     if action.resource_type == ResourceType::ReservedIp && !newer {
-        action.resource_type = ResourceType::FloatingIp;
+        action.resource_type = ResourceType::FloatingIp.into();
     }
     action
 }

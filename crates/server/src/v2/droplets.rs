@@ -153,7 +153,7 @@ async fn create(
     let mut droplets = created.droplets.into_iter().map(|one| {
         let mut droplet = view::droplet(&app.control, &caller, one);
         droplet.next_backup_window = None;
-        droplet.gpu_partition_mode = created.partition_mode;
+        droplet.gpu_partition_mode = created.partition_mode.map(Into::into);
         droplet
     });
     let answer = match (created.many, droplets.next()) {

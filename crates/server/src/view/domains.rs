@@ -13,7 +13,7 @@ pub(crate) fn domain(view: DomainView) -> api::Domain {
 pub(crate) fn domain_record(record: DomainRecord) -> api::DomainRecord {
     api::DomainRecord {
         id: record.id,
-        kind: record.kind,
+        kind: record.kind.into(),
         name: record.name,
         data: record.data,
         priority: record.priority,

@@ -20,23 +20,23 @@ pub(crate) fn firewall(caller: &Caller, view: FirewallView) -> api::Firewall {
         tags: if sees_tags { peers.tags.iter().map(|tag| tag.as_str().to_owned()).collect() } else { Vec::new() },
     };
     let inbound = record.policy.inbound.into_iter().map(|rule| api::InboundRule {
-        protocol: rule.protocol,
+        protocol: rule.protocol.into(),
         ports: rule.ports,
         sources: target(rule.peers),
     });
     let outbound = record.policy.outbound.into_iter().map(|rule| api::OutboundRule {
-        protocol: rule.protocol,
+        protocol: rule.protocol.into(),
         ports: rule.ports,
         destinations: target(rule.peers),
     });
     let changes = pending.into_iter().flat_map(|pending| pending.droplets).map(|(droplet_id, change)| {
         let status = if change.failed { FirewallStatus::Failed } else { FirewallStatus::Waiting };
-        api::FirewallPendingChange { droplet_id, removing: change.removing, status }
+        api::FirewallPendingChange { droplet_id, removing: change.removing, status: status.into() }
     });
     api::Firewall {
         id: record.id,
         name: record.name,
-        status,
+        status: status.into(),
         created_at: record.created_at,
         pending_changes: if sees_droplets { changes.collect() } else { Vec::new() },
         inbound_rules: inbound.collect(),

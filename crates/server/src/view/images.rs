@@ -21,7 +21,7 @@ pub(crate) fn bare_image(record: ImageRecord) -> api::Image {
     api::Image {
         id: record.id,
         name: record.name,
-        kind: record.kind,
+        kind: record.kind.into(),
         distribution: record.distribution,
         slug: None,
         public: false,
@@ -31,7 +31,7 @@ pub(crate) fn bare_image(record: ImageRecord) -> api::Image {
         size_gigabytes: record.size_bytes.map(gigabytes),
         description: record.description,
         tags: Vec::new(),
-        status: record.status,
+        status: record.status.into(),
         error_message: record.error_message,
     }
 }
@@ -42,7 +42,7 @@ pub(crate) fn droplet_snapshot(record: ImageRecord) -> api::DropletSnapshot {
     api::DropletSnapshot {
         id: record.id,
         name: record.name,
-        kind: if record.kind == api::ImageKind::Backup { Backup } else { Snapshot },
+        kind: if record.kind == api::ImageKind::Backup { Backup.into() } else { Snapshot.into() },
         distribution: Some(record.distribution),
         slug: None,
         public: false,
@@ -62,7 +62,7 @@ pub(crate) fn snapshot_of_droplet(caller: &Caller, view: ImageView) -> api::Snap
         created_at: record.created_at,
         regions: record.regions,
         resource_id: record.droplet.map(|id| id.to_string()).unwrap_or_default(),
-        resource_type: api::ResourceType::Droplet,
+        resource_type: api::ResourceType::Droplet.into(),
         min_disk_size: record.min_disk_gib.unwrap_or_default(),
         size_gigabytes: record.size_bytes.map(gigabytes).unwrap_or_default(),
         tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },

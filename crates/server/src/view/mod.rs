@@ -46,7 +46,7 @@ pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> 
         disk: record.disk_gib,
         disk_info: size.map(|size| size.disk_info(record.disk_gib)).unwrap_or_default(),
         locked: record.running_action.is_some(),
-        status: record.status,
+        status: record.status.into(),
         kernel: None,
         created_at: record.created_at,
         features: features(&record),
@@ -71,7 +71,7 @@ pub(crate) fn droplet(control: &Control, caller: &Caller, view: DropletView) -> 
     }
 }
 
-fn features(record: &DropletRecord) -> Vec<api::DropletFeature> {
+fn features(record: &DropletRecord) -> Vec<api::Word<api::DropletFeature>> {
     use api::DropletFeature as F;
     let on = [
         (record.backups.is_some(), F::Backups),
@@ -80,7 +80,7 @@ fn features(record: &DropletRecord) -> Vec<api::DropletFeature> {
         (true, F::PrivateNetworking),
         (record.agent, F::DropletAgent),
     ];
-    on.into_iter().filter_map(|(on, feature)| on.then_some(feature)).collect()
+    on.into_iter().filter_map(|(on, feature)| on.then_some(feature.into())).collect()
 }
 
 /// The image it was made from: the account's own if it is one, deleted or not; otherwise the catalogue's.
@@ -99,8 +99,8 @@ fn bygone_size(record: &DropletRecord) -> api::Size {
         vcpus: record.vcpus,
         disk: record.disk_gib,
         transfer: 0.0,
-        price_monthly: 0.0,
-        price_hourly: 0.0,
+        price_monthly: api::Decimal::default(),
+        price_hourly: api::Decimal::default(),
         regions: Vec::new(),
         available: false,
         description: "No longer offered".to_owned(),
@@ -120,21 +120,25 @@ fn networks(control: &Control, record: &DropletRecord, reserved: &[IpAddr]) -> a
         ip_address: address,
         netmask,
         gateway: Some(gateway),
-        kind: Public,
+        kind: Public.into(),
     });
-    let private =
-        api::NetworkV4 { ip_address: record.private_v4, netmask: record.private_netmask, gateway: None, kind: Private };
+    let private = api::NetworkV4 {
+        ip_address: record.private_v4,
+        netmask: record.private_netmask,
+        gateway: None,
+        kind: Private.into(),
+    };
     let v6 = record.public_v6.map(|address| api::NetworkV6 {
         ip_address: address,
         netmask: 64,
         gateway: Some(dewpoint_control::network::v6_gateway(control.config().public_v6_pool)),
-        kind: Public,
+        kind: Public.into(),
     });
     // Behind the own one, since clients take the first (RIP-6).
     let (netmask, gateway) = control.reserved_network();
     let reserved = reserved.iter().filter_map(|address| match address {
         IpAddr::V4(ip_address) => {
-            Some(api::NetworkV4 { ip_address: *ip_address, netmask, gateway: Some(gateway), kind: Public })
+            Some(api::NetworkV4 { ip_address: *ip_address, netmask, gateway: Some(gateway), kind: Public.into() })
         }
         IpAddr::V6(_) => None,
     });
@@ -160,13 +164,13 @@ pub(crate) fn region(control: &Control, caller: &Caller, slug: &api::RegionSlug)
 pub(crate) fn action(control: &Control, caller: &Caller, record: ActionRecord) -> api::Action {
     api::Action {
         id: record.id,
-        status: record.status,
+        status: record.status.into(),
         // A kind that only a newer version knows cannot be in a store this version opens.
-        kind: record.kind.parse().unwrap_or(api::ActionKind::Create),
+        kind: record.kind.parse().unwrap_or(api::ActionKind::Create).into(),
         started_at: record.started_at,
         completed_at: record.completed_at,
         resource_id: record.resource_id,
-        resource_type: record.resource_type,
+        resource_type: record.resource_type.into(),
         region: record.region.as_ref().map(|slug| region(control, caller, slug)),
         region_slug: record.region,
     }
@@ -190,7 +194,7 @@ pub(crate) fn account(control: &Control, record: AccountRecord) -> api::Account 
         name: record.name,
         uuid: record.uuid,
         email_verified: true,
-        status: record.status.parse().unwrap_or(api::AccountStatus::Active),
+        status: record.status.parse().unwrap_or(api::AccountStatus::Active).into(),
         status_message: record.status_message,
         team: Some(api::Team { uuid: record.team_uuid, name: record.team_name }),
     }
@@ -261,7 +265,7 @@ pub(crate) fn vpc_peering(record: VpcPeeringRecord) -> api::VpcPeering {
         name: record.name,
         vpc_ids: vec![record.between.0, record.between.1],
         created_at: record.created_at,
-        status: record.status,
+        status: record.status.into(),
     }
 }
 
@@ -276,8 +280,8 @@ pub(crate) fn backup_record(control: &Control, record: &DropletRecord) -> api::B
     api::BackupPolicyRecord {
         droplet_id: record.id,
         backup_enabled: policy.is_some(),
+        next_backup_window: policy.as_ref().map(|policy| backups::next_window(policy, control.clock().now())),
         backup_policy: policy,
-        next_backup_window: policy.map(|policy| backups::next_window(&policy, control.clock().now())),
     }
 }
 

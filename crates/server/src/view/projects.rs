@@ -39,5 +39,5 @@ pub(crate) fn assigned(base: &BaseUrl, came_out: Assigned) -> api::ProjectResour
         Some(_) | None => None,
     };
     let links = api::ProjectResourceLinks { own };
-    api::ProjectResource { urn: entry.urn, assigned_at: entry.assigned_at, links, status }
+    api::ProjectResource { urn: entry.urn, assigned_at: entry.assigned_at, links, status: status.into() }
 }

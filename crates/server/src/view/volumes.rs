@@ -36,7 +36,7 @@ pub(crate) fn volume_snapshot(caller: &Caller, view: VolumeSnapshotView) -> api:
         created_at: record.created_at,
         regions: vec![record.region],
         resource_id: record.volume.to_string(),
-        resource_type: ResourceType::Volume,
+        resource_type: ResourceType::Volume.into(),
         min_disk_size: record.size_gib,
         size_gigabytes: gigabytes(record.size_bytes),
         tags: if caller.has(Scope::TagRead) { tags } else { Vec::new() },

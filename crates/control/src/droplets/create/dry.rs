@@ -57,8 +57,8 @@ fn try_out(tx: &mut dyn Tx, control: &Control, plan: &Plan) -> Result<DryRun, Er
     });
     let size = control.catalogue().size(&plan.size).ok_or(Error::NotFound)?;
     Ok(DryRun {
-        price_hourly: size.spec.price_hourly,
-        price_monthly: size.spec.price_monthly,
+        price_hourly: size.spec.price_hourly.into(),
+        price_monthly: size.spec.price_monthly.into(),
         placements: placements.collect(),
         reasons,
         droplets_left: plan.droplet_limit.saturating_sub(droplets::droplet_count(tx, plan.account)?),
