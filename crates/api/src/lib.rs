@@ -5,6 +5,7 @@
 //! JSON type but wrong otherwise is for the control plane to refuse.
 #![warn(missing_docs)]
 
+pub mod chat;
 pub mod page;
 pub mod rules;
 

@@ -9,6 +9,9 @@ pub mod models {
 /// The groups of operations that [`Client`]'s methods lead to.
 pub mod resources;
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
+pub mod chat;
 #[cfg(feature = "testing")]
 pub mod testing;
 

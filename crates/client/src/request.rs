@@ -34,7 +34,6 @@ pub(crate) struct Request {
 pub(crate) enum Destination {
     /// The API.
     Api,
-    #[expect(dead_code, reason = "models are asked next")]
     /// Serverless inference, which may be elsewhere and may have a key of its own.
     Inference,
 }

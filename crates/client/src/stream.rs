@@ -92,7 +92,6 @@ pub(crate) enum Seen<T> {
     /// Nothing for the caller.
     Nothing,
     /// The end, said by the server.
-    #[expect(dead_code, reason = "models are asked next")]
     End,
 }
 

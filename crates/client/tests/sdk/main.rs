@@ -1,4 +1,8 @@
-//! The SDK against the real server, in process on loopback.
+//! The SDK against the real server, in process on loopback; and against scripted answers, where the real server gives none.
 #![expect(clippy::unwrap_used, reason = "a test that fails should say where")]
 
+mod answers;
+mod chat;
+mod retries;
 mod sample;
+mod script;
