@@ -141,7 +141,7 @@ fn operations_of<N: Named>() -> Vec<Operation> {
 
 /// An action as the operations by this name show it.
 fn shown<N: Named>(app: &App, caller: &Caller, record: ActionRecord) -> Action {
-    Action { resource_type: N::RESOURCE, ..view::action(&app.control, caller, record) }
+    Action { resource_type: N::RESOURCE.into(), ..view::action(&app.control, caller, record) }
 }
 
 /// What an address that is being assigned links to.
