@@ -198,6 +198,7 @@ operations! {
     DEW_STOCK_GET = "dew_stock_get" "GET" "/dew/v1/stock";
     DEW_STOCK_PUT = "dew_stock_put" "PUT" "/dew/v1/stock";
     DEW_STOCK_DELETE = "dew_stock_delete" "DELETE" "/dew/v1/stock";
+    DEW_STOCK_PUT_BACK = "dew_stock_put_back" "DELETE" "/dew/v1/stock/parked/{host}/{gpu}";
     DEW_TOKENS_CREATE = "dew_tokens_create" "POST" "/dew/v1/tokens";
     DEW_TOKENS_LIST = "dew_tokens_list" "GET" "/dew/v1/tokens";
     DEW_TOKENS_REVOKE = "dew_tokens_revoke" "DELETE" "/dew/v1/tokens/{token_id}";

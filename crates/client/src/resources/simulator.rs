@@ -311,7 +311,7 @@ pub struct LoggedRequest {
 }
 
 impl Stock {
-    /// `GET /dew/v1/stock`.
+    /// `GET /dew/v1/stock`, on every engine.
     pub fn get(&self) -> Call<Kept<StockResponse>> {
         self.0.whole(&op::DEW_STOCK_GET, &[])
     }
@@ -319,6 +319,12 @@ impl Stock {
     /// `PUT /dew/v1/stock`: declares what there is, whole.
     pub fn declare(&self, declared: &StockDeclaration) -> Call<Kept<StockResponse>> {
         self.0.whole_from(&op::DEW_STOCK_PUT, &[], declared)
+    }
+
+    /// `DELETE /dew/v1/stock/parked/{host}/{gpu}`: puts a parked GPU back into stock, or forgets a missing one that nobody has.
+    /// For the operator, on every engine. 404 for a GPU that is neither, 409 when its host still cannot use it.
+    pub fn put_back(&self, host: &str, gpu: &str) -> Call<()> {
+        self.0.done(&op::DEW_STOCK_PUT_BACK, &[&host, &gpu])
     }
 
     /// `DELETE /dew/v1/stock`: declares nothing, so that there is plenty of everything.
