@@ -23,7 +23,8 @@ impl Control {
     pub async fn refresh_stock(&self) -> Result<(), Error> {
         let hosts: Vec<(Host, Vec<GpuRecord>)> =
             self.inner.engine.hosts().await?.into_iter().filter_map(own_gpus).collect();
-        let wanted = self.config().count_hosts || hosts.iter().any(|(_, gpus)| !gpus.is_empty());
+        let count_all = self.config().count_hosts;
+        let wanted = count_all || hosts.iter().any(|(_, gpus)| gpus.iter().any(can_be_given));
         let store = &self.inner.store;
         let had: bool = store.read(|tx: &mut dyn Tx| Ok::<_, Error>(!hosts::host_list(tx, false)?.is_empty())).await?;
         if wanted || had {
@@ -76,6 +77,11 @@ impl Control {
     }
 }
 
+/// Whether a GPU is one that Droplets can have, sooner or later: a host whose only GPU shows its console has none for them.
+fn can_be_given(gpu: &GpuRecord) -> bool {
+    !matches!(gpu.condition, GpuCondition::Unusable(_))
+}
+
 /// A host's own GPUs; `None` for one that has plenty of everything.
 fn own_gpus(mut host: Host) -> Option<(Host, Vec<GpuRecord>)> {
     match std::mem::replace(&mut host.gpus, HostGpus::Plenty) {
@@ -100,8 +106,12 @@ fn write_down(tx: &mut dyn Tx, told: &[(Host, Vec<GpuRecord>)], wanted: bool) ->
     let generation = stock::stock_generation(tx)? + 1;
     let hosts: Vec<HostRecord> =
         told.iter().map(|(host, gpus)| of_told(host, gpus, &known, &holdings, generation)).collect();
-    // A host without GPUs is counted as long as one is missing.
-    let counts = wanted || hosts.iter().any(|host| !host.gpus.is_empty());
+    // A host that has none to give is counted as long as one is missing, or somebody has one.
+    let has_some = |host: &HostRecord| {
+        let held = inventory::held(&holdings, &host.name);
+        (0..).zip(&host.gpus).any(|(place, gpu)| can_be_given(gpu) || held.contains(&place))
+    };
+    let counts = wanted || hosts.iter().any(has_some);
     let hosts = if counts { hosts } else { Vec::new() };
     for host in &hosts {
         for id in stock::holders_missing(tx, &host.name)? {

@@ -111,6 +111,21 @@ async fn a_host_without_gpus_is_counted_when_the_operator_says_so_and_what_was_t
 }
 
 #[tokio::test]
+async fn a_host_whose_only_gpu_shows_its_console_is_as_one_without() {
+    let hosts = vec![host_with(&[(FIRST, GpuState::Unusable("it drives the console".to_owned()))])];
+    let app = TestApp::start_with(|setup| setup.equipment = Equipment { hosts, ..Equipment::default() }).await;
+    let stock = app.admin().get("/dew/v1/stock").await.expect(200);
+    assert_eq!((&stock["hosts"], &stock["generation"]), (&json!([]), &json!(0)));
+    for _ in 0..40 {
+        let body = droplet(json!({ "size": "s-8vcpu-16gb" }));
+        app.admin().post("/v2/droplets", body).await.expect(202);
+    }
+    create(&app, json!({})).await.refusal(422, "unprocessable_entity");
+    app.run_actions_to_end().await;
+    app.books_balance().await;
+}
+
+#[tokio::test]
 async fn gpus_a_host_cannot_give_are_shown_and_never_given() {
     let why = "it drives the console".to_owned();
     let hosts = vec![host_with(&[(FIRST, GpuState::Unusable(why)), (SECOND, GpuState::Ready)])];
