@@ -74,7 +74,7 @@ def dew_commands(line):
     for words in re.findall(r"(?:`|^\s*\$? ?|/|= ?\"?)dew ([a-z][^`|]*)", line):
         commands = []
         for word in words.split():
-            if not re.fullmatch(r"[a-z-]+", word) or not help_of((*commands, word)):
+            if not re.fullmatch(r"[a-z0-9-]+", word) or not help_of((*commands, word)):
                 break
             commands.append(word)
         if not commands:
@@ -90,7 +90,7 @@ def dew_commands(line):
 def help_of(commands):
     """The help of a command, or nothing when there is no such command."""
     asked = subprocess.run([binary(), *commands, "--help"], capture_output=True, text=True, check=False)
-    usage = re.search(r"Usage: dew ([a-z -]*)", asked.stdout)
+    usage = re.search(r"Usage: dew ([a-z0-9 -]*)", asked.stdout)
     words = usage[1].split() if usage and asked.returncode == 0 else []
     return asked.stdout if words[: len(commands)] == list(commands) else ""
 

@@ -48,6 +48,22 @@ pub(crate) enum Command {
     Reference(crate::commands::reference::ReferenceArgs),
 }
 
+impl Command {
+    /// Whether it is a client of a server, and so has the flags that name one.
+    pub(crate) const fn asks_a_server(&self) -> bool {
+        match self {
+            Self::Token(_) | Self::Backup(_) | Self::Init(_) | Self::Auth(_) => true,
+            Self::Serve(_)
+            | Self::Image(_)
+            | Self::Doctor(_)
+            | Self::Network(_)
+            | Self::Restore(_)
+            | Self::Check(_) => false,
+            Self::Completion(_) | Self::Complete(_) | Self::Reference(_) => false,
+        }
+    }
+}
+
 const SERVE_EXAMPLES: &str = "Examples:
   dew serve --engine sim                      the simulator, for CI and for trying things
   dew serve --engine qemu --data-dir /srv/dew real machines on this host

@@ -11,6 +11,7 @@ mod groups;
 mod output;
 mod tables;
 mod tree;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -20,11 +21,15 @@ use args::{Args, Command};
 use client::ClientArgs;
 
 fn main() -> ExitCode {
-    let matches = args::command().get_matches();
+    let matches = match args::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage::told(&error),
+    };
     let done = match ClientArgs::from_arg_matches(&matches) {
         Ok(earlier) => {
             tree::run(&matches, &earlier).map(|done| done.map(|()| ExitCode::SUCCESS)).unwrap_or_else(|| {
                 let args = Args::from_arg_matches(&matches).map_err(anyhow::Error::from)?;
+                usage::stands_right(&matches, &args.command)?;
                 run(args.command, &earlier)
             })
         }
