@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net schemas fuzz image-micro image-debian
+.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client schemas fuzz image-micro image-debian
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -57,6 +57,9 @@ bench:           ## slow: how fast and how large
 
 bench-net:       ## slow: how fast bridges and rulesets are, as root in namespaces of its own
 	scripts/bench-net.sh
+
+bench-client:    ## what the Rust SDK adds to a call, beside plain reqwest
+	cargo run --release --locked -p dewpoint-client-bench
 
 image-micro:     ## build micro-x64 into the default image directory
 	scripts/install.sh demo

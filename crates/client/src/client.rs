@@ -31,7 +31,7 @@ pub(crate) struct Inner {
 impl Client {
     /// A client from the environment, as the tools people already use read it.
     ///
-    /// Fails with [`Error::Config`] when there is no token; see [`ClientBuilder::from_env`] for the variables.
+    /// Fails with [`crate::Error::Config`] when there is no token; see [`ClientBuilder::from_env`] for the variables.
     pub fn from_env() -> Result<Self> {
         ClientBuilder::from_env()?.build()
     }

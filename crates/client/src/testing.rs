@@ -30,7 +30,7 @@ use std::{
 use dewpoint_clock::{SimClock, Timestamp};
 use dewpoint_control::{Catalogue, Control, ControlConfig, Parts, Random, actions::Worker};
 use dewpoint_engine::sim::SimEngine;
-use dewpoint_server::{App, Files, Probes, ServerConfig, Simulator as Steered};
+use dewpoint_server::{App, Certificate, Files, Generated, Probes, ServerConfig, Simulator as Steered, Tls};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch};
 
@@ -48,6 +48,8 @@ pub struct Simulator(Arc<Running>);
 struct Running {
     address: SocketAddr,
     clock: Arc<SimClock>,
+    /// What to trust, in PEM, when it serves https.
+    certificate: Option<String>,
     /// Dropped, it ends the thread.
     stop: Option<watch::Sender<bool>>,
     thread: Option<JoinHandle<()>>,
@@ -67,6 +69,7 @@ impl Drop for Running {
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     documented: bool,
+    secure: bool,
 }
 
 impl Setup {
@@ -74,6 +77,12 @@ impl Setup {
     /// as they are printed.
     pub const fn documented(mut self) -> Self {
         self.documented = true;
+        self
+    }
+
+    /// Serves https, with a certificate of its own, which clients of [`Simulator::client`] are told to trust.
+    pub const fn secure(mut self) -> Self {
+        self.secure = true;
         self
     }
 
@@ -86,8 +95,9 @@ impl Setup {
             .name("dewpoint-simulator".to_owned())
             .spawn(move || run(&self, &started, stopped))
             .map_err(failed)?;
-        let (address, clock) = told.recv().map_err(|_| Error::config("the simulator cannot start"))??;
-        Ok(Simulator(Arc::new(Running { address, clock, stop: Some(stop), thread: Some(thread) })))
+        let Told { address, clock, certificate } =
+            told.recv().map_err(|_| Error::config("the simulator cannot start"))??;
+        Ok(Simulator(Arc::new(Running { address, clock, certificate, stop: Some(stop), thread: Some(thread) })))
     }
 }
 
@@ -110,12 +120,17 @@ impl Simulator {
 
     /// The same, to be set up further.
     pub fn client_builder(&self) -> ClientBuilder {
-        Client::builder().base_url(self.url()).token(self.token()).keeping(self.0.clone())
+        let builder = Client::builder().base_url(self.url()).token(self.token()).keeping(self.0.clone());
+        match &self.0.certificate {
+            Some(certificate) => builder.ca_certificate(certificate),
+            None => builder,
+        }
     }
 
     /// Its address, for other programs: `http://127.0.0.1:…`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.0.address)
+        let scheme = if self.0.certificate.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.0.address)
     }
 
     /// The token that it takes.
@@ -134,7 +149,14 @@ impl Simulator {
     }
 }
 
-type Started = mpsc::Sender<Result<(SocketAddr, Arc<SimClock>)>>;
+type Started = mpsc::Sender<Result<Told>>;
+
+/// What the thread tells once it serves.
+struct Told {
+    address: SocketAddr,
+    clock: Arc<SimClock>,
+    certificate: Option<String>,
+}
 
 fn run(setup: &Setup, started: &Started, stopped: watch::Receiver<bool>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -144,7 +166,8 @@ fn run(setup: &Setup, started: &Started, stopped: watch::Receiver<bool>) {
     runtime.block_on(async {
         match Parted::open(setup).await {
             Ok(parted) => {
-                let _ = started.send(Ok((parted.address, Arc::clone(&parted.clock))));
+                let (clock, certificate) = (Arc::clone(&parted.clock), parted.certificate.clone());
+                let _ = started.send(Ok(Told { address: parted.address, clock, certificate }));
                 parted.serve(stopped).await;
             }
             Err(error) => drop(started.send(Err(Error::config(format!("the simulator cannot start: {error}"))))),
@@ -159,6 +182,8 @@ struct Parted {
     clock: Arc<SimClock>,
     control: Control,
     steered: Steered,
+    tls: Option<Tls>,
+    certificate: Option<String>,
     files: TempDir,
 }
 
@@ -185,13 +210,20 @@ impl Parted {
         let both = Files::open((&of_store, store), (&of_sim, sim.clone()))?;
         let steered = Steered::new(control.clone(), clock.clone(), sim, Some(both));
         steered.keep_start().await?;
+        let (mut tls, mut certificate) = (None, None);
+        if setup.secure {
+            let now = dewpoint_clock::Clock::now(&*clock);
+            let made = Generated::new(&[Ipv4Addr::LOCALHOST.to_string()], now)?;
+            tls = Some(Tls::new(&Certificate::from_pem(made.certificate.as_bytes(), made.key.as_bytes(), now)?));
+            certificate = Some(made.certificate);
+        }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        Ok(Self { address: listener.local_addr()?, listener, clock, control, steered, files })
+        Ok(Self { address: listener.local_addr()?, listener, clock, control, steered, tls, certificate, files })
     }
 
     /// Until the sender of `stopped` is gone. What is under way then goes with the files.
     async fn serve(self, mut stopped: watch::Receiver<bool>) {
-        let Self { listener, control, steered, files, .. } = self;
+        let Self { listener, control, steered, tls, files, .. } = self;
         let worker = Worker::new(control.clone()).meddled_with(Arc::new(steered.clone()));
         let config = ServerConfig { data_dir: Some(files.path().to_owned()), ..ServerConfig::default() };
         let app = App::simulated(control.clone(), config, Probes::default(), steered.clone());
@@ -205,7 +237,7 @@ impl Parted {
                 control.clone().keep_journal(running.clone()),
             )
         };
-        let serve = dewpoint_server::serve(listener, None, dewpoint_server::app(app), std::future::pending());
+        let serve = dewpoint_server::serve(listener, tls, dewpoint_server::app(app), std::future::pending());
         tokio::select! {
             _ = work => {}
             _ = serve => {}

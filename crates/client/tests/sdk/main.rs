@@ -3,6 +3,7 @@
 
 mod answers;
 mod chat;
+mod connections;
 mod retries;
 mod sample;
 mod script;
