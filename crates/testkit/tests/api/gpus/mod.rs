@@ -2,6 +2,7 @@
 //! and on hosts that the engine tells of.
 
 mod books;
+mod metal;
 mod off;
 mod parked;
 mod told;
