@@ -28,8 +28,10 @@ impl Control {
                 let text = declaration.as_ref().map(serde_json::to_string).transpose();
                 let text = text.map_err(|error| Error::invalid(format!("the stock cannot be kept: {error}")))?;
                 let generation = stock::stock_declare(tx, text.as_deref())?;
-                let hosts = declaration.as_ref().map(|declared| declared.hosts.as_slice()).unwrap_or_default();
-                settle(tx, hosts, generation)?;
+                // Where nothing is declared any more, what was is kept: a GPU that is parked is so in the next declaration too.
+                if let Some(declared) = &declaration {
+                    settle(tx, &declared.hosts, generation)?;
+                }
                 actions::action_unpark_all(tx)?;
                 super::view::view(tx, &control)
             })

@@ -52,6 +52,10 @@ async fn a_declared_gpu_is_parked_too_and_a_new_declaration_does_not_put_it_back
     assert_eq!(states(&app).await, ["parked"]);
     declare(&app, 1).await;
     assert_eq!(states(&app).await, ["parked"]);
+    app.admin().delete("/dew/v1/stock").await.expect(204);
+    assert_eq!(alerts(&app).await, Vec::<String>::new(), "there is plenty");
+    declare(&app, 1).await;
+    assert_eq!(states(&app).await, ["parked"]);
     create(&app, json!({})).await.refusal(422, "unprocessable_entity");
     app.admin().delete("/dew/v1/stock/parked/h1/0000:01:00.0").await.expect(204);
     made(&app).await;

@@ -73,6 +73,9 @@ pub(super) struct Scenario {
     pub(super) own_step: &'static str,
 }
 
+/// The destroy of a Droplet with all that belongs to it.
+const DANGEROUS: &str = "droplets_destroy_withAssociatedResourcesDangerous";
+
 /// Backups come by schedule.
 pub(super) const BY_ITSELF: &str = "";
 
@@ -125,9 +128,11 @@ impl Scenario {
         Self { is_variant: true, ..self }
     }
 
-    /// The same of a Droplet with a GPU, which has a step of its own.
+    /// The same of a Droplet with a GPU, which has a step of its own. What that does, starting or stopping, is tried under every
+    /// trouble in one flow of each sort.
     fn with_gpus(self, note: &'static str) -> Self {
-        Self { note, own_step: "gpus", ..self.variant() }
+        let alone = matches!(self.flow.1, Create | Destroy | PowerOn | PowerOff) && self.by != DANGEROUS;
+        Self { note, own_step: if alone { "gpus" } else { "" }, ..self.variant() }
     }
 
     /// Names what its request makes at once.
@@ -221,7 +226,6 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     const UNASSIGN: &str = r#"{"type":"unassign"}"#;
     const RETRY: &str = "droplets_destroy_retryWithAssociatedResources";
     const SELECTIVE: &str = "droplets_destroy_withAssociatedResourcesSelective";
-    const DANGEROUS: &str = "droplets_destroy_withAssociatedResourcesDangerous";
     let teardown = |by, given| Scenario { again: RETRY, heals: true, ..destroy(by, given) };
     vec![
         create(&[], NEW),
