@@ -2,7 +2,7 @@
 
 use std::{env, fs, io::Read, net::IpAddr, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use dewpoint_server::PublicUrl;
 use serde_json::Value;
@@ -19,6 +19,8 @@ use crate::{
 pub(crate) const USUAL_URL: &str = "http://127.0.0.1:8080";
 /// The file of the admin token, in the data directory.
 pub(crate) const ADMIN_TOKEN: &str = "admin-token";
+/// How long an answer may take.
+const TIME: Duration = Duration::from_secs(60);
 /// How long a server may take to make what it then sends.
 const TIME_TO_MAKE: Duration = Duration::from_secs(900);
 /// Objects of a page.
@@ -94,6 +96,52 @@ pub(crate) struct Client {
     is_here: bool,
 }
 
+/// The one HTTP client, set up for this server.
+fn sdk(
+    url: &PublicUrl,
+    token: &str,
+    ca_cert: Option<&PathBuf>,
+    is_here: bool,
+    timeout: Duration,
+) -> Result<dewpoint_client::Client> {
+    let mut builder = dewpoint_client::Client::builder().base_url(url.as_str()).token(token).timeout(timeout);
+    builder = builder.user_agent(concat!("dew/", env!("CARGO_PKG_VERSION")));
+    // Whoever asks this host is told at once that nobody is there.
+    builder = builder.retries(if is_here { 0 } else { 2 });
+    if url.is_secure()
+        && let Some(path) = ca_cert
+    {
+        builder = builder.ca_certificate_file(path);
+    }
+    let failed = |error: dewpoint_client::Error| match ca_cert {
+        Some(path) => Failure::usage(format!("{error} (certificates: {})", path.display())),
+        None => Failure::usage(error.to_string()),
+    };
+    Ok(builder.build().map_err(failed)?)
+}
+
+/// Bytes that come over the network, for code that reads them one after the other.
+struct Streamed {
+    runtime: tokio::runtime::Runtime,
+    stream: dewpoint_client::ByteStream,
+    chunk: bytes::Bytes,
+}
+
+impl Read for Streamed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.runtime.block_on(self.stream.next()) {
+                None => return Ok(0),
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(error)) => return Err(std::io::Error::other(error)),
+            }
+        }
+        let count = buffer.len().min(self.chunk.len());
+        buffer[..count].copy_from_slice(&self.chunk.split_to(count));
+        Ok(count)
+    }
+}
+
 /// What a server answered: never a refusal.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -154,19 +202,7 @@ impl Client {
             eprintln!("dew: warning: the token travels unencrypted to {}; https:// is safer", url.host());
         }
         let ca_cert = certificates(args, ca_cert, is_here)?;
-        let mut builder = dewpoint_client::Client::builder().base_url(url.as_str()).token(&token);
-        builder = builder.user_agent(concat!("dew/", env!("CARGO_PKG_VERSION")));
-        // Whoever asks this host is told at once that nobody is there.
-        builder = builder.retries(if is_here { 0 } else { 2 });
-        if url.is_secure()
-            && let Some(path) = &ca_cert
-        {
-            builder = builder.ca_certificate_file(path);
-        }
-        let sdk = builder.build().map_err(|error| match &ca_cert {
-            Some(path) => Failure::usage(format!("{error} (certificates: {})", path.display())),
-            None => Failure::usage(error.to_string()),
-        })?;
+        let sdk = sdk(&url, &token, ca_cert.as_ref(), is_here, TIME)?;
         Ok(Self { sdk, url, token, origin, ca_cert, is_here })
     }
 
@@ -255,26 +291,12 @@ impl Client {
         Ok(found)
     }
 
-    /// Asks for something that may take long to be sent, and longer to be made.
-    pub(crate) fn stream(&self, path: &str) -> Result<impl Read + use<>> {
-        use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-        let mut config = ureq::Agent::config_builder().max_redirects(0).timeout_recv_response(Some(TIME_TO_MAKE));
-        if self.is_here {
-            config = config.proxy(None);
-        }
-        if let Some(path) = &self.ca_cert {
-            let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            let found = parse_pem(&text).filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                Ok(_) | Err(_) => None,
-            });
-            let found: Vec<Certificate<'static>> = found.collect();
-            config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(found)).build());
-        }
-        let request = config.build().new_agent().post(format!("{}{path}", self.url.as_str()));
-        let answer = request.header("authorization", format!("Bearer {}", self.token)).send_empty();
-        let failed = |error| Failure::new(Kind::Other, format!("cannot ask {}: {error}", self.url()));
-        Ok(answer.map_err(failed)?.into_body().into_reader())
+    /// A backup as it comes, which may take long to begin.
+    pub(crate) fn backup(&self) -> Result<impl Read + use<>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let patient = sdk(&self.url, &self.token, self.ca_cert.as_ref(), self.is_here, TIME_TO_MAKE)?;
+        let stream = runtime.block_on(patient.dewpoint().backup()).map_err(|error| self.failure(&error))?;
+        Ok(Streamed { runtime, stream, chunk: bytes::Bytes::new() })
     }
 
     /// What went wrong, for the person who asked, and what to do about it.

@@ -35,7 +35,7 @@ pub(crate) fn run(args: BackupArgs, earlier: &ClientArgs) -> Result<()> {
     let staged = Staged::begin(&args.dir, 0o700)?;
     let client = Client::new(&client)?;
     eprintln!("Asking {} for a backup; it lets go of what it is at while it copies", client.url());
-    let mut stream = BufReader::with_capacity(1 << 18, client.stream("/dew/v1/backup")?);
+    let mut stream = BufReader::with_capacity(1 << 18, client.backup()?);
     let mut files = Vec::new();
     let facts = receive(&mut stream, &staged, &mut files)?;
     let manifest = Manifest { facts, files };

@@ -114,3 +114,35 @@ fn arguments(target: &Target, given: &Given) -> Vec<String> {
     words.extend(given.text("ssh-command").map(str::to_owned));
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(words: &[&str]) -> Given {
+        let matches = crate::args::command().get_matches_from([&["dew", "ssh"], words].concat());
+        Given::new(crate::tree::parse::called(&matches).1.clone())
+    }
+
+    #[test]
+    fn a_forwarded_port_is_gone_to_under_a_name_that_stays_the_droplets() {
+        let target = Target {
+            user: "root".to_owned(),
+            host: "127.64.0.2".to_owned(),
+            port: Some("20022".to_owned()),
+            alias: Some("dewpoint-droplet-7".to_owned()),
+        };
+        let words =
+            arguments(&target, &given(&["web-1", "--ssh-key-path", "k", "--ssh-command", "uptime", "--", "-v"]));
+        assert_eq!(
+            words.join(" "),
+            "-o HostKeyAlias=dewpoint-droplet-7 -o StrictHostKeyChecking=accept-new -p 20022 -i k -v root@127.64.0.2 uptime"
+        );
+    }
+
+    #[test]
+    fn a_public_address_is_gone_to_as_ssh_would() {
+        let target = Target { user: "core".to_owned(), host: "203.0.113.7".to_owned(), port: None, alias: None };
+        assert_eq!(arguments(&target, &given(&["web-1"])), ["core@203.0.113.7"]);
+    }
+}

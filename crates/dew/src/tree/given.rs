@@ -7,7 +7,7 @@ use clap::ArgMatches;
 pub(crate) struct Given(ArgMatches);
 
 impl Given {
-    pub(super) fn new(matches: ArgMatches) -> Self {
+    pub(crate) fn new(matches: ArgMatches) -> Self {
         Self(matches)
     }
 

@@ -84,7 +84,7 @@ fn whole(text: &str) -> Result<String, String> {
 }
 
 /// The words and the values of the command that was called, below `matches`.
-pub(super) fn called(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
+pub(crate) fn called(matches: &ArgMatches) -> (Vec<&str>, &ArgMatches) {
     let (mut words, mut found) = (Vec::new(), matches);
     while let Some((word, below)) = found.subcommand() {
         words.push(word);
