@@ -120,7 +120,7 @@ async fn an_action_that_fails_and_one_that_takes_too_long_are_errors() {
     assert!(matches!(&error, Error::ActionFailed(action) if action.status == ActionStatus::Errored), "{error:?}");
     let quick = Duration::from_millis(1);
     let error = client.actions().wait(1).every(quick, quick).deadline(quick * 20).await.unwrap_err();
-    assert!(matches!(error, Error::WaitedTooLong { .. }) && script.asked().len() > 2, "{error:?}");
+    assert!(matches!(error, Error::WaitedTooLong { .. }) && script.asked().len() >= 2, "{error:?}");
 }
 
 #[tokio::test]

@@ -90,8 +90,8 @@ async fn a_call_that_is_not_answered_in_time_says_so() {
     let script = Script::of(vec![Reply::Silence]).await;
     let call = script.client().regions().list().timeout(Duration::from_millis(50)).retries(0);
     let error = call.await.unwrap_err();
-    assert!(matches!(&error, Error::Timeout(broken) if broken.was_sent), "{error:?}");
-    assert!(error.to_string().contains("GET /v2/regions got no answer in time"), "{error}");
+    assert!(matches!(error, Error::Timeout(_)), "{error:?}");
+    assert!(error.to_string().starts_with("GET /v2/regions ") && error.to_string().contains("in time"), "{error}");
 }
 
 #[tokio::test]
