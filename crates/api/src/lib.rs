@@ -27,6 +27,7 @@ mod host_backup;
 mod id;
 mod images;
 mod lenient;
+mod models;
 mod projects;
 mod regions;
 mod reserved_ips;
@@ -64,6 +65,7 @@ pub use images::{
     ImageResponse, ImageStatus, ImageUpdateRequest, ImagesResponse, PublicImageSort,
 };
 pub use lenient::read_object;
+pub use models::*;
 pub use page::{ActionLink, ActionLinks, Collection, Links, Meta, PageRequest, Pages, Resource, Single};
 pub use projects::*;
 pub use regions::*;

@@ -64,6 +64,14 @@ words! {
         FirewallRead = "firewall:read",
         /// Change firewalls, and what they guard.
         FirewallUpdate = "firewall:update",
+        /// Make model access keys.
+        GenAiCreate = "genai:create",
+        /// Remove model access keys.
+        GenAiDelete = "genai:delete",
+        /// See models and model access keys.
+        GenAiRead = "genai:read",
+        /// Rename model access keys and give them other secrets.
+        GenAiUpdate = "genai:update",
         /// Make images.
         ImageCreate = "image:create",
         /// Remove images.

@@ -19,6 +19,7 @@ pub mod fixtures;
 mod housekeeping;
 pub mod images;
 pub mod metadata;
+pub mod model_keys;
 pub mod network;
 mod orphans;
 mod passwords;
@@ -74,6 +75,8 @@ struct Inner {
     public_v4: PublicNetwork,
     reserved_v4: Pool,
     grants: tokens::Cache,
+    /// The same of model access keys.
+    model_grants: tokens::Cache,
     journal: audit::Journal,
     /// Rung when there is a new action to claim.
     bell: Arc<Notify>,
@@ -143,6 +146,7 @@ impl Control {
         };
         let reserved_v4 = reserved_ips::pool(&config, public_v4.pool)?;
         let grants = tokens::Cache::new(store.dialect());
+        let model_grants = tokens::Cache::new(store.dialect());
         let (bell, restless, world) = (Arc::default(), reconcile::Restless::default(), world::World::default());
         let journal = audit::Journal::default();
         store.feed().open(Arc::clone(&clock));
@@ -157,6 +161,7 @@ impl Control {
             public_v4,
             reserved_v4,
             grants,
+            model_grants,
             journal,
             bell,
             restless,

@@ -30,6 +30,8 @@ pub struct Grant {
     pub expires_at: Option<Timestamp>,
     /// Whether its account is the first one, the operator's.
     pub is_operator: bool,
+    /// Whether it is a model access key, which is good for models alone.
+    pub is_model_key: bool,
 }
 
 /// A token as it is shown once, when it is made.
@@ -91,7 +93,7 @@ impl Cache {
     }
 
     /// The grant, and whether this use of it is to be noted as the token's last.
-    fn get(&self, hash: &Hash, now: Timestamp) -> Option<(Arc<Grant>, bool)> {
+    pub(crate) fn get(&self, hash: &Hash, now: Timestamp) -> Option<(Arc<Grant>, bool)> {
         let grants = self.grants.read().ok()?;
         let known = grants.get(hash)?;
         let fresh = self.keep.is_none_or(|keep| now.since(known.since) < keep);
@@ -99,7 +101,14 @@ impl Cache {
     }
 
     /// Keeps what was read when there had been `revocations` of them, unless there was another since.
-    fn put(&self, hash: Hash, grant: &Arc<Grant>, last_used: Option<Timestamp>, now: Timestamp, revocations: u64) {
+    pub(crate) fn put(
+        &self,
+        hash: Hash,
+        grant: &Arc<Grant>,
+        last_used: Option<Timestamp>,
+        now: Timestamp,
+        revocations: u64,
+    ) {
         if let Ok(mut grants) = self.grants.write()
             && self.revocations() == revocations
         {
@@ -114,7 +123,7 @@ impl Cache {
         }
     }
 
-    fn revocations(&self) -> u64 {
+    pub(crate) fn revocations(&self) -> u64 {
         self.revocations.load(Ordering::SeqCst)
     }
 
@@ -125,7 +134,7 @@ impl Cache {
         grants.clear();
     }
 
-    fn forget(&self, hash: &str) {
+    pub(crate) fn forget(&self, hash: &str) {
         if let Ok(mut grants) = self.grants.write() {
             // While the lock is held, so that nothing older is put in after it.
             self.revocations.fetch_add(1, Ordering::SeqCst);
@@ -146,9 +155,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 ///
 /// Fails when the system has no randomness to give.
 pub(crate) fn new_secret(random: &Random) -> Result<String, Error> {
+    new_secret_with("dop_v1_", random)
+}
+
+/// The same with another prefix.
+pub(crate) fn new_secret_with(prefix: &str, random: &Random) -> Result<String, Error> {
     let mut bytes = [0_u8; 32];
     random.fill(&mut bytes)?;
-    Ok(format!("dop_v1_{}", hex(&bytes)))
+    Ok(format!("{prefix}{}", hex(&bytes)))
 }
 
 impl Control {
@@ -175,6 +189,7 @@ impl Control {
                     scopes,
                     expires_at: record.expires_at,
                     is_operator: operator == Some(record.account),
+                    is_model_key: false,
                 });
                 self.inner.grants.put(hash, &grant, record.last_used_at, now, revocations);
                 // `None` when a token was revoked meanwhile, perhaps this one: that is not worth noting.
@@ -239,7 +254,14 @@ mod tests {
 
     fn grant() -> Arc<Grant> {
         let token = TokenId(uuid::Uuid::from_u128(1));
-        Arc::new(Grant { account: AccountId(1), token, scopes: Scopes::Full, expires_at: None, is_operator: true })
+        Arc::new(Grant {
+            account: AccountId(1),
+            token,
+            scopes: Scopes::Full,
+            expires_at: None,
+            is_operator: true,
+            is_model_key: false,
+        })
     }
 
     fn at(millis: i64) -> Timestamp {

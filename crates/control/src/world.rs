@@ -65,6 +65,7 @@ impl Control {
     /// Lets the world go on: with what store and engine hold now, and nothing from memory.
     pub async fn go_on(&self, held: Held) -> Result<(), Error> {
         self.inner.grants.clear();
+        self.inner.model_grants.clear();
         self.inner.restless.clear();
         self.inner.store.write(|tx: &mut dyn Tx| actions::action_let_go_all(tx).map_err(Error::from)).await?;
         drop(held);

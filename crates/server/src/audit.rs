@@ -5,7 +5,10 @@ use dewpoint_control::{Control, Grant};
 use dewpoint_store::AuditRecord;
 use http::{Method, StatusCode, Uri};
 
-use crate::{operation::Operation, peer::Peer};
+use crate::{
+    operation::{Access, Operation},
+    peer::Peer,
+};
 
 /// Most characters of a path that are kept.
 const PATH_MAX: usize = 512;
@@ -26,7 +29,8 @@ impl<'app> Trail<'app> {
     /// Of a request to this operation. One that only reads is not written down.
     pub(crate) fn begin(control: &'app Control, operation: &Operation, request: &Request, id: &str) -> Self {
         let method = request.method();
-        let reads = *method == Method::GET || *method == Method::HEAD;
+        // A model keeps nothing of what it is asked.
+        let reads = *method == Method::GET || *method == Method::HEAD || operation.access == Access::ModelKey;
         let entry = (!reads).then(|| AuditRecord {
             at: control.clock().now(),
             account: None,

@@ -203,7 +203,7 @@ impl Edge {
         };
         let (grant, allowance) = match operation.access {
             Access::Open => (None, None),
-            Access::Scopes(_) | Access::Full | Access::Operator => {
+            Access::Scopes(_) | Access::Full | Access::ModelKey | Access::Operator => {
                 match self.admit(operation, request.headers(), trail).await {
                     Ok((grant, allowance)) => (Some(grant), allowance),
                     Err(refused) => {
@@ -257,7 +257,13 @@ impl Edge {
         trail: Option<&mut Trail<'_>>,
     ) -> Result<(Arc<Grant>, Option<Allowance>), Outcome> {
         let token = auth::bearer(headers).ok_or_else(ApiError::unauthorized)?;
-        let grant = self.app.control.authenticate(token).await.map_err(ApiError::from)?;
+        let grant = match operation.access {
+            Access::ModelKey => self.app.control.authenticate_for_models(token).await,
+            Access::Open | Access::Scopes(_) | Access::Full | Access::Operator => {
+                self.app.control.authenticate(token).await
+            }
+        };
+        let grant = grant.map_err(ApiError::from)?;
         Span::current().record("account.id", field::display(grant.account));
         if let Some(trail) = trail {
             trail.asked_by(&grant);

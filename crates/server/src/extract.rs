@@ -115,7 +115,8 @@ fn cut_off(error: &(dyn StdError + Send + Sync)) -> ApiError {
     ApiError::bad_request("The request body ended before it was complete.")
 }
 
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// Reads a body that is JSON of this shape: 400 when it is no JSON, 422 with the member's path when it is of another shape.
+pub(crate) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let position = error.valid_up_to();
         ApiError::bad_request(format!(

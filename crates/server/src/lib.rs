@@ -20,6 +20,7 @@ mod extract;
 #[cfg(test)]
 mod frame_tests;
 mod health;
+mod inference;
 mod leftover;
 pub mod metadata;
 mod metrics;
@@ -33,6 +34,7 @@ mod serve;
 mod simulator;
 mod table;
 mod tls;
+mod v1;
 mod v2;
 mod view;
 
@@ -75,6 +77,7 @@ pub struct AppState {
     pub(crate) backups: backup::Backups,
     pub(crate) places: Arc<serve::places::Places>,
     pub(crate) events: events::Events,
+    pub(crate) inference: inference::Inference,
     /// What steers the simulator, when that is the engine.
     pub(crate) simulator: Option<Simulator>,
 }
@@ -119,8 +122,9 @@ impl AppState {
         let table = table::Table::new(operations);
         let (once, events) = (once::Once::default(), events::Events::default());
         let backups = backup::Backups::default();
+        let inference = inference::Inference::new(simulator.is_some(), control.clock().now().as_seconds());
         let places = Arc::new(serve::places::Places::new(config.connections));
-        Self { control, config, probes, table, rates, metrics, once, backups, places, events, simulator }
+        Self { control, config, probes, table, rates, metrics, once, backups, places, events, inference, simulator }
     }
 }
 
@@ -138,8 +142,15 @@ pub fn app(app: App) -> Edge {
 
 /// Every operation that is served.
 pub fn operations() -> Vec<Operation> {
-    [v2::operations(), dew::operations(), health::operations(), openapi::operations(), docs::operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        v2::operations(),
+        v1::operations(),
+        dew::operations(),
+        health::operations(),
+        openapi::operations(),
+        docs::operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

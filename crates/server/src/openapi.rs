@@ -106,6 +106,7 @@ fn security(access: &Access) -> Value {
         Access::Scopes(alternatives) if alternatives.is_empty() => json!([{ "bearer_auth": [] }]),
         Access::Scopes(alternatives) => alternatives.iter().map(|scopes| json!({ "bearer_auth": scopes })).collect(),
         Access::Full | Access::Operator => json!([{ "bearer_auth": ["*"] }]),
+        Access::ModelKey => json!([{ "bearer_auth": [] }]),
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Access {
     Scopes(Vec<Vec<Scope>>),
     /// A token with every scope: what is Dewpoint's own, below `/dew/v1`.
     Full,
+    /// A model access key, or a token with every scope (behaviour rule AUTH-8): inference.
+    ModelKey,
     /// A token with every scope of the first account, which is the operator's: what is about all accounts.
     Operator,
 }
@@ -38,6 +40,7 @@ impl Access {
             Self::Scopes(alternatives) if alternatives.is_empty() => true,
             Self::Scopes(alternatives) => alternatives.iter().any(|all| all.iter().all(|scope| scopes.allows(*scope))),
             Self::Full => scopes.is_full(),
+            Self::ModelKey => scopes.is_full() || grant.is_model_key,
             Self::Operator => scopes.is_full() && grant.is_operator,
         }
     }
@@ -156,7 +159,9 @@ impl Operation {
     pub(crate) fn needs(mut self, scopes: &[Scope]) -> Self {
         match &mut self.access {
             Access::Scopes(alternatives) => alternatives.push(scopes.to_vec()),
-            Access::Open | Access::Full | Access::Operator => self.access = Access::Scopes(vec![scopes.to_vec()]),
+            Access::Open | Access::Full | Access::ModelKey | Access::Operator => {
+                self.access = Access::Scopes(vec![scopes.to_vec()])
+            }
         }
         self
     }
@@ -164,6 +169,12 @@ impl Operation {
     /// Needs a token with every scope.
     pub(crate) fn needs_full_token(mut self) -> Self {
         self.access = Access::Full;
+        self
+    }
+
+    /// Needs a model access key, or a token with every scope.
+    pub(crate) fn needs_model_key(mut self) -> Self {
+        self.access = Access::ModelKey;
         self
     }
 

@@ -20,6 +20,8 @@ struct Listed {
     scopes: Vec<Vec<String>>,
     success: u16,
     status: Status,
+    /// What it takes instead of a token with scopes: `inference`, a model access key.
+    key: Option<String>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -64,6 +66,14 @@ fn every_operation_served_is_listed_as_served_with_its_scopes_and_status() {
         );
         assert_eq!(line.status, Status::Served, "{name}: the file says \"not yet\"");
         assert_eq!(line.success, operation.success().as_u16(), "{name}: status of success");
+        assert_eq!(
+            *operation.access() == Access::ModelKey,
+            line.key.is_some(),
+            "{name}: whether it takes a model access key"
+        );
+        if *operation.access() == Access::ModelKey {
+            continue;
+        }
         let Access::Scopes(declared) = operation.access() else { panic!("{name} asks for {:?}", operation.access()) };
         let declared = alternatives(declared.iter().map(|all| all.iter().map(|scope| scope.as_str()).collect()));
         let expected = alternatives(line.scopes.iter().map(|all| all.iter().map(String::as_str).collect()));

@@ -19,6 +19,7 @@ pub mod firewalls;
 pub mod hosts;
 pub mod images;
 mod migrate;
+pub mod model_keys;
 pub mod once;
 pub mod passwords;
 #[cfg(feature = "postgres")]
@@ -56,6 +57,7 @@ pub use firewalls::{
     force::{FirewallChange, FirewallPending},
 };
 pub use images::ImageRecord;
+pub use model_keys::ModelKeyRecord;
 pub use once::{Claim, Claimed, Made, OnceRecord};
 pub use projects::{ProjectEntry, ProjectRecord, VisibleKinds};
 pub use reserved_ips::{Family, ReservedIpRecord};

@@ -17,6 +17,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "names", include_str!("../../../migrations/0010_names.sql")),
     (11, "stock", include_str!("../../../migrations/0011_stock.sql")),
     (12, "gpus", include_str!("../../../migrations/0012_gpus.sql")),
+    (13, "model_keys", include_str!("../../../migrations/0013_model_keys.sql")),
 ];
 
 /// The newest schema this program knows.

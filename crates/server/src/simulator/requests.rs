@@ -32,7 +32,7 @@ pub(crate) const KEPT_MAX: usize = 100_000;
 /// Most bytes of a body that is kept.
 const BODY_KEPT_MAX: u64 = 64 * 1024;
 /// Members whose values are secrets, at any depth.
-const SECRETS: [&str; 6] = ["user_data", "token", "password", "secret", "private_key", "access_token"];
+const SECRETS: [&str; 7] = ["user_data", "token", "secret_key", "password", "secret", "private_key", "access_token"];
 
 /// A request that was answered, or was left without an answer by a fault.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

@@ -14,6 +14,7 @@ mod firewall_parts;
 mod firewalls;
 mod image_actions;
 mod images;
+mod models;
 mod neighbors;
 mod projects;
 mod regions;
@@ -50,6 +51,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         firewall_parts::operations(),
         images::operations(),
         image_actions::operations(),
+        models::operations(),
         projects::operations(),
         regions::operations(),
         reserved_ips::operations(),

@@ -18,6 +18,7 @@ mod flips;
 mod full_disk;
 mod harness;
 mod lists;
+mod model_keys;
 mod once;
 mod plans;
 mod projects;

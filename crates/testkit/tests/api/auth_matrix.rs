@@ -36,6 +36,7 @@ struct Alice {
     domain_record: String,
     firewall: String,
     token: String,
+    model_key: String,
 }
 
 fn text(value: &Value) -> String {
@@ -68,6 +69,7 @@ impl Alice {
         let id = text(&made["droplet"]["id"]);
         let image_actions = admin.get(&format!("/v2/images/{image}/actions")).await.expect(200);
         let token = admin.post("/dew/v1/tokens", json!({ "name": MARK })).await.expect(201);
+        let model_key = admin.post("/v2/gen-ai/models/api_keys", json!({ "name": MARK })).await.expect(200);
         let domain = format!("{MARK}.example");
         admin.post("/v2/domains", json!({ "name": domain })).await.expect(201);
         let records = admin.get(&format!("/v2/domains/{domain}/records?type=NS")).await.expect(200);
@@ -110,6 +112,7 @@ impl Alice {
             volume_action: text(&volume_action),
             volume_snapshot: text(&snapshot["snapshot"]["id"]),
             token: text(&token["id"]),
+            model_key: text(&model_key["api_key_info"]["uuid"]),
         }
     }
 
@@ -138,6 +141,7 @@ impl Alice {
             "domain_name" => &self.domain,
             "domain_record_id" => &self.domain_record,
             "token_id" => &self.token,
+            "api_key_uuid" => &self.model_key,
             "*path" => "v1.json",
             // Faults belong to no account; who may not steer is refused before one is looked for.
             "fault_id" => "1",
@@ -291,7 +295,7 @@ async fn with_every_scope_but_a_needed_one_each_operation_is_a_403_before_its_bo
         let mut who = Vec::new();
         match operation.access() {
             Access::Open => {}
-            Access::Full | Access::Operator => who.push(every_scope.clone()),
+            Access::Full | Access::ModelKey | Access::Operator => who.push(every_scope.clone()),
             Access::Scopes(alternatives) => {
                 let needed: Vec<&str> = alternatives.iter().flatten().map(|scope| scope.as_str()).collect();
                 // Only an operation without alternatives is closed by a single missing scope.
@@ -355,7 +359,9 @@ async fn to_another_account_everything_is_as_if_it_were_not_there_err_4() {
                 let hidden = [404, 422].contains(&head.status) && head.text.is_empty();
                 assert!(!reads || hidden, "{operation:?}: HEAD {}", head.status);
             }
-            Access::Full | Access::Scopes(_) => assert_ne!(answer.status, 403, "{operation:?}: its own are its own"),
+            Access::Full | Access::ModelKey | Access::Scopes(_) => {
+                assert_ne!(answer.status, 403, "{operation:?}: its own are its own")
+            }
         }
         // What it asked for itself is in its own audit log.
         let told = answer.text.replace(&format!("/v2/tags/{MARK}"), "").replace(&format!("/v2/domains/{MARK}"), "");

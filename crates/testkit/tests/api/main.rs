@@ -8,6 +8,7 @@ mod auth_matrix;
 mod backups;
 mod bodies;
 mod catalogue;
+mod chat;
 mod check;
 mod crashes;
 mod create;

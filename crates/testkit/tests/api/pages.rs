@@ -135,6 +135,8 @@ async fn every_collection_has_links_and_a_total_pag_3() {
         ("/v2/volumes", "volumes"),
         ("/v2/vpcs", "vpcs"),
         ("/dew/v1/tokens", "tokens"),
+        ("/v2/gen-ai/models", "models"),
+        ("/v2/gen-ai/models/api_keys", "api_key_infos"),
     ];
     for (path, key) in collections {
         let body = app.admin().get(&format!("{path}?per_page=200")).await.expect(200);

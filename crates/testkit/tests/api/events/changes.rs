@@ -29,6 +29,7 @@ async fn all(client: &Client<'_>) -> BTreeMap<String, Value> {
         ("/v2/reserved_ipv6", "reserved_ipv6s", "/v2/reserved_ipv6", "ip"),
         ("/v2/domains", "domains", "/v2/domains", "name"),
         ("/dew/v1/tokens", "tokens", "", "id"),
+        ("/v2/gen-ai/models/api_keys", "api_key_infos", "", "uuid"),
     ] {
         for mut one in client.all(list, key).await {
             let name = one[id].as_str().map_or_else(|| one[id].to_string(), str::to_owned);
@@ -241,6 +242,13 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     let ip = format!("/v2/reserved_ipv6/{}", ip.as_str().expect("an address"));
     watch.post(&format!("{ip}/actions"), 201, json!({ "type": "assign", "droplet_id": id })).await;
     watch.post("/v2/floating_ips", 202, json!({ "droplet_id": id })).await;
+
+    let key = watch.post("/v2/gen-ai/models/api_keys", 200, json!({ "name": "k" })).await["api_key_info"].clone();
+    let key = format!("/v2/gen-ai/models/api_keys/{}", key["uuid"].as_str().expect("a uuid"));
+    watch.put(&key, json!({ "name": "other" })).await;
+    watch.put(&format!("{key}/regenerate"), json!({})).await;
+    let answer = admin.delete(&key).await;
+    watch.step("delete the key", 200, answer).await;
 
     let token = watch.post("/dew/v1/tokens", 201, json!({ "name": "t" })).await;
     watch.delete(&format!("/dew/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;

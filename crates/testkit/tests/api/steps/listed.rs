@@ -58,6 +58,12 @@ const BEGIN_NOTHING: &[&str] = &[
     "dew_accounts_create",
     "dew_tokens_create",
     "dew_tokens_revoke",
+    "genai_create_model_api_key",
+    "genai_update_model_api_key",
+    "genai_delete_model_api_key",
+    "genai_regenerate_model_api_key",
+    "inference_create_chat_completion",
+    "chat_completions",
     // What steers the simulator: it replaces the state, or gets in the way of what is asked by others.
     "dew_reset",
     "dew_snapshots_take",

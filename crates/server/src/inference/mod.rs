@@ -1,0 +1,103 @@
+//! Chat completions: which models there are, and what answers for them (docs/chat.md).
+
+mod scripted;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use axum::response::Response;
+use bytes::Bytes;
+use dewpoint_api::ErrorId;
+use dewpoint_inference::scripted as script;
+use serde::Deserialize;
+
+use crate::{ApiError, App, Sample, extract::parse_json};
+
+/// What there is of models, and what they did.
+#[derive(Debug)]
+pub(crate) struct Inference {
+    models: Vec<Model>,
+    counts: Arc<Counts>,
+}
+
+/// A model that can be asked.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) owner: String,
+    /// Since when it is served, in seconds since the Unix epoch.
+    pub(crate) created: i64,
+    source: Source,
+}
+
+/// What answers for a model.
+#[derive(Debug)]
+enum Source {
+    /// The simulator's own script.
+    Scripted,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Tokens that models of this server made.
+    made: AtomicU64,
+    /// Streams that are open.
+    streams: AtomicU64,
+}
+
+/// The one member of a request that decides who answers it.
+#[derive(Deserialize)]
+struct Which {
+    model: String,
+}
+
+impl Inference {
+    /// The models of a server that began at `began`, in seconds; the scripted one in the simulator.
+    pub(crate) fn new(is_simulated: bool, began: i64) -> Self {
+        let scripted = is_simulated.then(|| Model {
+            name: script::NAME.to_owned(),
+            owner: "dewpoint".to_owned(),
+            created: began,
+            source: Source::Scripted,
+        });
+        Self { models: scripted.into_iter().collect(), counts: Arc::default() }
+    }
+
+    /// All models, in the order they are listed in.
+    pub(crate) fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    fn find(&self, name: &str) -> Result<&Model, ApiError> {
+        self.models.iter().find(|model| model.name == name).ok_or_else(|| {
+            let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
+            let text = match names.as_slice() {
+                [] => format!("There is no model {name:?}, and no other on this server: its operator declares them (docs/chat.md)."),
+                _ => format!("There is no model {name:?}. The models here: {}.", names.join(", ")),
+            };
+            ApiError::new(ErrorId::NotFound, text)
+        })
+    }
+
+    /// What happened, for whoever runs the server.
+    pub(crate) fn samples(&self) -> Vec<Sample> {
+        let (name, help) = ("dewpoint_chat_tokens_made_total", "Tokens that models of this server made.");
+        let made = Sample { name, help, is_counter: true, value: self.counts.made.load(Relaxed) };
+        let (name, help) = ("dewpoint_chat_streams", "Chat completions that are being streamed.");
+        vec![made, Sample { name, help, is_counter: false, value: self.counts.streams.load(Relaxed) }]
+    }
+}
+
+/// Answers the body of a chat completion.
+pub(crate) async fn complete(app: &App, body: Bytes) -> Result<Response, ApiError> {
+    if body.is_empty() {
+        return Err(ApiError::bad_request("The request body is empty; it has to be a JSON object."));
+    }
+    let which: Which = parse_json(&body)?;
+    let model = app.inference.find(&which.model)?;
+    match &model.source {
+        Source::Scripted => scripted::complete(app, parse_json(&body)?).await,
+    }
+}

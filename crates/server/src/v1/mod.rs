@@ -1,0 +1,51 @@
+//! Inference, as the public API serves it below `/v1` of another host: models and chat completions. `/chat/completions` is the
+//! same, for clients that put that behind an address of their own (the released Python SDK does).
+
+use axum::{
+    extract::{Request, State},
+    response::Response,
+};
+use dewpoint_api::{InferenceModel, InferenceModelsResponse};
+
+use crate::{Again, ApiError, App, Json, Operation, extract::read_body, inference};
+
+const EACH_TIME: Again = Again::Never("it keeps nothing, and asked again a model is to speak again");
+
+/// Every operation of inference.
+pub(crate) fn operations() -> Vec<Operation> {
+    let chat = |path, id| {
+        Operation::post(path, complete, EACH_TIME)
+            .id(id)
+            .says("An answer of a model to a conversation; with stream: true bit by bit, as server-sent events.")
+            .needs_model_key()
+            .answers_empty(200)
+    };
+    vec![
+        Operation::get("/v1/models", models)
+            .id("inference_list_models")
+            .says("The models that can be asked.")
+            .needs_model_key()
+            .answers::<InferenceModelsResponse>(200),
+        chat("/v1/chat/completions", "inference_create_chat_completion"),
+        chat("/chat/completions", "chat_completions"),
+    ]
+}
+
+/// `GET /v1/models` (INF-9)
+async fn models(State(app): State<App>) -> Json<InferenceModelsResponse> {
+    let models = app.inference.models().iter().map(|model| InferenceModel {
+        id: model.name.clone(),
+        object: "model".to_owned(),
+        created: model.created,
+        owned_by: model.owner.clone(),
+    });
+    Json(InferenceModelsResponse { object: "list".to_owned(), data: models.collect() })
+}
+
+/// `POST /v1/chat/completions`: 200 with the answer, or with its events. 404 with the models there are for an unknown one; 422
+/// for what is out of bounds; 400 for what the model cannot hold.
+async fn complete(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let body = read_body(&parts.headers, body).await?;
+    inference::complete(&app, body).await
+}
