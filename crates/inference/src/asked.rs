@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    fn refused(more: Value) -> Option<String> {
+    fn refused(more: &Value) -> Option<String> {
         let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hi" }] });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         let asked: Asked = serde_json::from_value(body).expect("of the right types");
@@ -322,10 +322,10 @@ mod tests {
             ("tools", json!([{ "type": "function", "function": { "name": "a b" } }])),
             ("tool_choice", json!("required")),
         ] {
-            let text = refused(json!({ member: wrong })).unwrap_or_else(|| panic!("{member}: {wrong} is taken"));
+            let text = refused(&json!({ member: wrong })).unwrap_or_else(|| panic!("{member}: {wrong} is taken"));
             assert!(text.starts_with(member) && text.ends_with('.'), "{text}");
         }
-        assert!(refused(json!({ "logprobs": true, "top_logprobs": 21 })).is_some());
+        assert!(refused(&json!({ "logprobs": true, "top_logprobs": 21 })).is_some());
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
             json!({ "logprobs": true, "top_logprobs": 20, "response_format": { "type": "json_object" } }),
             json!({ "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }] }),
         ] {
-            assert_eq!(refused(right.clone()), None, "{right}");
+            assert_eq!(refused(&right), None, "{right}");
         }
     }
 }

@@ -227,7 +227,7 @@ impl Completion {
 mod tests {
     use super::*;
 
-    fn asked(text: &str, more: Value) -> Asked {
+    fn asked(text: &str, more: &Value) -> Asked {
         let mut body = json!({ "model": scripted::NAME, "messages": [{ "role": "user", "content": text }] });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         serde_json::from_value(body).expect("of the right types")
@@ -235,7 +235,7 @@ mod tests {
 
     fn begin(text: &str, more: Value) -> Completion {
         let named = Named { id: "chatcmpl-1".to_owned(), created: 1_790_000_000 };
-        Completion::scripted(&asked(text, more), named).expect("it can be answered")
+        Completion::scripted(&asked(text, &more), named).expect("it can be answered")
     }
 
     fn whole(text: &str, more: Value) -> Value {
@@ -402,7 +402,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_both_numbers() {
         let named = Named { id: "a".to_owned(), created: 0 };
-        let refusal = Completion::scripted(&asked("hi", json!({ "max_tokens": 9000 })), named).expect_err("too long");
+        let refusal = Completion::scripted(&asked("hi", &json!({ "max_tokens": 9000 })), named).expect_err("too long");
         assert_eq!(refusal, Refusal::TooLong { context: 8192, prompt: 5, answer: 9000 });
         let text = refusal.to_string();
         assert!(text.contains("8192") && text.contains("9005"), "{text}");

@@ -58,7 +58,7 @@ fn check_at(schema: &Value, at: &str, depth: usize) -> Result<(), Refusal> {
         return Err(invalid(format!("{at}.required"), "has to be a list of names."));
     }
     if let Some(values) = members.get("enum")
-        && !values.as_array().is_some_and(|values| !values.is_empty())
+        && values.as_array().is_none_or(Vec::is_empty)
     {
         return Err(invalid(format!("{at}.enum"), "has to be a list of at least one value."));
     }
