@@ -224,6 +224,7 @@ impl Completion {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "what is asked for is written where it is asked")]
 mod tests {
     use super::*;
 
