@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BackupWindow, DiskInfo, DropletId, Embedded, GpuInfo, Image, ImageId, PartitionMode, Region, Resource, Size,
     SizeSlug, TagName, VolumeId, VpcId,
-    lenient::null_is_default,
+    lenient::{null_is_default, unreadable_is_none},
     page::{ActionLinks, Collection},
     word::{Word, words},
 };
@@ -132,7 +132,7 @@ pub struct NetworkV4 {
     /// Its network's mask.
     pub netmask: Ipv4Addr,
     /// The way out; null on a private network.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unreadable_is_none")]
     pub gateway: Option<Ipv4Addr>,
     /// Who can reach it.
     #[serde(rename = "type")]
@@ -147,7 +147,7 @@ pub struct NetworkV6 {
     /// Length of its network's prefix in bits; a number here, unlike IPv4's.
     pub netmask: u8,
     /// The way out.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "unreadable_is_none")]
     pub gateway: Option<Ipv6Addr>,
     /// Who can reach it.
     #[serde(rename = "type")]
@@ -217,4 +217,18 @@ pub struct NeighborsResponse {
 pub struct NeighborIdsResponse {
     /// The numbers of Droplets that share a host, at least two of a host.
     pub neighbor_ids: Vec<Vec<DropletId>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_is_none_is_no_error_however_it_is_written() {
+        for gateway in ["null", "\"\"", "\"<nil>\""] {
+            let text = format!(r#"{{"ip_address":"10.0.0.2","netmask":"255.0.0.0","gateway":{gateway},"type":"vpn"}}"#);
+            let read: NetworkV4 = serde_json::from_str(&text).expect("it can be read");
+            assert_eq!((read.gateway, read.kind.as_str()), (None, "vpn"), "{gateway}");
+        }
+    }
 }

@@ -38,6 +38,15 @@ where
     Ok(text.filter(|text| !text.is_empty()).map(T::from))
 }
 
+/// What is no such thing reads as none: for members of answers that are not worth an error, such as a gateway written `""`.
+pub(crate) fn unreadable_is_none<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr,
+{
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text.parse().ok()))
+}
+
 /// A number or a text, such as an id that clients write either way.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a whole number or a text")]
