@@ -1,5 +1,6 @@
 //! The configuration: flags and environment over the file over the defaults.
 
+mod models;
 mod network;
 
 use std::{
@@ -86,6 +87,8 @@ struct ConfigFile {
     catalogue: CatalogueSource,
     tls: TlsFile,
     connections: ConnectionsFile,
+    /// Models that others serve.
+    models: Vec<models::ModelFile>,
     /// Seconds after which a guest that reported nothing counts as `unknown`.
     readiness_limit_seconds: Option<u64>,
     /// Seconds for which a retry without an `Idempotency-Key` is known as one.
@@ -238,9 +241,18 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     let trusted_proxies = file.trusted_proxies;
     let connections = connections(&file.connections)?;
     let tls = tls_source((args.tls || file.tls.generate, args.tls_cert, args.tls_key), file.tls, &beside)?;
+    let models = models::models(file.models)?;
     let kept = Some(data_dir.clone());
-    let server =
-        ServerConfig { public_url, data_dir: kept, limits, trusted_proxies, retry_horizon, connections, ..defaults };
+    let server = ServerConfig {
+        public_url,
+        data_dir: kept,
+        limits,
+        trusted_proxies,
+        retry_horizon,
+        connections,
+        models,
+        ..defaults
+    };
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);
     Ok(Settings {
         listen: args.listen.or(file.listen).unwrap_or(default_listen),

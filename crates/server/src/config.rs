@@ -23,6 +23,8 @@ pub struct ServerConfig {
     pub connections: ConnectionLimits,
     /// How often a stream of events sends something although nothing happens.
     pub event_keep_alive: Duration,
+    /// Models that others serve (docs/chat.md).
+    pub models: Vec<ModelConfig>,
 }
 
 impl Default for ServerConfig {
@@ -37,7 +39,56 @@ impl Default for ServerConfig {
             retry_patience,
             connections: ConnectionLimits::default(),
             event_keep_alive: Duration::from_secs(15),
+            models: Vec::new(),
         }
+    }
+}
+
+/// A model that others serve.
+#[derive(Clone, Debug)]
+pub struct ModelConfig {
+    /// What requests call it, and its upstreams too.
+    pub name: String,
+    /// Who runs it, as it is listed.
+    pub owned_by: String,
+    /// Where it is served; each is asked once for a request.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// How long an upstream may take for the first byte of its answer.
+    pub first_byte: Duration,
+    /// How long it may be silent after that.
+    pub between: Duration,
+}
+
+/// Where a model is served.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// What `/chat/completions` is put behind, such as `http://10.0.0.7:8000/v1`.
+    pub url: String,
+    /// How much of the requests it gets, compared with the others.
+    pub weight: u32,
+    /// What it is asked with.
+    pub key: Option<Secret>,
+}
+
+/// A text that no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
     }
 }
 

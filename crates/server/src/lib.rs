@@ -43,7 +43,9 @@ use std::{io, ops::Deref, path::Path as FilePath, sync::Arc};
 use dewpoint_control::Control;
 
 pub use auth::{Caller, RequestId};
-pub use config::{ConnectionLimits, InvalidPublicUrl, Limits, PublicUrl, ServerConfig};
+pub use config::{
+    ConnectionLimits, InvalidPublicUrl, Limits, ModelConfig, PublicUrl, Secret, ServerConfig, UpstreamConfig,
+};
 pub use edge::Edge;
 pub use error::ApiError;
 pub use extract::{BODY_MAX, Done, Json, Path, Query};
@@ -122,7 +124,8 @@ impl AppState {
         let table = table::Table::new(operations);
         let (once, events) = (once::Once::default(), events::Events::default());
         let backups = backup::Backups::default();
-        let inference = inference::Inference::new(simulator.is_some(), control.clock().now().as_seconds());
+        let inference =
+            inference::Inference::new(simulator.is_some(), &config.models, control.clock().now().as_seconds());
         let places = Arc::new(serve::places::Places::new(config.connections));
         Self { control, config, probes, table, rates, metrics, once, backups, places, events, inference, simulator }
     }

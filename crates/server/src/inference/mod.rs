@@ -1,6 +1,7 @@
 //! Chat completions: which models there are, and what answers for them (docs/chat.md).
 
 mod scripted;
+mod upstream;
 
 use std::sync::{
     Arc,
@@ -13,7 +14,7 @@ use dewpoint_api::ErrorId;
 use dewpoint_inference::scripted as script;
 use serde::Deserialize;
 
-use crate::{ApiError, App, Sample, extract::parse_json};
+use crate::{ApiError, App, ModelConfig, Sample, extract::parse_json};
 
 /// What there is of models, and what they did.
 #[derive(Debug)]
@@ -37,6 +38,10 @@ pub(crate) struct Model {
 enum Source {
     /// The simulator's own script.
     Scripted,
+    /// Others.
+    Upstreams(Arc<upstream::Upstreams>),
+    /// Others that cannot be asked, since there is no TLS to ask them with; the log has why.
+    Broken,
 }
 
 #[derive(Debug, Default)]
@@ -54,15 +59,27 @@ struct Which {
 }
 
 impl Inference {
-    /// The models of a server that began at `began`, in seconds; the scripted one in the simulator.
-    pub(crate) fn new(is_simulated: bool, began: i64) -> Self {
+    /// The models of a server that began at `began`, in seconds: the scripted one in the simulator, and those of `configured`.
+    pub(crate) fn new(is_simulated: bool, configured: &[ModelConfig], began: i64) -> Self {
         let scripted = is_simulated.then(|| Model {
             name: script::NAME.to_owned(),
             owner: "dewpoint".to_owned(),
             created: began,
             source: Source::Scripted,
         });
-        Self { models: scripted.into_iter().collect(), counts: Arc::default() }
+        let others = configured.iter().map(|config| Model {
+            name: config.name.clone(),
+            owner: config.owned_by.clone(),
+            created: began,
+            source: match upstream::Upstreams::new(config.clone()) {
+                Ok(upstreams) => Source::Upstreams(Arc::new(upstreams)),
+                Err(error) => {
+                    tracing::error!(model = config.name, %error, "The model {} cannot be served: {error}", config.name);
+                    Source::Broken
+                }
+            },
+        });
+        Self { models: scripted.into_iter().chain(others).collect(), counts: Arc::default() }
     }
 
     /// All models, in the order they are listed in.
@@ -91,7 +108,7 @@ impl Inference {
 }
 
 /// Answers the body of a chat completion.
-pub(crate) async fn complete(app: &App, body: Bytes) -> Result<Response, ApiError> {
+pub(crate) async fn complete(app: &App, body: Bytes, request_id: &str) -> Result<Response, ApiError> {
     if body.is_empty() {
         return Err(ApiError::bad_request("The request body is empty; it has to be a JSON object."));
     }
@@ -99,5 +116,10 @@ pub(crate) async fn complete(app: &App, body: Bytes) -> Result<Response, ApiErro
     let model = app.inference.find(&which.model)?;
     match &model.source {
         Source::Scripted => scripted::complete(app, parse_json(&body)?).await,
+        Source::Upstreams(upstreams) => upstreams.complete(body, request_id).await,
+        Source::Broken => {
+            let text = format!("The model {} cannot be served here; the server's log says why.", model.name);
+            Err(ApiError::new(ErrorId::ServiceUnavailable, text))
+        }
     }
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use dewpoint_api::{InferenceModel, InferenceModelsResponse};
 
-use crate::{Again, ApiError, App, Json, Operation, extract::read_body, inference};
+use crate::{Again, ApiError, App, Json, Operation, RequestId, extract::read_body, inference};
 
 const EACH_TIME: Again = Again::Never("it keeps nothing, and asked again a model is to speak again");
 
@@ -44,8 +44,8 @@ async fn models(State(app): State<App>) -> Json<InferenceModelsResponse> {
 
 /// `POST /v1/chat/completions`: 200 with the answer, or with its events. 404 with the models there are for an unknown one; 422
 /// for what is out of bounds; 400 for what the model cannot hold.
-async fn complete(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
+async fn complete(State(app): State<App>, RequestId(id): RequestId, request: Request) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let body = read_body(&parts.headers, body).await?;
-    inference::complete(&app, body).await
+    inference::complete(&app, body, &id).await
 }

@@ -9,6 +9,7 @@ mod backups;
 mod bodies;
 mod catalogue;
 mod chat;
+mod chat_gateway;
 mod check;
 mod crashes;
 mod create;
