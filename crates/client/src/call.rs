@@ -225,6 +225,11 @@ impl Client {
         self.call(operation, parts, None, |body| String::from_utf8(body.to_vec()).map_err(|error| error.to_string()))
     }
 
+    /// A call that answers with bytes.
+    pub(crate) fn bytes(&self, operation: &Operation, parts: &[&dyn fmt::Display]) -> Call<Vec<u8>> {
+        self.call(operation, parts, None, |body| Ok(body.to_vec()))
+    }
+
     /// A call that answers with nothing.
     pub(crate) fn done(&self, operation: &Operation, parts: &[&dyn fmt::Display]) -> Call<()> {
         self.call(operation, parts, None, |_| Ok(()))

@@ -179,6 +179,8 @@ operations! {
     DEW_DROPLETS_GET = "dew_droplets_get" "GET" "/dew/v1/droplets/{droplet_id}";
     DEW_DROPLETS_ACCESS = "dew_droplets_access" "GET" "/dew/v1/droplets/{droplet_id}/access";
     DEW_DROPLETS_PASSWORD = "dew_droplets_password" "GET" "/dew/v1/droplets/{droplet_id}/password";
+    DEW_DROPLETS_CONSOLE = "dew_droplets_console" "GET" "/dew/v1/droplets/{droplet_id}/console";
+    DEW_DROPLETS_CONSOLE_TYPE = "dew_droplets_console_type" "POST" "/dew/v1/droplets/{droplet_id}/console";
     DEW_EVENTS = "dew_events" "GET" "/dew/v1/events";
     DEW_FAULTS_ORDER = "dew_faults_order" "POST" "/dew/v1/faults";
     DEW_FAULTS_LIST = "dew_faults_list" "GET" "/dew/v1/faults";

@@ -404,6 +404,11 @@ async fn own(client: &Client, droplet: DropletId) {
     dewpoint.droplets().access(droplet).await.unwrap();
     over(client, &client.droplets().actions().password_reset(droplet).await.unwrap()).await;
     assert!(!dewpoint.droplets().password(droplet).await.unwrap().password.is_empty());
+    let mut console = dewpoint.droplets().console_follow(droplet).await.unwrap();
+    dewpoint.droplets().type_into(droplet, "hello").await.unwrap();
+    assert_eq!(console.next().await.unwrap().unwrap(), "hello");
+    assert_eq!(dewpoint.droplets().console(droplet).await.unwrap(), b"hello");
+    drop(console);
     assert!(dewpoint.droplets().metadata(droplet).await.unwrap().contains("v1"));
     assert_eq!(dewpoint.droplets().metadata_at(droplet, "v1/hostname").await.unwrap(), "web-1");
     let last = client.actions().list().await.unwrap()[0].id;

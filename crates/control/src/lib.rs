@@ -11,6 +11,7 @@ pub mod backups;
 pub mod catalogue;
 pub mod check;
 mod config;
+pub mod console;
 pub mod domains;
 pub mod droplets;
 mod error;

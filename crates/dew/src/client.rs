@@ -299,8 +299,27 @@ impl Client {
         Ok(Streamed { runtime, stream, chunk: bytes::Bytes::new() })
     }
 
+    /// The end of what a Droplet wrote to its serial console.
+    pub(crate) async fn console(&self, droplet: u64) -> Result<Vec<u8>> {
+        Ok(self.sdk.dewpoint().droplets().console(droplet).await.map_err(|error| self.failure(&error))?)
+    }
+
+    /// The same, and then what it goes on to write.
+    pub(crate) async fn console_follow(&self, droplet: u64) -> Result<dewpoint_client::ByteStream> {
+        Ok(self.sdk.dewpoint().droplets().console_follow(droplet).await.map_err(|error| self.failure(&error))?)
+    }
+
+    /// Types into a Droplet's serial console; not done when there were too many requests.
+    pub(crate) async fn type_into(&self, droplet: u64, text: &str) -> Result<bool> {
+        match self.sdk.dewpoint().droplets().type_into(droplet, text).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.refusal().is_some_and(|refusal| refusal.status.as_u16() == 429) => Ok(false),
+            Err(error) => Err(self.failure(&error).into()),
+        }
+    }
+
     /// What went wrong, for the person who asked, and what to do about it.
-    fn failure(&self, error: &dewpoint_client::Error) -> Failure {
+    pub(crate) fn failure(&self, error: &dewpoint_client::Error) -> Failure {
         let url = self.url.as_str();
         let Some(refusal) = error.refusal() else {
             let kind = match error {

@@ -5,6 +5,7 @@
 //! ([`Engine::observe`]). Every engine passes the one suite in [`conformance`].
 
 pub mod conformance;
+mod console;
 mod error;
 mod gpus;
 mod machine;
@@ -15,6 +16,7 @@ pub mod sim;
 mod storage;
 pub mod survey;
 
+pub use console::{Console, LOG_BYTES};
 pub use error::{Error, Operation};
 pub use gpus::{GpuAddress, GpuState, HostGpu, HostGpus, ParkedGpu};
 pub use machine::{
@@ -103,6 +105,13 @@ pub trait Engine: Storage + fmt::Debug + Send + Sync {
 
     /// How to reach the machine from this host.
     async fn access(&self, id: MachineId) -> Result<Access, Error>;
+
+    /// The machine's serial console: the end of what it wrote, what it writes, and a way to type. Of a machine that is off there
+    /// is what it wrote. `None`: this engine keeps none.
+    async fn console(&self, id: MachineId) -> Result<Option<Console>, Error> {
+        let _ = id;
+        Ok(None)
+    }
 
     /// Whether machines' links are real and follow [`Engine::apply_network`]. Where they are not, nobody needs to make a plan.
     fn has_network(&self) -> bool {

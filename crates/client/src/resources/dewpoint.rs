@@ -132,6 +132,24 @@ impl DewpointDroplets {
         self.0.whole(&op::DEW_DROPLETS_PASSWORD, &[&droplet.droplet_id()]).retries(0)
     }
 
+    /// `GET /dew/v1/droplets/{id}/console`: the end of what a Droplet wrote to its serial console, at most 64 KiB.
+    pub fn console(&self, droplet: impl NamesDroplet) -> Call<Vec<u8>> {
+        self.0.bytes(&op::DEW_DROPLETS_CONSOLE, &[&droplet.droplet_id()])
+    }
+
+    /// The same, and then what it goes on to write, until the Droplet is off or the server ends.
+    pub async fn console_follow(&self, droplet: impl NamesDroplet) -> Result<ByteStream> {
+        let mut request = Request::of(&op::DEW_DROPLETS_CONSOLE, &[&droplet.droplet_id()]);
+        request.query("follow", &true);
+        ByteStream::open(&self.0, &request).await
+    }
+
+    /// `POST /dew/v1/droplets/{id}/console`: types into a Droplet's serial console, 1 to 4096 bytes. Enter is `\r`.
+    pub fn type_into(&self, droplet: impl NamesDroplet, text: &str) -> Call<()> {
+        let keys = serde_json::json!({ "input": text });
+        self.0.done_from(&op::DEW_DROPLETS_CONSOLE_TYPE, &[&droplet.droplet_id()], &keys)
+    }
+
     /// `GET /dew/v1/droplets/{id}/metadata`: the beginning of what the metadata service has for a Droplet.
     pub fn metadata(&self, droplet: impl NamesDroplet) -> Call<String> {
         self.0.text(&op::DEW_DROPLETS_METADATA, &[&droplet.droplet_id()])

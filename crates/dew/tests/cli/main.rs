@@ -4,6 +4,7 @@
 mod support;
 
 mod completions;
+mod consoles;
 mod contexts;
 mod from_doctl;
 mod people;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -34,15 +34,44 @@ impl CappedLog {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let added = bytes.len() as u64;
         if self.size > 0 && self.size + added > self.cap {
-            let mut older = self.path.clone().into_os_string();
-            older.push(".1");
-            fs::rename(&self.path, older)?;
+            fs::rename(&self.path, older_than(&self.path))?;
             *self = Self::with_cap(&self.path, self.cap)?;
         }
         self.file.write_all(bytes)?;
         self.size += added;
         Ok(())
     }
+}
+
+/// The last `most` bytes of the log at `path`.
+pub(super) fn end_of(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = tail(path, most)?;
+    if bytes.len() < most {
+        let mut older = tail(&older_than(path), most - bytes.len())?;
+        older.append(&mut bytes);
+        bytes = older;
+    }
+    Ok(bytes)
+}
+
+fn older_than(path: &Path) -> PathBuf {
+    let mut older = path.as_os_str().to_owned();
+    older.push(".1");
+    older.into()
+}
+
+/// The last bytes of one file; none when it is not there.
+fn tail(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let most = most as u64;
+    file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(most)))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -61,6 +90,12 @@ mod tests {
         let older = fs::read_to_string(directory.path().join("console.log.1")).expect("a log");
         assert!(newest.len() <= 100 && older.len() <= 100);
         assert!(newest.ends_with("line 999\n"));
+        let both = older + &newest;
+        for most in [0, 5, newest.len(), newest.len() + 7, both.len()] {
+            let end = end_of(&path, most).expect("its end");
+            assert_eq!(String::from_utf8(end).expect("text"), both[both.len() - most..]);
+        }
+        assert_eq!(end_of(&path, 1 << 20).expect("all of it"), both.as_bytes());
         assert_eq!(fs::read_dir(directory.path()).expect("a list").count(), 2);
     }
 }

@@ -63,7 +63,7 @@ use self::{
     images::ImageStore,
     import::Importer,
     layers::{Layers, Pinned},
-    layout::{Layout, MachineDir, names},
+    layout::{Layout, MachineDir, io_error, names},
     network::{Links, public_address, real::RealLinks},
     process::Process,
     readiness::Banners,
@@ -73,8 +73,9 @@ use self::{
     watch::{Subject, Watch},
 };
 use crate::{
-    Access, Engine, Error, Forward, GpuAddress, Host, ImageName, MachineId, MachineSpec, MetadataListener, Networking,
-    Observed, ParkedGpu, Power, PowerState, Readiness, UserDataOutcome, VolumeId,
+    Access, Console, Engine, Error, Forward, GpuAddress, Host, ImageName, LOG_BYTES, MachineId, MachineSpec,
+    MetadataListener, Networking, Observed, ParkedGpu, Power, PowerState, Readiness, UserDataOutcome, VolumeId,
+    console::Consoles,
 };
 
 /// The only host this engine has.
@@ -114,6 +115,7 @@ struct Inner {
     attached: volumes::Attached,
     banners: Arc<Banners>,
     changes: broadcast::Sender<MachineId>,
+    consoles: Arc<Consoles>,
 }
 
 impl fmt::Debug for QemuEngine {
@@ -152,6 +154,7 @@ impl QemuEngine {
             attached: volumes::Attached::default(),
             banners: Arc::default(),
             changes: broadcast::channel(1024).0,
+            consoles: Arc::default(),
         };
         let engine = Self { inner: Arc::new(inner) };
         engine.inner.tidy_volumes()?;
@@ -252,6 +255,7 @@ impl Inner {
             cgroup,
             banners: self.banners.clone(),
             changes: self.changes.clone(),
+            consoles: self.consoles.clone(),
         }
     }
 
@@ -384,6 +388,13 @@ impl Engine for QemuEngine {
         let forwards = run.map(|run| self.inner.access(&machine, &run)).unwrap_or_default();
         let console_log = Some(dir.file(names::CONSOLE)).filter(|path| path.exists());
         Ok(Access { forwards, console_log })
+    }
+
+    async fn console(&self, id: MachineId) -> Result<Option<Console>, Error> {
+        let (dir, _) = self.inner.machine(id)?;
+        let log = dir.file(names::CONSOLE);
+        let read = || console::end_of(&log, LOG_BYTES).map_err(|error| io_error("read a console's log", &log, &error));
+        self.inner.consoles.of(id, read).map(Some)
     }
 
     fn has_network(&self) -> bool {

@@ -4,6 +4,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use bytes::{Buf as _, Bytes};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::UnixStream,
@@ -23,7 +24,10 @@ use super::{
     readiness::{Banners, Heard, LONGEST_LINE, parse_report, ssh_banner},
     record::ProcessIdentity,
 };
-use crate::{Error, MachineId, UserDataOutcome};
+use crate::{
+    Error, MachineId, UserDataOutcome,
+    console::{Consoles, Ends},
+};
 
 /// How long an SSH server may take to show its banner, at the first try and at most. One connection at a time and patiently:
 /// while a guest boots, QEMU keeps each that was tried for it, and a crowd of them is what SSH servers turn away.
@@ -50,6 +54,7 @@ pub(super) struct Subject {
     pub(super) cgroup: Option<PathBuf>,
     pub(super) banners: Arc<Banners>,
     pub(super) changes: broadcast::Sender<MachineId>,
+    pub(super) consoles: Arc<Consoles>,
 }
 
 impl Subject {
@@ -78,7 +83,9 @@ impl Watch {
         let process = Arc::new(process);
         tasks.spawn(watch_end(subject.clone(), process.clone(), child));
         let knock = Arc::new(Notify::new());
-        for talk in [Talk::Console, Talk::Report] {
+        // From here on it can be asked for, also before its socket is there.
+        let console = Talk::Console(subject.consoles.begin(subject.id));
+        for talk in [console, Talk::Report] {
             let (subject, process, knock) = (subject.clone(), process.clone(), knock.clone());
             tasks.spawn(async move {
                 tokio::select! {
@@ -146,16 +153,16 @@ async fn banner_of(ssh: Option<SocketAddr>, limit: Duration) -> bool {
 }
 
 /// The two sockets a guest's words come over.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Talk {
-    Console,
+    Console(Ends),
     Report,
 }
 
-async fn keep_listening(subject: &Subject, talk: Talk, knock: &Notify) {
+async fn keep_listening(subject: &Subject, mut talk: Talk, knock: &Notify) {
     loop {
-        let (name, ended) = match talk {
-            Talk::Console => (names::CONSOLE_SOCKET, listen_to_console(subject).await),
+        let (name, ended) = match &mut talk {
+            Talk::Console(ends) => (names::CONSOLE_SOCKET, serve_console(subject, ends).await),
             Talk::Report => (names::REPORT_SOCKET, listen_to_report(subject, knock).await),
         };
         if let Err(error) = ended {
@@ -165,14 +172,23 @@ async fn keep_listening(subject: &Subject, talk: Talk, knock: &Notify) {
     }
 }
 
-async fn listen_to_console(subject: &Subject) -> std::io::Result<()> {
-    let mut socket = qmp::connect(&subject.socket(names::CONSOLE_SOCKET)).await?;
+/// Keeps and tells what the guest writes, and hands it what is typed; a guest that takes nothing is heard all the same.
+async fn serve_console(subject: &Subject, ends: &mut Ends) -> std::io::Result<()> {
+    let (mut reads, mut writes) = qmp::connect(&subject.socket(names::CONSOLE_SOCKET)).await?.into_split();
     let mut log = CappedLog::open(&subject.dir.file(names::CONSOLE))?;
     let mut buffer = vec![0; 16 * 1024];
+    let mut typing = Bytes::new();
     loop {
-        match socket.read(&mut buffer).await? {
-            0 => return Ok(()),
-            read => log.write(&buffer[..read])?,
+        tokio::select! {
+            read = reads.read(&mut buffer) => match read? {
+                0 => return Ok(()),
+                read => {
+                    let piece = Bytes::copy_from_slice(&buffer[..read]);
+                    ends.tell(piece, |piece| log.write(piece))?;
+                }
+            },
+            Some(typed) = ends.typed.recv(), if typing.is_empty() => typing = typed,
+            written = writes.write(&typing), if !typing.is_empty() => typing.advance(written?),
         }
     }
 }
@@ -243,6 +259,7 @@ mod tests {
             cgroup: None,
             banners: Arc::default(),
             changes: broadcast::channel(16).0,
+            consoles: Arc::default(),
         };
         let began = Instant::now();
         let guest = tokio::spawn(async move {

@@ -4,6 +4,7 @@
 //! same gaps as with a hypervisor; many instant machines share one write. It is as fast as its delays, which pass on the
 //! injected clock, and fails when told to ([`Faults`]).
 
+mod console;
 mod disks;
 mod faults;
 mod gpus;
@@ -21,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use console::Echoes;
 use dewpoint_clock::Clock;
 use dewpoint_network::Plan;
 use dewpoint_pages::Closing;
@@ -29,8 +31,8 @@ use machines::Machines;
 use tokio::sync::broadcast;
 
 use crate::{
-    Access, Engine, Error, GpuAddress, Host, HostGpus, ImageName, MachineId, MachineSpec, Networking, Observed,
-    Operation, ParkedGpu, Power, PowerState, Readiness, UserDataOutcome,
+    Access, Console, Engine, Error, GpuAddress, Host, HostGpus, ImageName, MachineId, MachineSpec, Networking,
+    Observed, Operation, ParkedGpu, Power, PowerState, Readiness, UserDataOutcome,
 };
 
 /// How long the simulator takes for what a hypervisor takes long for. All zero by default.
@@ -91,6 +93,7 @@ pub struct SimEngine {
     /// The network that is in force.
     plan: Mutex<Plan>,
     changes: broadcast::Sender<MachineId>,
+    echoes: Echoes,
 }
 
 /// The name of the simulator's one host by default.
@@ -118,6 +121,7 @@ impl SimEngine {
             faults: Arc::default(),
             plan: Mutex::default(),
             changes: broadcast::Sender::new(1024),
+            echoes: Echoes::default(),
         }
     }
 
@@ -157,6 +161,7 @@ impl SimEngine {
     /// Makes a machine go off as if its guest had done it.
     pub async fn guest_powers_off(&self, id: MachineId) -> Result<(), Error> {
         self.machines.set_power(id, None).await?;
+        self.echoes.end(id);
         // Nobody listening is fine: what is true can be observed at any time.
         let _ = self.changes.send(id);
         Ok(())
@@ -165,8 +170,14 @@ impl SimEngine {
     /// Makes a machine be gone as if someone had removed it; no such machine is success.
     pub async fn vanish(&self, id: MachineId) -> Result<(), Error> {
         self.machines.remove(id).await?;
+        self.echoes.forget(id);
         let _ = self.changes.send(id);
         Ok(())
+    }
+
+    /// Ends every console and forgets what was written: the machines were replaced by others.
+    pub fn forget_consoles(&self) {
+        self.echoes.forget_all();
     }
 
     /// Lets a GPU of a host be missing, as if somebody had pulled it out, or be there again. Of a host that names its GPUs.
@@ -260,6 +271,9 @@ impl Engine for SimEngine {
             Power::Off | Power::Shutdown => None,
         };
         self.machines.set_power(id, started).await?;
+        if started.is_none() {
+            self.echoes.end(id);
+        }
         self.faults.check(operation, id, Moment::After)
     }
 
@@ -301,6 +315,11 @@ impl Engine for SimEngine {
         Ok(Access::default())
     }
 
+    async fn console(&self, id: MachineId) -> Result<Option<Console>, Error> {
+        let observed = self.machines.observe(id).await?.ok_or(Error::NoSuchMachine(id))?;
+        Ok(Some(self.echoes.of(id, observed.power == PowerState::On)))
+    }
+
     fn has_network(&self) -> bool {
         self.equipment.network
     }
@@ -338,6 +357,7 @@ impl Engine for SimEngine {
         self.faults.check(Operation::Destroy, id, Moment::Before)?;
         self.pause(|delays| delays.destroy).await;
         self.machines.remove(id).await?;
+        self.echoes.forget(id);
         self.faults.check(Operation::Destroy, id, Moment::After)
     }
 

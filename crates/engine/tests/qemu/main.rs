@@ -5,10 +5,10 @@
 #![cfg(feature = "qemu")]
 
 mod agent;
+mod console;
 mod gpus;
 mod images;
 mod lab;
-
 mod rebuilds;
 mod volumes;
 

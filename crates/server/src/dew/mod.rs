@@ -5,6 +5,7 @@ mod actions;
 mod audit;
 mod backup;
 mod clock;
+mod console;
 mod delays;
 mod droplets;
 mod events;
@@ -27,6 +28,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         backup::operations(),
         actions::operations(),
         droplets::operations(),
+        console::operations(),
         metadata::operations(),
         events::operations(),
         reach::operations(),

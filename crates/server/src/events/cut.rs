@@ -11,7 +11,7 @@ pub(crate) struct Cut {
 
 impl Cut {
     /// Closes the connection, whatever is still to be written.
-    pub(super) fn now(&self) {
+    pub(crate) fn now(&self) {
         self.asked.notify_one();
     }
 
@@ -26,7 +26,7 @@ impl Cut {
     }
 
     /// Returns when the connection is closed.
-    pub(super) async fn over(&self) {
+    pub(crate) async fn over(&self) {
         // The sender is in `self`.
         let _ = self.over.subscribe().wait_for(|over| *over).await;
     }

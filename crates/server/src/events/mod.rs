@@ -62,7 +62,8 @@ impl Events {
         self.stopping.send_replace(true);
     }
 
-    fn stopping(&self) -> watch::Receiver<bool> {
+    /// Whether the server ends.
+    pub(crate) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
     }
 }

@@ -181,6 +181,7 @@ impl Simulator {
         });
         let copied = copying.await.map_err(|error| blocked(&error)).flatten();
         if copied.is_ok() {
+            self.engine().forget_consoles();
             self.clock().set(saved.clock);
             self.faults().restore(saved.faults.clone());
             self.delays().set_anew(saved.delays.clone());

@@ -11,6 +11,7 @@ mod catalogue;
 mod chat;
 mod chat_gateway;
 mod check;
+mod console;
 mod crashes;
 mod create;
 mod create_options;

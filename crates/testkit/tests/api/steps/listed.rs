@@ -30,6 +30,7 @@ const BEGIN_NOTHING: &[&str] = &[
     "projects_assign_resources",
     "projects_assign_resources_default",
     "dew_backup_take",
+    "dew_droplets_console_type",
     "domains_create",
     "domains_delete",
     "domains_create_record",
