@@ -104,8 +104,8 @@ pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> R
     let id = droplet(session, name).await?;
     let mut stream = session.client.console_follow(id).await.map_err(untold)?;
     let mut ended = signal(SignalKind::terminate())?;
-    eprintln!("The serial console of {name}. Ctrl-] leaves it; Enter may bring its login.");
     let raw = Raw::enter()?;
+    eprint!("The serial console of {name}. Ctrl-] leaves it; Enter may bring its login.\r\n");
     let typing = typing(session, id, keys());
     let showing = async {
         while let Some(piece) = stream.next().await {
