@@ -51,8 +51,14 @@ pub(crate) fn stands_right(matches: &ArgMatches, command: &Command) -> Result<()
     if command.asks_a_server() {
         return Ok(());
     }
-    let stands = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    let Some(flag) = matches.ids().find(stands) else { return Ok(()) };
+    // Those of the root alone: matches also know the flags of the command that hold for all that is below it.
+    let root = crate::args::command();
+    let mut flags = root.get_arguments().map(clap::Arg::get_id);
+    let stands = |id: &&clap::Id| {
+        matches!(matches.try_contains_id(id.as_str()), Ok(true))
+            && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)
+    };
+    let Some(flag) = flags.find(stands) else { return Ok(()) };
     let (flag, name) = (flag.as_str().replace('_', "-"), matches.subcommand_name().unwrap_or_default());
     Err(Failure::usage(format!("--{flag} stands before {name}, where it means nothing"))
         .hint(format!("a flag of `dew {name}` comes after that word")))

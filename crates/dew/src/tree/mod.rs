@@ -34,7 +34,12 @@ pub(crate) fn commands() -> Vec<Command> {
 /// Runs the command if it is one of the groups'; `None` when it is not.
 pub(crate) fn run(matches: &ArgMatches, earlier: &ClientArgs) -> Option<Result<()>> {
     let (words, values) = parse::called(matches);
-    let words = if words.first() == Some(&COMPUTE) { &words[1..] } else { &words[..] };
+    let words = match words.split_first() {
+        Some((&COMPUTE, rest)) => rest,
+        // Without that word it is another command, of this host.
+        Some((&groups::ONLY_COMPUTE, _)) => return None,
+        _ => &words[..],
+    };
     let verb = find(words)?;
     Some(run_verb(&verb, values, earlier))
 }

@@ -11,7 +11,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use super::{Scene, dew, scene, support::said};
+use super::{Scene, bare, dew, ran, scene, support::said};
 
 const CREATE: [&str; 9] =
     ["droplet", "create", "--size", "s-1vcpu-1gb", "--image", "ubuntu-24-04-x64", "--region", "nyc3", "--wait"];
@@ -126,4 +126,22 @@ fn ctrl_c_says_what_goes_on_at_the_server() {
         rest.contains("still going on at the server: Droplet ") && rest.contains("hint: `dew action list"),
         "{rest}"
     );
+}
+
+#[test]
+fn commands_of_this_host_take_their_flags_on_either_side_of_their_words_and_need_no_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().to_str().expect("a path");
+    for words in [
+        ["image", "list", "--image-dir", path],
+        ["image", "--image-dir", path, "list"],
+        ["network", "show", "--data-dir", path],
+    ] {
+        let output = ran(bare(directory.path()).args(words));
+        assert_eq!(output.status.code(), Some(0), "{words:?}: {}", said(&output));
+    }
+    let before = ran(bare(directory.path()).args(["--url", "http://127.0.0.1:1", "image", "list"]));
+    let told = said(&before);
+    assert!(told.starts_with("dew: --url stands before image, where it means nothing\nhint: "), "{told}");
+    assert_eq!(before.status.code(), Some(2));
 }
