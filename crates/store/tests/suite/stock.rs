@@ -84,9 +84,9 @@ async fn hosts_are_kept_in_their_order_and_declared_ones_apart_from_those_that_a
     let (wanted, told) = (declared.clone(), host(false, "a", Vec::new()));
     database.write(move |tx| hosts_replace(tx, true, &wanted)).await;
     let one = told.clone();
-    database.write(move |tx| hosts_replace(tx, false, &[one.clone()])).await;
+    database.write(move |tx| hosts_replace(tx, false, std::slice::from_ref(&one))).await;
     assert_eq!(database.read(|tx| host_list(tx, true)).await, declared);
-    assert_eq!(database.read(|tx| host_list(tx, false)).await, [told.clone()]);
+    assert_eq!(database.read(|tx| host_list(tx, false)).await, std::slice::from_ref(&told));
     let changed = HostRecord { gpus: vec![gpu("0000:65:00.0", GpuCondition::Ready)], generation: 4, ..told };
     let wanted = changed.clone();
     database.write(move |tx| host_gpus_put(tx, &wanted)).await;

@@ -48,7 +48,9 @@ async fn every_changing_operation_is_written_down_whatever_its_answer() {
         }
         let path = operation.path().replace(['{', '}'], "");
         let answer = admin.send_bytes(operation.method().as_str(), &path, "").await;
-        if operation.method() != http::Method::GET {
+        // Asking a model changes nothing.
+        let changes = operation.method() != http::Method::GET && !operation.path().ends_with("/chat/completions");
+        if changes {
             wanted.push((operation.name().to_owned(), answer.status, answer.header("x-request-id").to_owned()));
         }
     }
