@@ -1,8 +1,8 @@
 //! What is said of a command line that is wrong: as every other error, a line that says what, and a hint.
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
-use clap::{ArgMatches, error::ErrorKind, parser::ValueSource};
+use clap::{ArgMatches, error::ErrorKind};
 
 use crate::{
     args::Command,
@@ -51,16 +51,13 @@ pub(crate) fn stands_right(matches: &ArgMatches, command: &Command) -> Result<()
     if command.asks_a_server() {
         return Ok(());
     }
-    // Those of the root alone: matches also know the flags of the command that hold for all that is below it.
-    let root = crate::args::command();
-    let mut flags = root.get_arguments().map(clap::Arg::get_id);
-    let stands = |id: &&clap::Id| {
-        matches!(matches.try_contains_id(id.as_str()), Ok(true))
-            && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)
-    };
-    let Some(flag) = flags.find(stands) else { return Ok(()) };
-    let (flag, name) = (flag.as_str().replace('_', "-"), matches.subcommand_name().unwrap_or_default());
-    Err(Failure::usage(format!("--{flag} stands before {name}, where it means nothing"))
+    // The words themselves: flags that hold for all below a command are known to the root's matches too.
+    let name = matches.subcommand_name().unwrap_or_default();
+    let mut before =
+        env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).take_while(|word| word != name);
+    let Some(flag) = before.find(|word| word.starts_with('-')) else { return Ok(()) };
+    let flag = flag.split('=').next().unwrap_or_default();
+    Err(Failure::usage(format!("{flag} stands before {name}, where it means nothing"))
         .hint(format!("a flag of `dew {name}` comes after that word")))
 }
 

@@ -135,6 +135,8 @@ fn commands_of_this_host_take_their_flags_on_either_side_of_their_words_and_need
     for words in [
         ["image", "list", "--image-dir", path],
         ["image", "--image-dir", path, "list"],
+        ["image", "list", "--data-dir", path],
+        ["image", "--data-dir", path, "list"],
         ["network", "show", "--data-dir", path],
     ] {
         let output = ran(bare(directory.path()).args(words));
