@@ -316,13 +316,14 @@ const NOT_HELD: &str =
     "NOT is_v6 AND number NOT IN (SELECT position FROM addresses WHERE pool = 'reserved-v4' AND freed_at IS NULL)";
 
 /// Tables whose rows belong to an account.
-const OF_ACCOUNTS: [(&str, &str); 12] = [
+const OF_ACCOUNTS: [(&str, &str); 13] = [
     ("droplets", "CAST(id AS TEXT)"),
     ("volumes", "id"),
     ("images", "CAST(id AS TEXT)"),
     ("volume_snapshots", "id"),
     ("tokens", "id"),
     ("model_keys", "id"),
+    ("models", "name"),
     ("ssh_keys", "CAST(id AS TEXT)"),
     ("vpcs", "id"),
     ("firewalls", "id"),

@@ -57,6 +57,8 @@ pub enum Thing {
     Gpu(Arc<str>),
     /// An image of an account: a custom one, or a snapshot or backup of a Droplet.
     Image(ImageId),
+    /// A model that was added to a running server.
+    Model(Arc<str>),
     /// A project, or which resources are in it.
     Project(ProjectId),
     /// A reserved IP.

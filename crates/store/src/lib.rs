@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod images;
 mod migrate;
 pub mod model_keys;
+pub mod models;
 pub mod once;
 pub mod passwords;
 #[cfg(feature = "postgres")]
@@ -58,6 +59,7 @@ pub use firewalls::{
 };
 pub use images::ImageRecord;
 pub use model_keys::ModelKeyRecord;
+pub use models::{ModelFile, ModelRecord, ModelSource, ModelState};
 pub use once::{Claim, Claimed, Made, OnceRecord};
 pub use projects::{ProjectEntry, ProjectRecord, VisibleKinds};
 pub use reserved_ips::{Family, ReservedIpRecord};

@@ -18,6 +18,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "stock", include_str!("../../../migrations/0011_stock.sql")),
     (12, "gpus", include_str!("../../../migrations/0012_gpus.sql")),
     (13, "model_keys", include_str!("../../../migrations/0013_model_keys.sql")),
+    (14, "models", include_str!("../../../migrations/0014_models.sql")),
 ];
 
 /// The newest schema this program knows.

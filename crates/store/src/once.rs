@@ -48,6 +48,8 @@ pub enum Made {
     DomainRecord(String, DomainRecordId),
     /// An access token.
     Token(TokenId),
+    /// A model that was added to a running server.
+    Model(String),
 }
 
 /// Most rows that are kept: past it the oldest goes, whatever its time. About 300 bytes each.

@@ -17,6 +17,7 @@ use dewpoint_engine::sim::{self, Equipment, SimEngine};
 use dewpoint_server::{App, Edge, Files, Probes, ServerConfig, Simulator};
 use dewpoint_store::{Store, Tx, accounts, actions, sqlite};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{Client, crash::Trap};
@@ -83,6 +84,7 @@ struct Running {
     control: Control,
     sim: Arc<SimEngine>,
     simulator: Simulator,
+    app: App,
     edge: Edge,
 }
 
@@ -135,8 +137,8 @@ impl Running {
         if let Some(told) = &beside.told {
             app.recall(told).await.expect("the file of answers that were given opens");
         }
-        let edge = dewpoint_server::app(app);
-        Self { control, sim, simulator, edge }
+        let edge = dewpoint_server::app(app.clone());
+        Self { control, sim, simulator, app, edge }
     }
 }
 
@@ -350,6 +352,13 @@ impl TestApp {
     /// The store.
     pub fn store(&self) -> &Store {
         self.running.control.store()
+    }
+
+    /// Keeps the models of this process at what the store has, as a server does, until what is returned is dropped.
+    pub fn keep_models(&self) -> watch::Sender<bool> {
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(self.running.app.clone().keep_models(stopped));
+        stop
     }
 
     /// The whole server, to be put on a socket.

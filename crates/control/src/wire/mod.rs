@@ -68,6 +68,7 @@ fn is_followed(change: &Change) -> bool {
         Thing::Action(_)
         | Thing::Domain(_)
         | Thing::Image(_)
+        | Thing::Model(_)
         | Thing::Project(_)
         // Where one leads changes by actions alone, or because its Droplet goes.
         | Thing::ReservedIp(_)

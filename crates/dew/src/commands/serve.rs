@@ -171,6 +171,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         let error = anyhow::Error::from(error);
         tracing::warn!("Which answers are given is not kept, so after a crash nobody knows (docs/once.md): {error:#}");
     }
+    let models = tokio::spawn(app.clone().keep_models(stopped.clone()));
     let until_stopped = || {
         let mut told = stopped.clone();
         async move {
@@ -189,6 +190,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     dewpoint_server::serve(listener, tls, dewpoint_server::app(app), until_stopped()).await.context("cannot serve")?;
     // They end by the same signal; what they came to does not matter any more.
     let _ = metadata.await;
+    let _ = models.await;
     if let Some(names) = names {
         let _ = names.await;
     }

@@ -15,6 +15,7 @@ pub(super) fn kind(thing: &Thing) -> EventKind {
         Thing::Firewall(_) => EventKind::Firewall,
         Thing::Gpu(_) => EventKind::Gpu,
         Thing::Image(_) => EventKind::Image,
+        Thing::Model(_) => EventKind::Model,
         Thing::Project(_) => EventKind::Project,
         Thing::ReservedIp(_) => EventKind::ReservedIp,
         Thing::SshKey(_) => EventKind::SshKey,
@@ -43,7 +44,9 @@ fn resource(thing: &Thing) -> EventResource {
         Thing::Image(id) => EventResource::Number(id.0),
         Thing::SshKey(id) => EventResource::Number(id.0),
         Thing::Project(id) => EventResource::Text(id.to_string()),
-        Thing::Domain(name) | Thing::Gpu(name) | Thing::Tag(name) => EventResource::Text(name.to_string()),
+        Thing::Domain(name) | Thing::Gpu(name) | Thing::Model(name) | Thing::Tag(name) => {
+            EventResource::Text(name.to_string())
+        }
         Thing::Firewall(id) => EventResource::Text(id.to_string()),
         Thing::Token(id) => EventResource::Text(id.to_string()),
         Thing::Volume(id) => EventResource::Text(id.to_string()),
@@ -68,6 +71,7 @@ fn path(thing: &Thing) -> Option<String> {
         Thing::Droplet(id) => format!("/v2/droplets/{id}"),
         Thing::Firewall(id) => format!("/v2/firewalls/{id}"),
         Thing::Image(id) => format!("/v2/images/{id}"),
+        Thing::Model(name) => format!("/dew/v1/models/{name}"),
         Thing::Project(id) => format!("/v2/projects/{id}"),
         Thing::SshKey(id) => format!("/v2/account/keys/{id}"),
         Thing::Domain(name) => format!("/v2/domains/{name}"),

@@ -1,5 +1,7 @@
 //! Chat completions: which models there are, and what answers for them (docs/chat.md).
 
+mod local;
+mod registry;
 mod scripted;
 mod upstream;
 
@@ -10,8 +12,12 @@ use std::sync::{
 
 use axum::response::Response;
 use bytes::Bytes;
-use dewpoint_api::ErrorId;
+use dewpoint_api::{AccountId, ErrorId, TagName};
+use dewpoint_clock::Timestamp;
+use dewpoint_control::Control;
 use dewpoint_inference::scripted as script;
+use dewpoint_store::{ModelRecord, ModelSource};
+pub(crate) use registry::Models;
 use serde::Deserialize;
 
 use crate::{ApiError, App, ModelConfig, Sample, extract::parse_json};
@@ -19,7 +25,7 @@ use crate::{ApiError, App, ModelConfig, Sample, extract::parse_json};
 /// What there is of models, and what they did.
 #[derive(Debug)]
 pub(crate) struct Inference {
-    models: Vec<Model>,
+    registry: registry::Registry,
     counts: Arc<Counts>,
 }
 
@@ -40,8 +46,44 @@ enum Source {
     Scripted,
     /// Others.
     Upstreams(Arc<upstream::Upstreams>),
+    /// A file on this host.
+    Local(Arc<local::Local>),
+    /// Droplets.
+    Droplets(Arc<ByTag>),
     /// Others that cannot be asked, since there is no TLS to ask them with; the log has why.
     Broken,
+}
+
+/// Every active Droplet of an account that bears a tag.
+#[derive(Debug)]
+struct ByTag {
+    account: AccountId,
+    tag: TagName,
+    port: u16,
+    added: Timestamp,
+}
+
+impl ByTag {
+    /// Whether it is the model of this row.
+    fn is_of(&self, record: &ModelRecord) -> bool {
+        let source = ModelSource::Droplets { tag: self.tag.clone(), port: self.port };
+        self.added == record.created_at && self.account == record.account && source == record.source
+    }
+}
+
+impl Model {
+    /// Whether it answers now, and so is listed.
+    fn is_ready(&self) -> bool {
+        match &self.source {
+            Source::Scripted | Source::Upstreams(_) | Source::Broken => true,
+            Source::Local(_) | Source::Droplets(_) => false,
+        }
+    }
+
+    /// It is no model any more.
+    fn leave(&self) {
+        tracing::info!(model = self.name, "The model {} is no more", self.name);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -79,23 +121,38 @@ impl Inference {
                 }
             },
         });
-        Self { models: scripted.into_iter().chain(others).collect(), counts: Arc::default() }
+        let fixed = scripted.into_iter().chain(others).map(Arc::new).collect();
+        Self { registry: registry::Registry::new(fixed), counts: Arc::default() }
     }
 
-    /// All models, in the order they are listed in.
-    pub(crate) fn models(&self) -> &[Model] {
-        &self.models
+    /// The models that answer now, in the order they are listed in.
+    pub(crate) fn listed(&self) -> Vec<Arc<Model>> {
+        self.registry.models().iter().filter(|model| model.is_ready()).cloned().collect()
     }
 
-    fn find(&self, name: &str) -> Result<&Model, ApiError> {
-        self.models.iter().find(|model| model.name == name).ok_or_else(|| {
-            let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
-            let text = match names.as_slice() {
-                [] => format!("There is no model {name:?}, and no other on this server: its operator declares them (docs/chat.md)."),
-                _ => format!("There is no model {name:?}. The models here: {}.", names.join(", ")),
-            };
-            ApiError::new(ErrorId::NotFound, text)
-        })
+    /// All models, also those that do not answer now.
+    pub(crate) fn models(&self) -> Models {
+        self.registry.models()
+    }
+
+    /// Takes over the models of the store.
+    pub(crate) async fn refresh(&self, control: &Control) -> Result<(), dewpoint_control::Error> {
+        self.registry.refresh(control).await
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Model>, ApiError> {
+        let models = self.models();
+        if let Some(model) = models.iter().find(|model| model.name == name) {
+            return Ok(Arc::clone(model));
+        }
+        let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+        let text = match names.as_slice() {
+            [] => format!(
+                "There is no model {name:?}, and no other on this server: its operator adds them (docs/chat.md)."
+            ),
+            _ => format!("There is no model {name:?}. The models here: {}.", names.join(", ")),
+        };
+        Err(ApiError::new(ErrorId::NotFound, text))
     }
 
     /// What happened, for whoever runs the server.
@@ -117,6 +174,11 @@ pub(crate) async fn complete(app: &App, body: Bytes, request_id: &str) -> Result
     match &model.source {
         Source::Scripted => scripted::complete(app, parse_json(&body)?).await,
         Source::Upstreams(upstreams) => upstreams.complete(body, request_id).await,
+        Source::Local(local) => Err(ApiError::new(ErrorId::ServiceUnavailable, local.why_not())),
+        Source::Droplets(by_tag) => {
+            let text = format!("No Droplet with the tag {} answers for the model {}.", by_tag.tag, model.name);
+            Err(ApiError::new(ErrorId::ServiceUnavailable, text))
+        }
         Source::Broken => {
             let text = format!("The model {} cannot be served here; the server's log says why.", model.name);
             Err(ApiError::new(ErrorId::ServiceUnavailable, text))

@@ -72,6 +72,7 @@ fn place(made: &Made) -> Option<(&'static str, String)> {
         Made::DomainRecord(domain, id) => ("domain_record", format!("/v2/domains/{domain}/records/{id}")),
         Made::ReservedIp(IpAddr::V4(ip)) => ("reserved_ip", format!("/v2/reserved_ips/{ip}")),
         Made::ReservedIp(IpAddr::V6(ip)) => ("reserved_ipv6", format!("/v2/reserved_ipv6/{ip}")),
+        Made::Model(name) => ("model", format!("/dew/v1/models/{name}")),
         Made::Token(_) => return None,
     })
 }

@@ -33,7 +33,8 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 /// `GET /v1/models` (INF-9)
 async fn models(State(app): State<App>) -> Json<InferenceModelsResponse> {
-    let models = app.inference.models().iter().map(|model| InferenceModel {
+    let models = app.inference.listed();
+    let models = models.iter().map(|model| InferenceModel {
         id: model.name.clone(),
         object: "model".to_owned(),
         created: model.created,

@@ -19,6 +19,7 @@ mod full_disk;
 mod harness;
 mod lists;
 mod model_keys;
+mod models;
 mod once;
 mod plans;
 mod projects;
