@@ -16,7 +16,7 @@ install:         ## the Debian packages that demo and test need and this machine
 
 lint:            ## formatting and clippy, warnings are errors
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --locked -- -D warnings
 
 fmt:             ## format
 	cargo fmt --all

@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 # Everything is built first, dew too, by the same command and so with the same features as below: nothing is built twice.
-cargo test --workspace --locked --no-run
+cargo test --locked --no-run
 
 target=${CARGO_TARGET_DIR:-target}
 work=
@@ -24,4 +24,4 @@ if [ -z "${DEW_TEST_IMAGES:-}" ]; then
     export DEW_TEST_IMAGES="$work"
 fi
 
-cargo test --workspace --locked "$@"
+cargo test --locked "$@"

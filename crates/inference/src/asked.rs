@@ -131,7 +131,7 @@ const PENALTY: (f64, f64) = (-2.0, 2.0);
 
 impl Asked {
     /// How many answers.
-    pub(crate) fn choices(&self) -> u32 {
+    pub fn choices(&self) -> u32 {
         self.n.unwrap_or(1)
     }
 
@@ -140,13 +140,18 @@ impl Asked {
         self.stream == Some(true)
     }
 
+    /// How many tokens an answer may have at most, when it says so.
+    pub(crate) fn most(&self) -> Option<u64> {
+        self.max_completion_tokens.or(self.max_tokens)
+    }
+
     /// Whether a stream ends with what was used.
     pub(crate) fn tells_usage(&self) -> bool {
         self.stream_options.and_then(|options| options.include_usage) == Some(true)
     }
 
     /// How many likely tokens are told beside each; `None`: nothing of likelihoods.
-    pub(crate) fn likelihoods(&self) -> Option<usize> {
+    pub fn likelihoods(&self) -> Option<usize> {
         (self.logprobs == Some(true)).then(|| self.top_logprobs.unwrap_or(0) as usize)
     }
 

@@ -1,15 +1,16 @@
 //! Chat completions without HTTP: what may be asked, how an answer is put together, and which upstream is asked next.
 //!
 //! ```text
-//! Asked ──check──> Completion ──next──> Chunk, one after the other, or all of them as one answer
-//!                     │
-//!                     └─ a Speech for each choice: tokens in; text, stop sequences, ends and likelihoods out
-//!                           └─ a Model's tokens: here the scripted one
+//! Asked ──check──> Completion ──hear──> Chunk, one after the other, or all of them as one answer
+//!                   ^      │
+//!    Token of a model      └─ a Speech for each choice: tokens in; text, stop sequences, ends and likelihoods out
+//!    (scripted, or dew-llama's)
 //! ```
 //! Everything here is pure: no clock, no randomness, no I/O. `routing` decides among upstreams, `sse` knows the framing.
 #![warn(missing_docs)]
 
 mod asked;
+mod calls;
 mod completion;
 mod routing;
 mod schema;
@@ -21,6 +22,7 @@ mod tools;
 mod wire;
 
 pub use asked::{Asked, Refusal};
-pub use completion::{Completion, Named, Step};
+pub use completion::{Completion, Form, Named, Prompt, Step};
 pub use routing::{Pool, Share, Turn};
+pub use token::Token;
 pub use wire::Usage;

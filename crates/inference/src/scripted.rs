@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use crate::{
-    Asked, schema,
+    Asked, Completion, Form, Named, Prompt, Refusal, Step, schema,
     token::{Dice, Token, cut},
-    tools::Call,
+    tools::{self, Call},
 };
 
 /// What it is called.
@@ -34,6 +34,34 @@ const LIKELY: usize = 20;
 /// How many tokens a conversation has: its texts, and four for each message.
 pub(crate) fn prompt_tokens(asked: &Asked) -> u64 {
     asked.messages.iter().map(|message| cut(&message.text()).len() as u64 + 4).sum()
+}
+
+/// An answer of the scripted model. Asked for no further step it makes no further token.
+#[derive(Debug)]
+pub struct Scripted {
+    /// What is made of its tokens.
+    pub completion: Completion,
+    scripts: Vec<Script>,
+}
+
+impl Scripted {
+    /// Begins an answer, or says why there can be none.
+    pub fn new(asked: &Asked, named: Named) -> Result<Self, Refusal> {
+        asked.check()?;
+        let call = tools::choice(asked)?;
+        let form = call.as_ref().map_or(Form::Text, |call| Form::Arguments(call.name.clone()));
+        let prompt = Prompt { tokens: prompt_tokens(asked), context: CONTEXT };
+        let completion = Completion::new(asked, named, prompt, form)?;
+        let scripts = (0..asked.choices()).map(|index| Script::new(asked, call.as_ref(), index));
+        Ok(Self { completion, scripts: scripts.collect() })
+    }
+
+    /// Makes the next token of the choice whose turn it is; `None` when all are at their ends.
+    pub fn step(&mut self) -> Option<Step> {
+        let index = self.completion.turn()?;
+        let token = self.scripts[index].next();
+        Some(self.completion.hear(index, token))
+    }
 }
 
 /// One choice of the scripted model, token by token.

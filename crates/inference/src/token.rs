@@ -1,14 +1,14 @@
 //! What a model says, token by token.
 
 /// A token, and how likely it was.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Token {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Token {
     /// Its bytes: part of a character where one is several tokens.
-    pub(crate) bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// The natural logarithm of how likely it was; `None` when it was not among the likeliest twenty.
-    pub(crate) logprob: Option<f64>,
-    /// The likeliest at its place, the likeliest first.
-    pub(crate) top: Vec<(Vec<u8>, f64)>,
+    pub logprob: Option<f64>,
+    /// The likeliest at its place, the likeliest first, twenty at most. Left empty where the request does not ask for them.
+    pub top: Vec<(Vec<u8>, f64)>,
 }
 
 /// Cuts a text into tokens: words of at most six letters with the space before them, and characters of four bytes in halves,

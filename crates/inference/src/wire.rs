@@ -15,15 +15,20 @@ pub struct Usage {
     pub prompt: u64,
     /// Of all choices.
     pub completion: u64,
+    /// How many of the messages' tokens were known from an earlier request; `None` where a model remembers none.
+    pub cached: Option<u64>,
 }
 
 impl Serialize for Usage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = serde_json::json!({
+        let mut text = serde_json::json!({
             "prompt_tokens": self.prompt, "completion_tokens": self.completion, "total_tokens": self.prompt + self.completion,
-            "cache_created_input_tokens": 0, "cache_read_input_tokens": 0,
+            "cache_created_input_tokens": 0, "cache_read_input_tokens": self.cached.unwrap_or(0),
             "cache_creation": { "ephemeral_1h_input_tokens": 0, "ephemeral_5m_input_tokens": 0 },
         });
+        if let Some(cached) = self.cached {
+            text["prompt_tokens_details"] = serde_json::json!({ "cached_tokens": cached });
+        }
         text.serialize(serializer)
     }
 }

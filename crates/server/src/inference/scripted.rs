@@ -10,7 +10,7 @@ use axum::{
     body::{Body, Bytes},
     response::{IntoResponse as _, Response},
 };
-use dewpoint_inference::{Asked, Completion, Named, Refusal, sse};
+use dewpoint_inference::{Asked, Named, Refusal, scripted::Scripted, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -35,31 +35,31 @@ pub(super) async fn complete(app: &App, asked: Asked) -> Result<Response, ApiErr
         id: format!("chatcmpl-{}", app.control.random().uuid().simple()),
         created: app.control.clock().now().as_seconds(),
     };
-    let completion = Completion::scripted(&asked, named)?;
+    let scripted = Scripted::new(&asked, named)?;
     let counts = Arc::clone(&app.inference.counts);
     Ok(match asked.streams() {
-        true => streamed(completion, counts),
-        false => whole(completion, &counts).await,
+        true => streamed(scripted, counts),
+        false => whole(scripted, &counts).await,
     })
 }
 
-async fn whole(mut completion: Completion, counts: &Counts) -> Response {
+async fn whole(mut scripted: Scripted, counts: &Counts) -> Response {
     let mut steps: u32 = 0;
-    while let Some(step) = completion.step() {
-        completion.gather(step);
+    while let Some(step) = scripted.step() {
+        scripted.completion.gather(step);
         steps = steps.wrapping_add(1);
         if steps.is_multiple_of(BREATH) {
             // A client that went away ends it here: hyper drops the request's future.
             tokio::task::yield_now().await;
         }
     }
-    counts.made.fetch_add(completion.usage().completion, Relaxed);
-    ([(header::CONTENT_TYPE, JSON)], completion.answer()).into_response()
+    counts.made.fetch_add(scripted.completion.usage().completion, Relaxed);
+    ([(header::CONTENT_TYPE, JSON)], scripted.completion.answer()).into_response()
 }
 
 /// What of a stream is not sent yet.
 struct Streaming {
-    completion: Completion,
+    scripted: Scripted,
     counts: Arc<Counts>,
     chunks: VecDeque<String>,
     steps: u32,
@@ -86,23 +86,24 @@ impl Streaming {
             if self.steps.is_multiple_of(BREATH) {
                 tokio::task::yield_now().await;
             }
-            let before = self.completion.usage().completion;
-            match self.completion.step() {
-                Some(step) => self.chunks.extend(self.completion.chunks(step)),
+            let before = self.scripted.completion.usage().completion;
+            match self.scripted.step() {
+                Some(step) => self.chunks.extend(self.scripted.completion.chunks(step)),
                 None => {
                     self.over = true;
-                    let usage = self.completion.last_chunk().map(|chunk| sse::event(&chunk)).unwrap_or_default();
+                    let usage =
+                        self.scripted.completion.last_chunk().map(|chunk| sse::event(&chunk)).unwrap_or_default();
                     return Some(usage + sse::DONE);
                 }
             }
-            self.counts.made.fetch_add(self.completion.usage().completion - before, Relaxed);
+            self.counts.made.fetch_add(self.scripted.completion.usage().completion - before, Relaxed);
         }
     }
 }
 
-fn streamed(completion: Completion, counts: Arc<Counts>) -> Response {
+fn streamed(scripted: Scripted, counts: Arc<Counts>) -> Response {
     counts.streams.fetch_add(1, Relaxed);
-    let streaming = Streaming { completion, counts, chunks: VecDeque::new(), steps: 0, over: false };
+    let streaming = Streaming { scripted, counts, chunks: VecDeque::new(), steps: 0, over: false };
     let events = stream::unfold(streaming, |mut streaming| async {
         let event = streaming.next().await?;
         Some((Ok::<_, Infallible>(Bytes::from(event)), streaming))
