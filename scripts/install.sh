@@ -2,7 +2,7 @@
 # Installs the Debian packages that a target of the Makefile needs and this machine lacks. Says which; silent when none.
 #
 #   scripts/install.sh demo        to run QEMU guests and build micro-x64
-#   scripts/install.sh test        the same, and what the Python clients need
+#   scripts/install.sh test        the same, what the Python clients need, and the shells that completion is tested in
 #   scripts/install.sh bench-net   what `make bench-net` measures with
 #   scripts/install.sh debian      the same as demo, and what building debian-12-x64 needs
 set -eu
@@ -28,7 +28,12 @@ need openssh-client has ssh
 case ${1:-} in
 demo) ;;
 bench-net) need iperf3 has iperf3 ;;
-test) need python3-venv python3 -c 'import ensurepip'; need curl has curl ;;
+test)
+    need python3-venv python3 -c 'import ensurepip'
+    need curl has curl
+    need zsh has zsh
+    need fish has fish
+    ;;
 debian) need mmdebstrap has mmdebstrap ;;
 *) echo "usage: scripts/install.sh demo|test|bench-net|debian" >&2 && exit 2 ;;
 esac

@@ -40,34 +40,10 @@ pub(crate) struct CompleteArgs {
     words: Vec<String>,
 }
 
-const BASH: &str = r#"_dew() {
-    local IFS=$'\n' line
-    COMPREPLY=()
-    # A colon divides words here: of the last word only what follows it is replaced.
-    local typed="${COMP_LINE:0:COMP_POINT}" words=("${COMP_WORDS[@]:1:COMP_CWORD}")
-    for line in $(dew __complete -- "${words[@]}" 2>/dev/null); do
-        COMPREPLY+=("${line%%$'\t'*}")
-    done
-    if [ ${#COMPREPLY[@]} -eq 0 ]; then compopt -o default; fi
-}
-complete -F _dew dew
-"#;
-
-const ZSH: &str = r#"#compdef dew
-_dew() {
-    local -a found
-    local line
-    for line in ${(f)"$(dew __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)"}; do
-        found+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
-    done
-    if (( ${#found} )); then _describe -V dew found; else _files; fi
-}
-compdef _dew dew
-"#;
-
-const FISH: &str = r#"complete -c dew -f -a '(dew __complete -- (commandline -opc)[2..] (commandline -ct) 2>/dev/null)'
-complete -c dew -l body -l user-data-file -l public-key-file -l ca-cert -l ssh-key-path -r -F
-"#;
+/// The scripts; `tests/cli/shells` runs each in its shell.
+const BASH: &str = include_str!("completion/dew.bash");
+const ZSH: &str = include_str!("completion/dew.zsh");
+const FISH: &str = include_str!("completion/dew.fish");
 
 /// Prints a shell's script.
 pub(crate) fn run(args: &CompletionArgs) -> Result<()> {

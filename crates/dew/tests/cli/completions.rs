@@ -41,16 +41,3 @@ fn without_a_server_commands_are_completed_all_the_same_and_nothing_is_said() {
     assert!(output.stderr.is_empty());
     assert!(printed(&[], &run(&["__complete", "--", "vol"])).starts_with("volume\t"));
 }
-
-#[test]
-fn bash_takes_its_script_and_completes_with_it() {
-    let scene = scene();
-    let dew = super::binary();
-    let script = "source <(dew completion bash); COMP_WORDS=(dew compute vol); COMP_CWORD=2; COMP_LINE='dew compute vol'; \
-                  COMP_POINT=${#COMP_LINE}; _dew; printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let mut bash = std::process::Command::new("bash");
-    let path = format!("{}:/usr/bin:/bin", dew.parent().expect("a directory").display());
-    bash.env_clear().env("HOME", scene.home()).env("PATH", path).args(["--norc", "-c", script]);
-    let output = ran(&mut bash);
-    assert_eq!(printed(&["bash"], &output), "volume\nvolume-action\n", "{}", super::support::said(&output));
-}

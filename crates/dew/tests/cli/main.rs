@@ -9,6 +9,7 @@ mod contexts;
 mod from_doctl;
 mod people;
 mod reference;
+mod shells;
 mod tables;
 
 use std::{
