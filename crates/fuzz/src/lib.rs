@@ -7,6 +7,7 @@
 mod door;
 mod images;
 mod metadata;
+mod models;
 mod mutate;
 mod names;
 mod texts;
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "create_body", run: door::create_body, mutations: 300 },
     Target { name: "request", run: door::request, mutations: 500 },
     Target { name: "query", run: door::query, mutations: 500 },
@@ -42,6 +43,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "agent", run: texts::agent, mutations: 5000 },
     Target { name: "metadata_path", run: metadata::path, mutations: 5000 },
     Target { name: "dns_packet", run: names::packet, mutations: 1500 },
+    Target { name: "model_header", run: models::header, mutations: 5000 },
     Target { name: "report", run: texts::report, mutations: 5000 },
 ];
 
