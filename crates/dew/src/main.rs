@@ -10,6 +10,7 @@ mod failure;
 mod groups;
 mod output;
 mod tables;
+mod terminal;
 mod tree;
 mod usage;
 

@@ -1,12 +1,11 @@
 //! `dew logs` and `dew console`: a Droplet's serial console.
 
 use std::{
-    io::{self, IsTerminal as _, Read as _, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     time::Duration,
 };
 
 use anyhow::Result;
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -15,6 +14,7 @@ use tokio::{
 use crate::{
     failure::{Failure, Kind as Failed},
     output::print,
+    terminal::{Keys, keys},
     tree::{given::Given, kind::Kind, session::Session, spec::Verb, wait},
 };
 
@@ -104,7 +104,7 @@ pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> R
     let id = droplet(session, name).await?;
     let mut stream = session.client.console_follow(id).await.map_err(untold)?;
     let mut ended = signal(SignalKind::terminate())?;
-    let raw = Raw::enter()?;
+    let raw = Keys::raw()?;
     eprint!("The serial console of {name}. Ctrl-] leaves it; Enter may bring its login.\r\n");
     let typing = typing(session, id, keys());
     let showing = async {
@@ -131,20 +131,6 @@ fn show(bytes: &[u8]) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// What is typed in this terminal. A thread reads it, since nothing can call a read off; it ends with the process.
-fn keys() -> mpsc::UnboundedReceiver<Vec<u8>> {
-    let (typed, keys) = mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 1024];
-        while let Ok(read @ 1..) = io::stdin().read(&mut buffer) {
-            if typed.send(buffer[..read].to_vec()).is_err() {
-                return;
-            }
-        }
-    });
-    keys
-}
-
 /// Sends what is typed, one request after the other, until Ctrl-].
 async fn typing(session: &Session, id: u64, mut keys: mpsc::UnboundedReceiver<Vec<u8>>) -> Result<()> {
     let mut text = Text::default();
@@ -166,26 +152,6 @@ async fn typing(session: &Session, id: u64, mut keys: mpsc::UnboundedReceiver<Ve
     }
     // The terminal is gone.
     Ok(())
-}
-
-/// A terminal that hands on every key as it is; as it was when this is dropped.
-struct Raw(Termios);
-
-impl Raw {
-    fn enter() -> Result<Self> {
-        let before = tcgetattr(io::stdin())?;
-        let mut raw = before.clone();
-        cfmakeraw(&mut raw);
-        tcsetattr(io::stdin(), SetArg::TCSANOW, &raw)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // There is nobody left to tell.
-        let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0);
-    }
 }
 
 #[cfg(test)]

@@ -2,33 +2,58 @@
 
 use std::{
     collections::BTreeMap,
+    future::pending,
     io::{self, IsTerminal as _},
     time::Duration,
 };
 
 use anyhow::Result;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
     output::{Json, print},
     tables::{ACTION, DROPLET, address},
+    terminal::{Screen, keys},
     tree::{given::Given, session::Session, spec::Verb, wait},
 };
 
 /// Droplets that are drawn; the newest are.
 const DROPLETS: usize = 20;
+/// Least time between two looks.
+const LEAST: Duration = Duration::from_millis(200);
 
-/// Watches until Ctrl-C.
+/// Watches until `q` or Ctrl-C. A server that does not answer is told in place of what it would tell, and asked again.
 pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> Result<()> {
-    let is_once = given.is_on("once") || !io::stdout().is_terminal();
-    let interval = Duration::from_secs(given.text("interval").and_then(|text| text.parse().ok()).unwrap_or(2));
-    loop {
-        let text = view(session).await?;
-        match is_once {
-            true => return print(&text),
-            false => print(&format!("\x1b[H\x1b[2J{text}"))?,
-        }
-        tokio::time::sleep(interval.max(Duration::from_millis(200))).await;
+    if given.is_on("once") || !io::stdout().is_terminal() {
+        return print(&view(session).await?);
     }
+    let interval = Duration::from_secs(given.text("interval").and_then(|text| text.parse().ok()).unwrap_or(2));
+    // What is wrong from the start ends it, and is not a screen to watch.
+    let mut text = view(session).await?;
+    let screen = Screen::enter()?;
+    let mut keys = screen.has_keys().then(keys);
+    loop {
+        screen.draw(&text)?;
+        tokio::select! {
+            () = tokio::time::sleep(interval.max(LEAST)) => {}
+            () = quits(keys.as_mut()) => return Ok(()),
+        }
+        text = tokio::select! {
+            seen = view(session) => seen.unwrap_or_else(|error| format!("{}\n\n{error:#}\n", session.client.url())),
+            () = quits(keys.as_mut()) => return Ok(()),
+        };
+    }
+}
+
+/// Waits for `q`.
+async fn quits(keys: Option<&mut UnboundedReceiver<Vec<u8>>>) {
+    let Some(keys) = keys else { return pending().await };
+    while let Some(typed) = keys.recv().await {
+        if typed.iter().any(|key| b"qQ".contains(key)) {
+            return;
+        }
+    }
+    pending().await
 }
 
 async fn view(session: &Session) -> Result<String> {

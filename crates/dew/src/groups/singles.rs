@@ -50,7 +50,7 @@ pub(super) fn verbs() -> Vec<Verb> {
             Box::pin(console::run(session, verb, given))
         })
         .with([droplet()]),
-        own("top", "Watch Droplets, actions and stock", |session, verb, given| {
+        own("top", "Watch Droplets, actions and stock, until q or Ctrl-C", |session, verb, given| {
             Box::pin(top::run(session, verb, given))
         })
         .with([
