@@ -12,7 +12,7 @@ use crate::{
     config::default_data_dir,
     contexts::Contexts,
     failure::{Failure, Kind},
-    output::{COMMON, Json, OutputArgs, Table},
+    output::{COMMON, Json, OutputArgs, Table, tell},
 };
 
 /// Where a server is unless one is named.
@@ -199,7 +199,7 @@ impl Client {
     ) -> Result<Self> {
         let is_here = is_loopback(&url.host());
         if !is_here && !url.is_secure() {
-            eprintln!("dew: warning: the token travels unencrypted to {}; https:// is safer", url.host());
+            tell!("dew: warning: the token travels unencrypted to {}; https:// is safer", url.host());
         }
         let ca_cert = certificates(args, ca_cert, is_here)?;
         let sdk = sdk(&url, &token, ca_cert.as_ref(), is_here, TIME)?;

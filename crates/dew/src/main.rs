@@ -1,5 +1,7 @@
 //! `dew`, the one binary: `dew serve` runs the server, host commands work on its data directory, the others ask a server.
 
+#![warn(clippy::print_stderr)]
+
 mod args;
 mod backup;
 mod client;
@@ -20,6 +22,7 @@ use clap::FromArgMatches as _;
 
 use args::{Args, Command};
 use client::ClientArgs;
+use output::tell;
 
 fn main() -> ExitCode {
     let matches = match args::command().try_get_matches() {
@@ -38,8 +41,10 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
+        // A closed pipe is a normal end.
+        Err(error) if output::is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("dew: {error:#}");
+            tell!("dew: {error:#}");
             ExitCode::from(failure::status(&error))
         }
     }

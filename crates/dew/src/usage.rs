@@ -7,6 +7,7 @@ use clap::{ArgMatches, error::ErrorKind};
 use crate::{
     args::Command,
     failure::{Failure, Kind},
+    output::tell,
 };
 
 /// Prints help or the version where that was asked for, else what is wrong.
@@ -20,7 +21,7 @@ pub(crate) fn told(error: &clap::Error) -> ExitCode {
         let _ = error.print();
         return if error.use_stderr() { ExitCode::from(Kind::Usage as u8) } else { ExitCode::SUCCESS };
     }
-    eprintln!("dew: {}", failure(&error.to_string()));
+    tell!("dew: {}", failure(&error.to_string()));
     ExitCode::from(Kind::Usage as u8)
 }
 

@@ -13,7 +13,7 @@ use crate::{
     client::{ADMIN_TOKEN, Client, ClientArgs, USUAL_URL, non_empty},
     contexts::{Contexts, DEFAULT, Entry, path},
     failure::Failure,
-    output::{Json, print},
+    output::{Json, print, tell},
     tables::CONTEXT,
     tree::block_on,
 };
@@ -96,7 +96,7 @@ pub(crate) fn run(args: AuthArgs, earlier: &ClientArgs) -> Result<()> {
             let (name, mut contexts) = (named(name)?, Contexts::load()?);
             contexts.switch(&name)?;
             contexts.save()?;
-            eprintln!("The context in use is {name}.");
+            tell!("The context in use is {name}.");
             Ok(())
         }
         AuthCommand::Remove { name } => {
@@ -129,7 +129,7 @@ fn keep(args: &ClientArgs) -> Result<()> {
     contexts.put(&name, Entry { url: client.url().to_owned(), token, ca_cert });
     contexts.save()?;
     let whose = account.at("account.email").cell();
-    eprintln!("{} knows {origin} as {whose}. It is kept as the context {name} in {}.", client.url(), path()?.display());
+    tell!("{} knows {origin} as {whose}. It is kept as the context {name} in {}.", client.url(), path()?.display());
     Ok(())
 }
 
@@ -175,7 +175,7 @@ fn ask_silently(question: &str) -> Result<Option<String>> {
     let answer = ask(question);
     if is_hidden {
         stty("echo");
-        eprintln!();
+        tell!();
     }
     answer
 }

@@ -12,7 +12,7 @@ use dewpoint_api::{BackupFacts, BackupFrame};
 use crate::{
     backup::{DATA, Manifest, ManifestFile, Staged, place, size, write},
     client::{Client, ClientArgs, TOKEN_HELP},
-    output::print,
+    output::{print, tell},
 };
 
 /// The longest line between files.
@@ -34,7 +34,7 @@ pub(crate) fn run(args: BackupArgs, earlier: &ClientArgs) -> Result<()> {
     let output = client.output.clone().or(earlier.output.clone());
     let staged = Staged::begin(&args.dir, 0o700)?;
     let client = Client::new(&client)?;
-    eprintln!("Asking {} for a backup; it lets go of what it is at while it copies", client.url());
+    tell!("Asking {} for a backup; it lets go of what it is at while it copies", client.url());
     let mut stream = BufReader::with_capacity(1 << 18, client.backup()?);
     let mut files = Vec::new();
     let facts = receive(&mut stream, &staged, &mut files)?;
@@ -42,9 +42,9 @@ pub(crate) fn run(args: BackupArgs, earlier: &ClientArgs) -> Result<()> {
     manifest.write(staged.path())?;
     let dir = staged.finish()?;
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-    eprintln!("The backup is whole: {} files, {}, in {}", manifest.files.len(), size(bytes), dir.display());
+    tell!("The backup is whole: {} files, {}, in {}", manifest.files.len(), size(bytes), dir.display());
     for left_out in &manifest.facts.left_out {
-        eprintln!("Not in it: {left_out}");
+        tell!("Not in it: {left_out}");
     }
     match output.is_for_programs() {
         true => print(&(serde_json::to_string_pretty(&[manifest])? + "\n")),
@@ -67,7 +67,7 @@ fn receive(stream: &mut impl BufReadAll, staged: &Staged, files: &mut Vec<Manife
                         bail!("the server sent {path} without its checksum")
                     }
                 }
-                eprintln!("  {path}  {}", size(bytes));
+                tell!("  {path}  {}", size(bytes));
                 files.push(ManifestFile { path, bytes, sha256 });
             }
             BackupFrame::End(facts) => return Ok(facts),

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     args::EngineName,
     config::{default_data_dir, image_dir},
-    output::print,
+    output::{is_unread, print, tell},
 };
 
 /// What was found could not be put right, or `--repair` was not given.
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &CheckArgs) -> ExitCode {
         Ok(left) if left.is_empty() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(FOUND),
         Err(error) => {
-            eprintln!("dew: {error:#}");
+            tell!("dew: {error:#}");
             ExitCode::from(NOT_CHECKED)
         }
     }
@@ -145,8 +145,8 @@ fn repair(args: &CheckArgs, dir: &Path, engine: EngineName) -> Result<Vec<Findin
             let engine = open_engine(args, dir, engine).await?;
             for finding in found.iter().filter(|finding| finding.repairable) {
                 match check::mend(&store, engine.as_ref(), finding).await {
-                    Ok(()) => eprintln!("Put right: {} ({})", finding.what, finding.remedy),
-                    Err(error) => eprintln!("Cannot put right: {}: {:#}", finding.what, anyhow::Error::from(error)),
+                    Ok(()) => tell!("Put right: {} ({})", finding.what, finding.remedy),
+                    Err(error) => tell!("Cannot put right: {}: {:#}", finding.what, anyhow::Error::from(error)),
                 }
             }
             Ok::<_, anyhow::Error>(closing)
@@ -179,19 +179,27 @@ enum Report {
 
 fn report(format: Report, found: &[Finding]) -> Result<()> {
     if format == Report::Json {
-        return print(&(serde_json::to_string_pretty(found)? + "\n"));
+        // What it ends with is said all the same.
+        return print(&(serde_json::to_string_pretty(found)? + "\n")).or_else(|error| match is_unread(&error) {
+            true => Ok(()),
+            false => Err(error),
+        });
     }
     for finding in found {
         let kind = if finding.repairable { "--repair" } else { "to do" };
-        eprintln!(
+        tell!(
             "{} ({}): {}\n  why it matters: {}\n  {kind}: {}",
-            finding.rule, finding.subject, finding.what, finding.why, finding.remedy
+            finding.rule,
+            finding.subject,
+            finding.what,
+            finding.why,
+            finding.remedy
         );
     }
     match found.len() {
-        0 => eprintln!("Nothing is wrong."),
-        1 => eprintln!("1 thing is wrong."),
-        many => eprintln!("{many} things are wrong."),
+        0 => tell!("Nothing is wrong."),
+        1 => tell!("1 thing is wrong."),
+        many => tell!("{many} things are wrong."),
     }
     Ok(())
 }

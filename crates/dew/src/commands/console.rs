@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     failure::{Failure, Kind as Failed},
-    output::print,
+    output::{out, print, say, tell},
     terminal::{Keys, keys},
     tree::{given::Given, kind::Kind, session::Session, spec::Verb, wait},
 };
@@ -105,7 +105,7 @@ pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> R
     let mut stream = session.client.console_follow(id).await.map_err(untold)?;
     let mut ended = signal(SignalKind::terminate())?;
     let raw = Keys::raw()?;
-    eprint!("The serial console of {name}. Ctrl-] leaves it; Enter may bring its login.\r\n");
+    say(format_args!("The serial console of {name}. Ctrl-] leaves it; Enter may bring its login.\r\n"));
     let typing = typing(session, id, keys());
     let showing = async {
         while let Some(piece) = stream.next().await {
@@ -121,12 +121,12 @@ pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> R
         _ = ended.recv() => Err(session.interrupted().into()),
     };
     drop(raw);
-    eprintln!();
+    tell!();
     left
 }
 
 fn show(bytes: &[u8]) -> Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = out();
     out.write_all(bytes)?;
     Ok(out.flush()?)
 }

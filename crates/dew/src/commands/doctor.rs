@@ -3,11 +3,7 @@
 mod gpus;
 mod network;
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io::Write as _, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use clap::Args;
@@ -18,7 +14,7 @@ use dewpoint_engine::{
 };
 
 use super::image::build_command;
-use crate::config::image_dir;
+use crate::{config::image_dir, output::out};
 
 /// Flags of `dew doctor`.
 #[derive(Debug, Args)]
@@ -40,7 +36,7 @@ pub(crate) struct DoctorArgs {
 pub(crate) fn run(args: DoctorArgs) -> Result<()> {
     let gpu_host = args.gpus.host(args.data_dir.clone())?;
     if let Some(done) = args.gpus.unpark(&gpu_host)? {
-        writeln!(io::stdout(), "{done}")?;
+        writeln!(out(), "{done}")?;
         return Ok(());
     }
     let dir = image_dir(args.data_dir, args.image_dir)?;
@@ -48,7 +44,7 @@ pub(crate) fn run(args: DoctorArgs) -> Result<()> {
     let mut gpus = gpus::lines(&gpu_host).unwrap_or_else(|error| vec![format!("gpu      no      {error}")]);
     let network = network::lines(args.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut out = io::stdout().lock();
+    let mut out = out();
     // The probe runs in a directory of its own, so that a running server's machines are not touched.
     let scratch = tempfile::Builder::new().prefix("dew-doctor-").tempdir()?;
     open_to_others(scratch.path())?;

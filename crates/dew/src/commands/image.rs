@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use dewpoint_engine::qemu::images::{self, ImageManifest};
 
-use crate::config::image_dir;
+use crate::{
+    config::image_dir,
+    output::{out, tell},
+};
 
 /// Flags every host command on images has.
 #[derive(Debug, Args)]
@@ -72,7 +75,7 @@ pub(crate) fn run(args: ImageArgs) -> Result<()> {
             Ok(())
         }
         ImageCommand::Build { image, .. } => {
-            let mut progress = |line: &str| eprintln!("{line}");
+            let mut progress = |line: &str| tell!("{line}");
             let built = match image {
                 Buildable::Micro => images::build_micro(&dir, &mut progress),
                 Buildable::Debian => images::build_debian(&dir, &mut progress),
@@ -104,17 +107,17 @@ pub(super) fn build_command(dir: &Path) -> String {
 
 fn added(dir: &Path, image: &ImageManifest) -> Result<()> {
     let (slug, mib) = (&image.slug, image.file_bytes / (1024 * 1024));
-    writeln!(io::stdout(), "{slug}: {mib} MiB in {}", dir.join(slug.as_str()).display())?;
+    writeln!(out(), "{slug}: {mib} MiB in {}", dir.join(slug.as_str()).display())?;
     Ok(())
 }
 
 fn list(dir: &Path) -> Result<()> {
     let found = images::list(dir)?;
     if found.is_empty() {
-        eprintln!("No images in {}. `{}` makes a small one.", dir.display(), build_command(dir));
+        tell!("No images in {}. `{}` makes a small one.", dir.display(), build_command(dir));
         return Ok(());
     }
-    let mut out = io::stdout().lock();
+    let mut out = out();
     writeln!(out, "{:<24} {:<14} {:>8} {:>9}  BUILT FROM", "SLUG", "DISTRIBUTION", "MIB", "MIN. GIB")?;
     for image in found {
         let (mib, from) = (image.file_bytes / (1024 * 1024), image.built_from.join(", "));
@@ -152,7 +155,7 @@ fn fetch(url: &str, file: &mut File) -> Result<()> {
         if mib >= told + 64 {
             told = mib;
             let of = total.map(|total| format!(" of {}", total >> 20)).unwrap_or_default();
-            eprintln!("fetched {mib}{of} MiB");
+            tell!("fetched {mib}{of} MiB");
         }
     }
     if let Some(total) = total.filter(|total| *total != done) {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, ErrorKind, Write as _},
+    io::{ErrorKind, Write as _},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::Command,
@@ -17,7 +17,10 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use super::data_dir::DataDir;
-use crate::config::{Choice, Settings, default_data_dir, lacks};
+use crate::{
+    config::{Choice, Settings, default_data_dir, lacks},
+    output::out,
+};
 
 /// Flags of `dew network`.
 #[derive(Debug, Args)]
@@ -84,7 +87,7 @@ pub(crate) fn run(args: NetworkArgs) -> Result<()> {
 }
 
 fn show(data_dir: &Path) -> Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = out();
     let Some(Made { namespace, host_device }) = Made::read(data_dir)? else {
         writeln!(out, "network    none: no real network was made for {}", data_dir.display())?;
         return Ok(());
@@ -110,22 +113,21 @@ fn down(data_dir: &Path) -> Result<()> {
     }
     // Held to the end, so that no server starts meanwhile.
     let held = DataDir::open(data_dir).context("the network is in use")?;
-    let mut out = io::stdout().lock();
     let Some(Made { namespace, .. }) = Made::read(data_dir)? else {
-        writeln!(out, "Nothing to remove: no real network was made for {}", data_dir.display())?;
+        writeln!(out(), "Nothing to remove: no real network was made for {}", data_dir.display())?;
         return Ok(());
     };
-    match linux::down(&Tools::default(), &namespace)? {
-        None => writeln!(out, "The network {namespace} was not there")?,
-        Some(removed) if removed.taps.is_empty() => writeln!(out, "The network {namespace} is removed")?,
-        Some(removed) => writeln!(
-            out,
+    let told = match linux::down(&Tools::default(), &namespace)? {
+        None => format!("The network {namespace} was not there"),
+        Some(removed) if removed.taps.is_empty() => format!("The network {namespace} is removed"),
+        Some(removed) => format!(
             "The network {namespace} is removed. Machines that still run are cut off until they are powered off and on: {}",
             removed.taps.join(", ")
-        )?,
-    }
+        ),
+    };
     let path = held.join(MADE);
-    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+    fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    Ok(writeln!(out(), "{told}")?)
 }
 
 /// Says whether links will be real, and writes down what is about to be made.

@@ -29,7 +29,7 @@ refuses; `--force` says that it is meant. Where an id is wanted a name will do, 
 
 | status | the command ended because |
 | --- | --- |
-| 0 | it is done |
+| 0 | it is done, or nobody reads what it prints any more (`head` had enough) |
 | 1 | the server refused, or something else went wrong |
 | 2 | the command line is wrong, nobody could be asked for a confirmation, or it is not built yet |
 | 3 | what was asked for is not there |

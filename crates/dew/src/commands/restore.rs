@@ -14,6 +14,7 @@ use super::serve::{SIMULATOR, STORE};
 use crate::{
     backup::{DATA, Manifest, Staged, place, write},
     config::default_data_dir,
+    output::tell,
 };
 
 /// Flags of `dew restore`.
@@ -61,11 +62,11 @@ pub(crate) fn run(args: RestoreArgs) -> Result<()> {
     }
     let path = staged.finish()?;
     let facts = &manifest.facts;
-    eprintln!("Restored what {} served on {} into {}", facts.data_dir, facts.taken_at, path.display());
+    tell!("Restored what {} served on {} into {}", facts.data_dir, facts.taken_at, path.display());
     for left_out in &facts.left_out {
-        eprintln!("Not in it: {left_out}");
+        tell!("Not in it: {left_out}");
     }
-    eprintln!(
+    tell!(
         "hint: dew check --data-dir {0} looks it over; dew serve --engine {1} --data-dir {0} serves it",
         path.display(),
         facts.engine

@@ -32,6 +32,7 @@ use super::{data_dir::DataDir, image::build_command, network, tls::Https};
 use crate::{
     args::{EngineName, Fixtures, ServeArgs},
     config::{Settings, settings},
+    output::tell,
 };
 
 /// How long steps under way may take to end after SIGTERM; what is not done by then is resumed at the next start.
@@ -84,7 +85,8 @@ fn start_logging() -> Result<()> {
     let filter = std::env::var("DEW_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(&filter).with_context(|| format!("DEW_LOG={filter:?} is no log filter"))?;
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    // Standard error may be closed, also to what would say that it is.
+    let to_stderr = tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false);
     to_stderr.with_env_filter(filter).with_ansi(colours).with_target(false).init();
     Ok(())
 }
@@ -345,7 +347,7 @@ async fn bootstrap(control: &Control, data_dir: &DataDir) -> Result<()> {
         return Ok(());
     }
     let path = data_dir.write_secret("admin-token", &new.secret)?;
-    eprintln!("Admin token (shown once, kept in {}): {}", path.display(), new.secret);
+    tell!("Admin token (shown once, kept in {}): {}", path.display(), new.secret);
     Ok(())
 }
 

@@ -17,7 +17,10 @@ use tokio::{
 };
 
 use super::data_dir::DataDir;
-use crate::config::{Settings, TlsSource};
+use crate::{
+    config::{Settings, TlsSource},
+    output::tell,
+};
 
 /// The certificate that is made here. Everybody may read it: it is what clients are told to trust.
 pub(crate) const CERTIFICATE: &str = "tls-cert.pem";
@@ -176,7 +179,7 @@ fn make(hosts: &[String], data_dir: &DataDir, why: Option<&str>) -> Result<Certi
         None => tracing::info!("A certificate was made for {names}: {about}"),
         Some(why) => tracing::warn!("A new certificate was made for {names}: {about}. {why}"),
     }
-    eprintln!(
+    tell!(
         "Clients have to be told to trust {path}:\n\
          \x20 export SSL_CERT_FILE={path}        gradient, httpx, doctl, Terraform, dew\n\
          \x20 export REQUESTS_CA_BUNDLE={path}   pydo, requests\n\

@@ -2,16 +2,18 @@
 //! standard error.
 
 pub(crate) mod json;
+mod pipe;
 mod table;
 mod yaml;
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::Write as _;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
 pub(crate) use json::Json;
+pub(crate) use pipe::{is_unread, out, say, tell};
 pub(crate) use table::{Column, Table, by, col};
 
 /// What stands above the flags that every command has which asks a server.
@@ -111,16 +113,14 @@ impl Output {
     /// Says something that is not data, unless that is not wanted.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            tell!("{text}");
         }
     }
 }
 
-/// Writes to standard output. A closed pipe is a normal end.
+/// Writes to standard output. Fails when nobody reads it, which ends the command quietly.
 pub(crate) fn print(text: &str) -> Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    let mut out = out();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }

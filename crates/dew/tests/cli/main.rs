@@ -8,6 +8,7 @@ mod consoles;
 mod contexts;
 mod from_doctl;
 mod people;
+mod pipes;
 mod reference;
 mod shells;
 mod tables;

@@ -194,7 +194,8 @@ fn fish_completes() {
     };
     for (line, expected) in ALL {
         let (mut found, mut expected) = (completes(line), expected.to_vec());
-        (found.sort(), expected.sort_unstable());
+        found.sort();
+        expected.sort_unstable();
         assert_eq!(found, expected, "{line}");
     }
     for (line, expected) in ONE {
