@@ -36,6 +36,14 @@ macro_rules! operations {
 }
 
 operations! {
+    INFERENCE_CREATE_CHAT_COMPLETION = "inference_create_chat_completion" "POST" "/v1/chat/completions";
+    INFERENCE_LIST_MODELS = "inference_list_models" "GET" "/v1/models";
+    GENAI_LIST_MODELS = "genai_list_models" "GET" "/v2/gen-ai/models";
+    GENAI_LIST_MODEL_API_KEYS = "genai_list_model_api_keys" "GET" "/v2/gen-ai/models/api_keys";
+    GENAI_CREATE_MODEL_API_KEY = "genai_create_model_api_key" "POST" "/v2/gen-ai/models/api_keys";
+    GENAI_UPDATE_MODEL_API_KEY = "genai_update_model_api_key" "PUT" "/v2/gen-ai/models/api_keys/{api_key_uuid}";
+    GENAI_DELETE_MODEL_API_KEY = "genai_delete_model_api_key" "DELETE" "/v2/gen-ai/models/api_keys/{api_key_uuid}";
+    GENAI_REGENERATE_MODEL_API_KEY = "genai_regenerate_model_api_key" "PUT" "/v2/gen-ai/models/api_keys/{api_key_uuid}/regenerate";
     ACCOUNT_GET = "account_get" "GET" "/v2/account";
     SSH_KEYS_LIST = "sshKeys_list" "GET" "/v2/account/keys";
     SSH_KEYS_CREATE = "sshKeys_create" "POST" "/v2/account/keys";

@@ -309,6 +309,14 @@ impl Client {
         Ok(self.sdk.dewpoint().droplets().console_follow(droplet).await.map_err(|error| self.failure(&error))?)
     }
 
+    /// A model's answer as it comes.
+    pub(crate) async fn chat(
+        &self,
+        wanted: &dewpoint_client::chat::CreateCompletion,
+    ) -> Result<dewpoint_client::chat::ChatStream> {
+        Ok(self.sdk.chat().completions().stream(wanted).await.map_err(|error| self.failure(&error))?)
+    }
+
     /// Types into a Droplet's serial console; not done when there were too many requests.
     pub(crate) async fn type_into(&self, droplet: u64, text: &str) -> Result<bool> {
         match self.sdk.dewpoint().droplets().type_into(droplet, text).await {

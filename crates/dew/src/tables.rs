@@ -475,3 +475,25 @@ pub(crate) static CONTEXT: Table = Table {
     many: "contexts",
     columns: &[col("Name", "Name", "name"), col("URL", "URL", "url"), col("Current", "Current", "current")],
 };
+
+pub(crate) static LISTED_MODEL: Table = Table {
+    one: "model",
+    many: "models",
+    columns: &[col("ID", "ID", "id"), col("Name", "Name", "name"), col("Created", "Created At", "created_at")],
+};
+
+pub(crate) static MODEL_KEY: Table = Table {
+    one: "api_key_info",
+    many: "api_key_infos",
+    columns: &[col("ID", "ID", "uuid"), col("Name", "Name", "name"), col("Created", "Created At", "created_at")],
+};
+
+pub(crate) static NEW_MODEL_KEY: Table = Table {
+    one: "api_key_info",
+    many: "api_key_infos",
+    columns: &[col("ID", "ID", "uuid"), col("Name", "Name", "name"), col("Key", "Key", "secret_key")],
+};
+
+/// An answer of a model, which is shown as it comes and is a table for `-o json` alone.
+pub(crate) static COMPLETION: Table =
+    Table { one: "completion", many: "completions", columns: &[col("ID", "ID", "id"), col("Model", "Model", "model")] };

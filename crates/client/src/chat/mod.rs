@@ -32,14 +32,11 @@ pub use self::{accumulate::Accumulator, create::CreateCompletion};
 use crate::{
     Call, Client, Error, EventStream, Kept, Result,
     call::Read,
-    envelope,
+    envelope, operations as op,
     request::{Destination, Request},
     sse::SseEvent,
     stream::Seen,
 };
-
-/// The path below the address of models.
-const PATH: &str = "/v1/chat/completions";
 
 /// A stream of an answer's bits. It ends with the answer; what broke off before its end is an error.
 pub type ChatStream = EventStream<Kept<ChatCompletionChunk>>;
@@ -84,8 +81,8 @@ impl Completions {
 }
 
 fn request(wanted: &CreateCompletion) -> Request {
-    let request = Request::raw(http::Method::POST, PATH.to_owned()).json(wanted.request());
-    Request { operation: "inference_create_chat_completion", goes_to: Destination::Inference, ..request }
+    let request = Request::of(&op::INFERENCE_CREATE_CHAT_COMPLETION, &[]).json(wanted.request());
+    Request { goes_to: Destination::Inference, ..request }
 }
 
 /// One event: a chunk, the end, or an error after all (behaviour rules INF-2, INF-6, INF-7).

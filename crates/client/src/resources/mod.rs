@@ -29,6 +29,7 @@ mod droplet_actions;
 mod droplets;
 mod firewalls;
 mod images;
+mod inference;
 mod projects;
 mod regions;
 mod reserved_ips;
@@ -47,6 +48,7 @@ pub use droplet_actions::*;
 pub use droplets::*;
 pub use firewalls::*;
 pub use images::*;
+pub use inference::*;
 pub use projects::*;
 pub use regions::*;
 pub use reserved_ips::*;
@@ -129,6 +131,16 @@ impl Client {
     /// Reserved IPv6 addresses.
     pub fn reserved_ipv6(&self) -> ReservedIpv6s {
         ReservedIpv6s(self.clone())
+    }
+
+    /// Models that can be asked.
+    pub fn models(&self) -> Models {
+        Models(self.clone())
+    }
+
+    /// What there is around asking models: their keys, and which there are. [`Client::chat`] asks them.
+    pub fn inference(&self) -> Inference {
+        Inference(self.clone())
     }
 
     /// Domains.

@@ -72,7 +72,7 @@ pub(crate) async fn logs(session: &mut Session, _verb: &Verb, given: &Given) -> 
 }
 
 /// What a guest wrote, without what would do more to a terminal than show text.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
 }
 

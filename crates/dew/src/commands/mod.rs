@@ -6,6 +6,7 @@ pub(crate) mod api;
 pub(crate) mod associated;
 pub(crate) mod auth;
 pub(crate) mod backup;
+pub(crate) mod chat;
 pub(crate) mod check;
 pub(crate) mod completion;
 pub(crate) mod console;

@@ -27,7 +27,7 @@ pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> R
     if given.is_on("once") || !io::stdout().is_terminal() {
         return print(&view(session).await?);
     }
-    let interval = Duration::from_secs(given.text("interval").and_then(|text| text.parse().ok()).unwrap_or(2));
+    let interval = Duration::from_secs(given.whole("interval").unwrap_or(2));
     // What is wrong from the start ends it, and is not a screen to watch.
     let mut text = view(session).await?;
     let screen = Screen::enter()?;

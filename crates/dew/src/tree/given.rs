@@ -26,8 +26,9 @@ impl Given {
         self.0.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or(false)
     }
 
-    /// A whole number that clap has read.
+    /// A whole number, which clap has looked at; parameters keep its text.
     pub(crate) fn whole(&self, name: &str) -> Option<u64> {
-        self.0.try_get_one::<u64>(name).ok().flatten().copied()
+        let read = self.0.try_get_one::<u64>(name).ok().flatten().copied();
+        read.or_else(|| self.text(name)?.parse().ok())
     }
 }

@@ -44,6 +44,8 @@ pub(crate) enum Kind {
     ReservedIp,
     ReservedIpv6,
     Action,
+    Model,
+    ModelKey,
 }
 
 /// Where the ids of a kind are listed.
@@ -80,6 +82,8 @@ impl Kind {
             Self::Size => "SIZE",
             Self::ReservedIp | Self::ReservedIpv6 => "ADDRESS",
             Self::Action => "ACTION",
+            Self::Model => "MODEL",
+            Self::ModelKey => "MODEL_KEY",
         }
     }
 
@@ -102,6 +106,8 @@ impl Kind {
             Self::ReservedIp => "A reserved IPv4 address",
             Self::ReservedIpv6 => "A reserved IPv6 address",
             Self::Action => "An action, by its id",
+            Self::Model => "A model, by its name",
+            Self::ModelKey => "A model access key, by id or name",
             Self::Text(_) | Self::Whole(_) | Self::Bool | Self::Switch | Self::Word(_) | Self::Gib | Self::File => "",
         }
     }
@@ -125,6 +131,8 @@ impl Kind {
             Self::ReservedIp => ("/v2/reserved_ips", &tables::RESERVED_IP, "ip", "ip"),
             Self::ReservedIpv6 => ("/v2/reserved_ipv6", &tables::RESERVED_IPV6, "ip", "ip"),
             Self::Action => ("/v2/actions", &tables::ACTION, "id", "type"),
+            Self::Model => ("/v2/gen-ai/models", &tables::LISTED_MODEL, "id", "id"),
+            Self::ModelKey => ("/v2/gen-ai/models/api_keys", &tables::MODEL_KEY, "uuid", "name"),
             Self::Text(_) | Self::Whole(_) | Self::Bool | Self::Switch | Self::Word(_) | Self::Gib | Self::File => {
                 return None;
             }
@@ -134,7 +142,7 @@ impl Kind {
 
     /// The kind a word in help stands for.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        const ALL: [Kind; 16] = [
+        const ALL: [Kind; 18] = [
             Kind::Droplet,
             Kind::Image,
             Kind::Volume,
@@ -151,6 +159,8 @@ impl Kind {
             Kind::ReservedIp,
             Kind::ReservedIpv6,
             Kind::Action,
+            Kind::Model,
+            Kind::ModelKey,
         ];
         ALL.into_iter().find(|kind| kind.word() == word)
     }
@@ -163,7 +173,7 @@ impl Kind {
             Self::Droplet => is_number,
             Self::Snapshot => is_number || is_uuid,
             Self::SshKey => is_number || text.split(':').count() == 16,
-            Self::Volume | Self::Vpc | Self::Peering | Self::Firewall => is_uuid,
+            Self::Volume | Self::Vpc | Self::Peering | Self::Firewall | Self::ModelKey => is_uuid,
             Self::Project => is_uuid || text == "default",
             _ => true,
         }
@@ -223,6 +233,7 @@ impl Kind {
             Self::Peering => "`dew vpcs peerings list`",
             Self::Firewall => "`dew firewall list`",
             Self::Project => "`dew projects list`",
+            Self::ModelKey => "`dew model-key list`",
             _ => "`dew --help`",
         }
     }

@@ -54,31 +54,31 @@ fn a_console_wants_a_terminal() {
 }
 
 /// A terminal, and the side of it that a person sits at.
-struct Terminal {
+pub(super) struct Terminal {
     person: File,
     side: OwnedFd,
     before: Termios,
 }
 
 impl Terminal {
-    fn open() -> Self {
+    pub(super) fn open() -> Self {
         let OpenptyResult { master, slave } = openpty(None, None).expect("a terminal");
         Self { before: tcgetattr(&slave).expect("its settings"), person: File::from(master), side: slave }
     }
 
     /// Starts a command in it.
-    fn begins(&self, scene: &Scene, args: &[&str]) -> Child {
+    pub(super) fn begins(&self, scene: &Scene, args: &[&str]) -> Child {
         let end = || Stdio::from(self.side.try_clone().expect("one more"));
         let mut command = dew(&scene.server.url(), scene.home());
         command.args(args).stdin(end()).stdout(end()).stderr(end()).spawn().expect("it runs")
     }
 
-    fn types(&mut self, keys: &[u8]) {
+    pub(super) fn types(&mut self, keys: &[u8]) {
         self.person.write_all(keys).expect("typed");
     }
 
     /// Reads until these bytes have come, and panics if they do not.
-    fn until(&mut self, last: &[u8]) {
+    pub(super) fn until(&mut self, last: &[u8]) {
         let (mut seen, mut buffer, began) = (Vec::new(), [0; 1024], Instant::now());
         while !seen.windows(last.len()).any(|part| part == last) {
             let mut waits = [PollFd::new(self.person.as_fd(), PollFlags::POLLIN)];

@@ -7,6 +7,7 @@ mod completions;
 mod consoles;
 mod contexts;
 mod from_doctl;
+mod models;
 mod people;
 mod pipes;
 mod reference;

@@ -1,0 +1,72 @@
+//! `dew model-key`, `dew gradient` and `dew chat`: models, and the keys to ask them with.
+
+use crate::{
+    commands::chat,
+    tables::{LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY},
+    tree::{
+        kind::Kind,
+        spec::{Group, Place, Verb, arg, delete, flag, group, id, list, post, put},
+    },
+};
+
+pub(super) fn group_of_model_keys() -> Group {
+    let one = "/v2/gen-ai/models/api_keys/{model-key}";
+    let key = || [id("model-key", Kind::ModelKey)];
+    let name = |help| arg("name", Kind::Text("NAME"), Place::Body("name"), help);
+    group("model-key", &["mk"], "Model access keys: each is good for asking models, and for nothing else").verbs([
+        list("list", "List keys, without their secrets", "/v2/gen-ai/models/api_keys")
+            .aliases(&["ls"])
+            .shows(&MODEL_KEY),
+        post("create", "Make a key; its secret is shown this once", "/v2/gen-ai/models/api_keys")
+            .aliases(&["c"])
+            .with([name("What it is called")])
+            .shows(&NEW_MODEL_KEY),
+        put("update", "Rename a key", one)
+            .aliases(&["u"])
+            .with(key())
+            .with([flag("name", Kind::Text("NAME"), Place::Body("name"), "The new name").required()])
+            .shows(&MODEL_KEY),
+        put(
+            "regenerate",
+            "Give a key another secret, shown this once; the old one is refused at once",
+            "/v2/gen-ai/models/api_keys/{model-key}/regenerate",
+        )
+        .with(key())
+        .destroys("end the secret of model key")
+        .shows(&NEW_MODEL_KEY),
+        delete("delete", "Delete keys; they are refused at once", one)
+            .aliases(&["d", "rm"])
+            .with([id("model-key", Kind::ModelKey).many()])
+            .destroys("delete model key"),
+    ])
+}
+
+/// doctl's word for what is about models.
+pub(super) fn group_of_gradient() -> Group {
+    group("gradient", &["genai"], "Models, by doctl's word").verbs([list(
+        "list-models",
+        "List the models that can be asked",
+        "/v2/gen-ai/models",
+    )
+    .aliases(&["lm"])
+    .shows(&LISTED_MODEL)])
+}
+
+pub(super) fn chat() -> Verb {
+    let code = |name, kind, help| flag(name, kind, Place::Code, help);
+    post("chat", "Ask a model, and see its answer as it comes", "/v1/chat/completions")
+        .examples(
+            "  dew chat dewpoint-scripted \"count to 5\"
+  git diff | dew chat llama --system \"Write a commit message for this.\"
+  dew chat llama                    # a conversation, until Ctrl-D",
+        )
+        .with([
+            id("model", Kind::Model),
+            arg("words", Kind::Text("WORDS"), Place::Code, "What to say [default: standard input]").many().optional(),
+            code("system", Kind::Text("TEXT"), "How it is to answer"),
+            code("max-tokens", Kind::Whole("TOKENS"), "Most tokens of an answer"),
+            code("temperature", Kind::Text("NUMBER"), "From 0, the likeliest, to 2, wild"),
+            code("seed", Kind::Whole("NUMBER"), "Makes the same answer likelier next time"),
+        ])
+        .run(|session, verb, given| Box::pin(chat::run(session, verb, given)))
+}

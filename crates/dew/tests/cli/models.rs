@@ -1,0 +1,62 @@
+//! `dew chat`, `dew model-key` and `dew gradient`, with the simulator's scripted model.
+
+use std::io::Write as _;
+
+use super::{consoles::Terminal, dew, printed, ran, scene};
+
+const MODEL: &str = "dewpoint-scripted";
+
+#[test]
+fn a_model_answers_in_the_terminal_and_for_programs() {
+    let scene = scene();
+    assert_eq!(scene.prints(&["chat", MODEL, "count", "to", "3"]), "1 2 3\n");
+    let answers = scene.objects(&["chat", MODEL, "echo hello", "--max-tokens", "5", "--seed", "7"]);
+    assert_eq!(answers[0]["choices"][0]["message"]["content"], "hello");
+    assert_eq!(answers.len(), 1);
+
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all("echo from a pipe".as_bytes()).expect("written");
+    drop(writer);
+    let piped = ran(dew(&scene.server.url(), scene.home()).args(["chat", MODEL]).stdin(reader));
+    assert_eq!(printed(&["chat"], &piped), "from a pipe\n");
+
+    let cut = scene.dew(&["chat", MODEL, "count to 50", "--max-tokens", "2"]);
+    assert!(String::from_utf8_lossy(&cut.stderr).contains("cut off"), "{cut:?}");
+    let unknown = scene.refuses(3, &["chat", "no-such-model", "hello"]);
+    assert!(unknown.contains(MODEL), "it names the models there are: {unknown}");
+    scene.refuses(2, &["chat", MODEL, "hello", "--temperature", "warm"]);
+}
+
+#[test]
+fn a_conversation_goes_on_line_after_line() {
+    let scene = scene();
+    let mut terminal = Terminal::open();
+    let mut chat = terminal.begins(&scene, &["chat", MODEL]);
+    terminal.until(b"> ");
+    terminal.types(b"count to 4\n");
+    terminal.until(b"1 2 3 4\r\n> ");
+    // What steers a terminal is left out of what a model says.
+    terminal.types(b"echo a\x1b[2Jb\n");
+    terminal.until(b"\na[2Jb\r\n> ");
+    terminal.types(b"\x04");
+    assert!(chat.wait().expect("it ended").success());
+}
+
+#[test]
+fn a_model_key_asks_models_until_it_is_regenerated_or_deleted() {
+    let scene = scene();
+    let key = |made: &[serde_json::Value]| made[0]["secret_key"].as_str().expect("a secret").to_owned();
+    let first = key(&scene.objects(&["model-key", "create", "for-bots"]));
+    let asks = |key: &str| {
+        let mut command = dew(&scene.server.url(), scene.home());
+        ran(command.env("DEW_TOKEN", key).args(["chat", MODEL, "echo hi"])).status.code()
+    };
+    assert_eq!(asks(&first), Some(0));
+    assert!(!scene.prints(&["model-key", "list"]).contains(&first), "secrets are shown once");
+    let second = key(&scene.objects(&["model-key", "regenerate", "for-bots", "--force"]));
+    assert_eq!((asks(&first), asks(&second)), (Some(4), Some(0)));
+    scene.prints(&["model-key", "update", "for-bots", "--name", "for-people"]);
+    scene.prints(&["model-key", "delete", "for-people", "--force"]);
+    assert_eq!(asks(&second), Some(4));
+    assert!(scene.prints(&["genai", "list-models", "--format", "ID", "--no-header"]).contains(MODEL));
+}
