@@ -21,6 +21,7 @@ mod housekeeping;
 pub mod images;
 pub mod metadata;
 pub mod model_keys;
+pub mod model_usage;
 pub mod network;
 mod orphans;
 mod passwords;
@@ -79,6 +80,8 @@ struct Inner {
     /// The same of model access keys.
     model_grants: tokens::Cache,
     journal: audit::Journal,
+    /// What keys used of models.
+    usage: model_usage::UsageBook,
     /// Rung when there is a new action to claim.
     bell: Arc<Notify>,
     /// Droplets whose machine changed by itself while an action ran: to be looked at when that ends.
@@ -164,6 +167,7 @@ impl Control {
             grants,
             model_grants,
             journal,
+            usage: model_usage::UsageBook::default(),
             bell,
             restless,
             world,

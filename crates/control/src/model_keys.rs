@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use dewpoint_api::{AccountId, ModelKeyRequest, PageRequest, Scopes, TokenId, rules};
+use dewpoint_api::{AccountId, KeyLimits, ModelKeyRequest, PageRequest, Scopes, TokenId, rules};
 use dewpoint_store::{ModelKeyRecord, Page, Tx, model_keys};
 
 use crate::{
@@ -13,6 +13,9 @@ use crate::{
 
 /// What keys begin with.
 const PREFIX: &str = "sk-do-";
+
+/// More than this is a mistake.
+const LIMIT_MOST: u64 = 1_000_000_000_000;
 
 /// A key as it is shown once: when it is made, and when it gets another secret.
 #[derive(Clone)]
@@ -60,6 +63,7 @@ impl Control {
             expires_at: None,
             is_operator: false,
             is_model_key: true,
+            limits: record.limits,
         });
         self.inner.model_grants.put(hash, &grant, None, now, revocations);
         Ok(grant)
@@ -69,8 +73,14 @@ impl Control {
     pub async fn model_key_create(&self, account: AccountId, request: &ModelKeyRequest) -> Result<NewModelKey, Error> {
         let secret = new_secret_with(PREFIX, &self.inner.random)?;
         let id = TokenId(self.inner.random.uuid());
-        let record =
-            ModelKeyRecord { id, account, name: name_of(request)?, hash: hex(&hash(&secret)), created_at: self.now() };
+        let record = ModelKeyRecord {
+            id,
+            account,
+            name: name_of(request)?,
+            hash: hex(&hash(&secret)),
+            created_at: self.now(),
+            limits: KeyLimits::default(),
+        };
         let row = record.clone();
         self.inner.store.write(move |tx| model_keys::model_key_insert(tx, &row).map_err(Error::from)).await?;
         Ok(NewModelKey { secret, record })
@@ -113,6 +123,39 @@ impl Control {
         let (old, record) = changed.await?;
         self.inner.model_grants.forget(&old);
         Ok(NewModelKey { secret, record })
+    }
+
+    /// One of the account's keys.
+    pub async fn model_key_get(&self, account: AccountId, id: TokenId) -> Result<ModelKeyRecord, Error> {
+        let found = self.inner.store.read(move |tx| model_keys::model_key_get(tx, account, id).map_err(Error::from));
+        found.await?.ok_or(Error::NotFound)
+    }
+
+    /// Gives a key these limits, which hold from the answer on.
+    pub async fn model_key_limit(
+        &self,
+        account: AccountId,
+        id: TokenId,
+        limits: KeyLimits,
+    ) -> Result<ModelKeyRecord, Error> {
+        for (member, limit) in [
+            ("requests_per_minute", limits.requests_per_minute),
+            ("tokens_per_minute", limits.tokens_per_minute),
+            ("tokens_per_day", limits.tokens_per_day),
+        ] {
+            if limit.is_some_and(|limit| limit > LIMIT_MOST) {
+                return Err(Error::invalid(format!("{member} is at most {LIMIT_MOST}; null sets no limit.")));
+            }
+        }
+        let changed = self.inner.store.write(move |tx: &mut dyn Tx| {
+            if !model_keys::model_key_limit(tx, account, id, limits)? {
+                return Err(Error::NotFound);
+            }
+            model_keys::model_key_get(tx, account, id)?.ok_or(Error::NotFound)
+        });
+        let record = changed.await?;
+        self.inner.model_grants.forget(&record.hash);
+        Ok(record)
     }
 
     /// Removes a key; it is refused from the answer on.

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use dewpoint_api::{AccountId, PageRequest, Scopes, TokenCreateRequest, TokenId};
+use dewpoint_api::{AccountId, KeyLimits, PageRequest, Scopes, TokenCreateRequest, TokenId};
 use dewpoint_clock::Timestamp;
 use dewpoint_store::{Dialect, Page, TokenRecord, Tx, accounts, tokens};
 use sha2::{Digest, Sha256};
@@ -32,6 +32,8 @@ pub struct Grant {
     pub is_operator: bool,
     /// Whether it is a model access key, which is good for models alone.
     pub is_model_key: bool,
+    /// What a model access key may have.
+    pub limits: KeyLimits,
 }
 
 /// A token as it is shown once, when it is made.
@@ -190,6 +192,7 @@ impl Control {
                     expires_at: record.expires_at,
                     is_operator: operator == Some(record.account),
                     is_model_key: false,
+                    limits: KeyLimits::default(),
                 });
                 self.inner.grants.put(hash, &grant, record.last_used_at, now, revocations);
                 // `None` when a token was revoked meanwhile, perhaps this one: that is not worth noting.
@@ -261,6 +264,7 @@ mod tests {
             expires_at: None,
             is_operator: true,
             is_model_key: false,
+            limits: KeyLimits::default(),
         })
     }
 

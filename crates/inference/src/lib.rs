@@ -6,23 +6,30 @@
 //!    Token of a model      └─ a Speech for each choice: tokens in; text, stop sequences, ends and likelihoods out
 //!    (scripted, or dew-llama's)
 //! ```
-//! Everything here is pure: no clock, no randomness, no I/O. `routing` decides among upstreams, `sse` knows the framing.
+//! Everything here is pure: no clock, no randomness, no I/O. `routing` decides among upstreams, `sse` knows the framing,
+//! `tally` what passing answers cost.
 #![warn(missing_docs)]
 
 mod asked;
 mod calls;
 mod completion;
+mod embedding;
+mod gauge;
 mod routing;
 mod schema;
 pub mod scripted;
 mod speech;
 pub mod sse;
+mod tally;
 mod token;
 mod tools;
 mod wire;
 
 pub use asked::{Asked, Refusal};
 pub use completion::{Completion, Form, Named, Prompt, Step};
-pub use routing::{Pool, Share, Turn};
+pub use embedding::EmbeddingAsked;
+pub use gauge::{Gauge, told};
+pub use routing::{Condition, Pool, Turn};
+pub use tally::{NoAnswer, Tally, estimate_of_request, usage_of_answer};
 pub use token::Token;
 pub use wire::Usage;

@@ -2,6 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use dewpoint_api::KeyLimits;
 use ipnet::IpNet;
 
 /// How the API is served. Built by `dew serve` from flags, environment and the configuration file.
@@ -25,6 +26,8 @@ pub struct ServerConfig {
     pub event_keep_alive: Duration,
     /// Models that others serve (docs/chat.md).
     pub models: Vec<ModelConfig>,
+    /// What asking models may take.
+    pub inference: InferenceConfig,
 }
 
 impl Default for ServerConfig {
@@ -40,34 +43,118 @@ impl Default for ServerConfig {
             connections: ConnectionLimits::default(),
             event_keep_alive: Duration::from_secs(15),
             models: Vec::new(),
+            inference: InferenceConfig::default(),
         }
+    }
+}
+
+/// What asking models may take, whichever they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InferenceConfig {
+    /// Most bytes of a request's body: 413 over it. A long conversation is long, and pictures are longer.
+    pub body_most: usize,
+    /// How long answers may go on once the server is told to end; then they are told so. Less than the 20 s that it waits.
+    pub ending: Duration,
+    /// What model access keys may have that have no limits of their own.
+    pub limits: KeyLimits,
+}
+
+impl Default for InferenceConfig {
+    fn default() -> Self {
+        Self { body_most: 32 * 1024 * 1024, ending: Duration::from_secs(10), limits: KeyLimits::default() }
     }
 }
 
 /// A model that others serve.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
-    /// What requests call it, and its upstreams too.
+    /// What requests call it, and its upstreams too unless they say otherwise.
     pub name: String,
     /// Who runs it, as it is listed.
     pub owned_by: String,
     /// Where it is served; each is asked once for a request.
     pub upstreams: Vec<UpstreamConfig>,
+    /// Droplets that serve it too, once they are active.
+    pub droplets: Option<FoundConfig>,
+    /// Models that are asked instead when none of its upstreams answers, in this order.
+    pub fallbacks: Vec<String>,
+    /// How upstreams are looked after when nobody asks them anything; `None`: not at all.
+    pub check: Option<CheckConfig>,
     /// How long an upstream may take for the first byte of its answer.
     pub first_byte: Duration,
     /// How long it may be silent after that.
     pub between: Duration,
+    /// How long all of an answer may take.
+    pub whole: Duration,
+}
+
+impl ModelConfig {
+    /// A model of this name with these upstreams; everything else as usual, and no checks.
+    pub fn new(name: impl Into<String>, upstreams: Vec<UpstreamConfig>) -> Self {
+        Self {
+            name: name.into(),
+            owned_by: "operator".to_owned(),
+            upstreams,
+            droplets: None,
+            fallbacks: Vec::new(),
+            check: None,
+            first_byte: Duration::from_secs(60),
+            between: Duration::from_secs(30),
+            whole: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// Where a model is served.
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
-    /// What `/chat/completions` is put behind, such as `http://10.0.0.7:8000/v1`.
+    /// What `/chat/completions` is put behind, such as `http://10.0.0.7:8000/v1`; or `unix:/path/to/socket`, where it is put
+    /// behind `/v1`.
     pub url: String,
     /// How much of the requests it gets, compared with the others.
     pub weight: u32,
     /// What it is asked with.
     pub key: Option<Secret>,
+    /// What it calls the model, when that is another name.
+    pub model: Option<String>,
+}
+
+impl UpstreamConfig {
+    /// An upstream at this address, with weight 1 and without a key.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), weight: 1, key: None, model: None }
+    }
+}
+
+/// Which of the operator's Droplets serve a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundConfig {
+    /// The tag they bear.
+    pub tag: String,
+    /// The port they serve it on, below `/v1`.
+    pub port: u16,
+    /// What they are asked with.
+    pub key: Option<Secret>,
+}
+
+/// How upstreams are looked after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckConfig {
+    /// What is asked for: behind the upstream's address, or behind its host alone when it begins with `/`. `None`: `models`,
+    /// and `/health` of a Unix socket.
+    pub path: Option<String>,
+    /// How long from one check to the next, give or take a fifth.
+    pub every: Duration,
+    /// How long an answer may take.
+    pub time: Duration,
+    /// After how many failures in a row an upstream gets no more requests.
+    pub ill_after: u32,
+}
+
+impl Default for CheckConfig {
+    fn default() -> Self {
+        Self { path: None, every: Duration::from_secs(10), time: Duration::from_secs(3), ill_after: 2 }
+    }
 }
 
 /// A text that no log shows.

@@ -44,7 +44,8 @@ use dewpoint_control::Control;
 
 pub use auth::{Caller, RequestId};
 pub use config::{
-    ConnectionLimits, InvalidPublicUrl, Limits, ModelConfig, PublicUrl, Secret, ServerConfig, UpstreamConfig,
+    CheckConfig, ConnectionLimits, FoundConfig, InferenceConfig, InvalidPublicUrl, Limits, ModelConfig, PublicUrl,
+    Secret, ServerConfig, UpstreamConfig,
 };
 pub use edge::Edge;
 pub use error::ApiError;

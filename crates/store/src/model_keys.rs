@@ -1,6 +1,6 @@
 //! Model access keys, known by their hash alone. Told as tokens, which they are like but for what they are good for.
 
-use dewpoint_api::{AccountId, TokenId};
+use dewpoint_api::{AccountId, KeyLimits, TokenId};
 use dewpoint_clock::Timestamp;
 
 use crate::{Error, Made, Page, Row, Tx, Window, counters};
@@ -18,9 +18,11 @@ pub struct ModelKeyRecord {
     pub hash: String,
     /// When it was made; a new secret does not change that.
     pub created_at: Timestamp,
+    /// What it may have; what is `None` is as for every key.
+    pub limits: KeyLimits,
 }
 
-const COLUMNS: &str = "id, account_id, name, hash, created_at";
+const COLUMNS: &str = "id, account_id, name, hash, created_at, requests_per_minute, tokens_per_minute, tokens_per_day";
 
 fn read(row: &mut Row<'_>) -> Result<ModelKeyRecord, Error> {
     Ok(ModelKeyRecord {
@@ -29,14 +31,28 @@ fn read(row: &mut Row<'_>) -> Result<ModelKeyRecord, Error> {
         name: row.next()?,
         hash: row.next()?,
         created_at: row.next()?,
+        limits: KeyLimits {
+            requests_per_minute: row.next()?,
+            tokens_per_minute: row.next()?,
+            tokens_per_day: row.next()?,
+        },
     })
 }
 
 /// Adds a key.
 pub fn model_key_insert(tx: &mut dyn Tx, key: &ModelKeyRecord) -> Result<(), Error> {
     tx.note(Made::Token(key.id));
-    let sql = format!("INSERT INTO model_keys ({COLUMNS}) VALUES ($1, $2, $3, $4, $5)");
-    let values = [key.id.into(), key.account.into(), (&key.name).into(), (&key.hash).into(), key.created_at.into()];
+    let sql = format!("INSERT INTO model_keys ({COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+    let values = [
+        key.id.into(),
+        key.account.into(),
+        (&key.name).into(),
+        (&key.hash).into(),
+        key.created_at.into(),
+        key.limits.requests_per_minute.into(),
+        key.limits.tokens_per_minute.into(),
+        key.limits.tokens_per_day.into(),
+    ];
     tx.execute(&sql, &values)?;
     tx.made(key.account, key.id);
     Ok(())
@@ -67,6 +83,24 @@ pub fn model_key_rename(tx: &mut dyn Tx, account: AccountId, id: TokenId, name: 
 /// Gives a key another secret, by its hash; `false` when the account has no such key.
 pub fn model_key_rehash(tx: &mut dyn Tx, account: AccountId, id: TokenId, hash: &str) -> Result<bool, Error> {
     change(tx, "UPDATE model_keys SET hash = $1 WHERE account_id = $2 AND id = $3", hash, account, id)
+}
+
+/// Gives a key other limits; `false` when the account has no such key.
+pub fn model_key_limit(tx: &mut dyn Tx, account: AccountId, id: TokenId, limits: KeyLimits) -> Result<bool, Error> {
+    let sql = "UPDATE model_keys SET requests_per_minute = $1, tokens_per_minute = $2, tokens_per_day = $3
+               WHERE account_id = $4 AND id = $5";
+    let values = [
+        limits.requests_per_minute.into(),
+        limits.tokens_per_minute.into(),
+        limits.tokens_per_day.into(),
+        account.into(),
+        id.into(),
+    ];
+    let changed = tx.execute(sql, &values)? > 0;
+    if changed {
+        tx.changed(account, id);
+    }
+    Ok(changed)
 }
 
 fn change(tx: &mut dyn Tx, sql: &str, text: &str, account: AccountId, id: TokenId) -> Result<bool, Error> {

@@ -1,6 +1,6 @@
 //! Model access keys.
 
-use dewpoint_api::AccountId;
+use dewpoint_api::{AccountId, KeyLimits};
 use dewpoint_store::{Error, ModelKeyRecord, Window, model_keys::*};
 
 use crate::{
@@ -22,6 +22,7 @@ fn key(number: u64, account: AccountId) -> ModelKeyRecord {
         name: format!("key-{number}"),
         hash: format!("hash-{number}"),
         created_at,
+        limits: KeyLimits::default(),
     }
 }
 
@@ -54,8 +55,11 @@ async fn only_its_account_changes_a_key(database: &Database) {
     assert!(!database.write(|tx| model_key_rename(tx, BOB, uuid(1), "mine")).await);
     assert!(!database.write(|tx| model_key_rehash(tx, BOB, uuid(1), "mine")).await);
     assert!(!database.write(|tx| model_key_delete(tx, BOB, uuid(1))).await);
+    let limits = KeyLimits { tokens_per_minute: Some(7), ..KeyLimits::default() };
+    assert!(!database.write(move |tx| model_key_limit(tx, BOB, uuid(1), limits)).await);
     assert_eq!(database.read(|tx| model_key_get(tx, BOB, uuid(1))).await, None);
     assert!(database.write(|tx| model_key_rename(tx, ALICE, uuid(1), "mine")).await);
+    assert!(database.write(move |tx| model_key_limit(tx, ALICE, uuid(1), limits)).await);
     let kept = database.read(|tx| model_key_get(tx, ALICE, uuid(1))).await;
-    assert_eq!(kept, Some(ModelKeyRecord { name: "mine".to_owned(), ..key(1, ALICE) }));
+    assert_eq!(kept, Some(ModelKeyRecord { name: "mine".to_owned(), limits, ..key(1, ALICE) }));
 }
