@@ -4,11 +4,11 @@ use dewpoint_clock::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::TokenId;
+use crate::{Resource, TokenId, page::Collection};
 
 /// What a model access key may have. What is null is not limited, beyond what the server's configuration says of every key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct KeyLimits {
     /// Requests a minute.
     pub requests_per_minute: Option<u64>,
@@ -72,4 +72,19 @@ pub struct UsageTotal {
     pub tokens_out: u64,
     /// Requests whose tokens are an estimate.
     pub estimated: u64,
+}
+
+impl Resource for ModelUsage {
+    const ONE: &'static str = "usage";
+    const MANY: &'static str = "usage";
+}
+
+/// The answer of `GET /dew/v1/usage`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UsageResponse {
+    /// A page of minutes, the newest first.
+    #[serde(flatten)]
+    pub usage: Collection<ModelUsage>,
+    /// The sum of all pages.
+    pub total: UsageTotal,
 }

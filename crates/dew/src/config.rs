@@ -89,6 +89,7 @@ struct ConfigFile {
     connections: ConnectionsFile,
     /// Models that others serve.
     models: Vec<models::ModelFile>,
+    inference: models::InferenceFile,
     /// Seconds after which a guest that reported nothing counts as `unknown`.
     readiness_limit_seconds: Option<u64>,
     /// Seconds for which a retry without an `Idempotency-Key` is known as one.
@@ -242,6 +243,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     let connections = connections(&file.connections)?;
     let tls = tls_source((args.tls || file.tls.generate, args.tls_cert, args.tls_key), file.tls, &beside)?;
     let models = models::models(file.models)?;
+    let inference = models::inference(&file.inference)?;
     let kept = Some(data_dir.clone());
     let server = ServerConfig {
         public_url,
@@ -251,6 +253,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         retry_horizon,
         connections,
         models,
+        inference,
         ..defaults
     };
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);

@@ -1,5 +1,7 @@
 //! Server-sent events as inference frames them: `data: ` and a line, a blank line; the end is `data: [DONE]` (INF-2).
 
+use bytes::Bytes;
+
 /// What ends a stream.
 pub const DONE: &str = "data: [DONE]\n\n";
 
@@ -31,21 +33,32 @@ impl Cutter {
     /// Most bytes of an event.
     pub const MOST: usize = 4 * 1024 * 1024;
 
-    /// Takes the next piece and gives all events that are whole now, as they came; empty when there is none.
-    pub fn push(&mut self, piece: &[u8]) -> Result<Vec<u8>, Endless> {
-        self.held.extend_from_slice(piece);
-        let mut whole = 0;
-        // A blank line may have begun with the last bytes of the piece before.
-        let mut from = self.seen.saturating_sub(3);
-        while let Some(end) = blank_line(&self.held, from) {
-            self.done |= is_done(&self.held[whole..end]);
-            whole = end;
-            from = end;
+    /// Takes the next piece and gives all events that are whole now, as they came; empty when there is none. A piece of whole
+    /// events is given back itself.
+    pub fn push(&mut self, piece: Bytes) -> Result<Bytes, Endless> {
+        if self.held.is_empty() {
+            let whole = self.whole(&piece, 0);
+            self.held.extend_from_slice(&piece[whole..]);
+            self.seen = self.held.len();
+            return if self.held.len() > Self::MOST { Err(Endless) } else { Ok(piece.slice(..whole)) };
         }
-        let rest = self.held.split_off(whole);
-        self.seen = rest.len();
-        let events = std::mem::replace(&mut self.held, rest);
-        if self.held.len() > Self::MOST { Err(Endless) } else { Ok(events) }
+        let mut held = std::mem::take(&mut self.held);
+        held.extend_from_slice(&piece);
+        // A blank line may have begun with the last bytes of the piece before.
+        let whole = self.whole(&held, self.seen.saturating_sub(3));
+        self.held = held.split_off(whole);
+        self.seen = self.held.len();
+        if self.held.len() > Self::MOST { Err(Endless) } else { Ok(held.into()) }
+    }
+
+    /// Where the last whole event ends.
+    fn whole(&mut self, bytes: &[u8], mut from: usize) -> usize {
+        let mut whole = 0;
+        while let Some(end) = blank_line(bytes, from) {
+            self.done |= is_done(&bytes[whole..end]);
+            (whole, from) = (end, end);
+        }
+        whole
     }
 
     /// Whether the event was among those given that ends the stream.
@@ -83,7 +96,7 @@ mod tests {
         let stream = b": alive\n\ndata: {\"a\":1}\n\nid: 7\r\ndata: {\"b\":\"\\n\"}\r\n\r\ndata: [DONE]\n\n".to_vec();
         for width in 1..=stream.len() {
             let (mut cutter, mut out) = (Cutter::default(), Vec::new());
-            for piece in stream.chunks(width) {
+            for piece in stream.chunks(width).map(Bytes::copy_from_slice) {
                 assert!(!cutter.is_done(), "not before its last byte");
                 let events = cutter.push(piece).expect("short events");
                 assert!(events.is_empty() || events.ends_with(b"\n\n") || events.ends_with(b"\r\n\r\n"), "{width}");
@@ -96,10 +109,11 @@ mod tests {
     #[test]
     fn half_an_event_is_kept_back_and_one_without_end_is_refused() {
         let mut cutter = Cutter::default();
-        assert_eq!(cutter.push(b"data: 1\n\ndata: 2\n"), Ok(b"data: 1\n\n".to_vec()));
-        assert_eq!(cutter.push(b"\n"), Ok(b"data: 2\n\n".to_vec()));
+        let mut push = |piece: &'static str| cutter.push(piece.into());
+        assert_eq!(push("data: 1\n\ndata: 2\n"), Ok("data: 1\n\n".into()));
+        assert_eq!(push("\n"), Ok("data: 2\n\n".into()));
         assert!(!cutter.is_done());
-        assert_eq!(cutter.push(&vec![b'x'; Cutter::MOST + 1]), Err(Endless));
+        assert_eq!(cutter.push(vec![b'x'; Cutter::MOST + 1].into()), Err(Endless));
     }
 
     #[test]

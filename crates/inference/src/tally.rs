@@ -97,7 +97,7 @@ struct Told {
 
 impl From<Told> for Usage {
     fn from(told: Told) -> Self {
-        Self { prompt: told.prompt_tokens, completion: told.completion_tokens }
+        Self { prompt: told.prompt_tokens, completion: told.completion_tokens, ..Self::default() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use dewpoint_api::KeyLimits;
+use dewpoint_api::{KeyLimits, TagName};
 use ipnet::IpNet;
 
 /// How the API is served. Built by `dew serve` from flags, environment and the configuration file.
@@ -130,7 +130,7 @@ impl UpstreamConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundConfig {
     /// The tag they bear.
-    pub tag: String,
+    pub tag: TagName,
     /// The port they serve it on, below `/v1`.
     pub port: u16,
     /// What they are asked with.

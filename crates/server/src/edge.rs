@@ -81,9 +81,10 @@ impl Edge {
         Self { app }
     }
 
-    /// Ends the streams of events, so that their connections can end.
+    /// Ends the streams of events, and answers of models a little later, so that their connections can end.
     pub(crate) fn stop_streams(&self) {
         self.app.events.stop();
+        self.app.inference.end_after(self.app.config.inference.ending);
     }
 
     /// Proxies whose word about a client's address counts.
@@ -98,7 +99,6 @@ impl Edge {
 
     async fn answer(self, request: Request) -> Response {
         let started = Instant::now();
-        let request_id: Arc<str> = new_request_id(self.app.control.random());
         let head_only = request.method() == Method::HEAD;
         let origin = request.headers().get(header::ORIGIN).cloned();
         let found = match *request.method() {
@@ -109,6 +109,13 @@ impl Edge {
             Some(Found::Operation(position, operation, _)) => (Some(*position), operation.path),
             Some(Found::OtherMethods(_) | Found::Nothing) | None => (None, ""),
         };
+        let given = match &found {
+            Some(Found::Operation(_, operation, _)) if operation.access == Access::ModelKey => {
+                own_id(request.headers())
+            }
+            Some(_) | None => None,
+        };
+        let request_id = given.unwrap_or_else(|| new_request_id(self.app.control.random()));
         let span = tracing::info_span!(
             "request",
             request.id = %request_id,
@@ -305,10 +312,19 @@ impl tower::Service<Request> for Edge {
     }
 }
 
-/// A name for one request: a random UUID. Never taken from the request, so that one in the log is one of ours.
+/// A name for one request: a random UUID. Never taken from a request that can change something, so that one in the audit log
+/// is one of ours.
 fn new_request_id(random: &Random) -> Arc<str> {
     let mut buffer = Uuid::encode_buffer();
     Arc::from(&*random.uuid().hyphenated().encode_lower(&mut buffer))
+}
+
+/// The name that a client gave its request, where it may: 1 to 128 letters, digits and `-_.:`. Only where nothing is written
+/// down by that name.
+fn own_id(headers: &HeaderMap) -> Option<Arc<str>> {
+    let text = headers.get(X_REQUEST_ID)?.to_str().ok()?;
+    let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    ((1..=128).contains(&text.len()) && text.bytes().all(is_fit)).then(|| Arc::from(text))
 }
 
 /// Gives an error its body and logs why, if it was our fault. An error that is not one of ours gets a body like ours.
@@ -342,7 +358,7 @@ fn put_headers(response: &mut Response, request_id: &str, allowance: &Allowance)
     headers.insert(RATELIMIT_LIMIT, HeaderValue::from(allowance.limit));
     headers.insert(RATELIMIT_REMAINING, HeaderValue::from(allowance.remaining));
     headers.insert(RATELIMIT_RESET, HeaderValue::from(allowance.reset.as_seconds()));
-    headers.insert(X_REQUEST_ID, HeaderValue::from_str(request_id).expect("a UUID is header text"));
+    headers.insert(X_REQUEST_ID, HeaderValue::from_str(request_id).expect("an id is header text"));
 }
 
 /// What HEAD gets: the headers that GET would, the length of the body among them.

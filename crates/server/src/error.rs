@@ -9,7 +9,7 @@ use axum::{
 use dewpoint_api::{ErrorAttributes, ErrorBody, ErrorId, Invalid};
 use dewpoint_control as control;
 use dewpoint_store as store;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use crate::rate::Refusal;
 
@@ -26,7 +26,7 @@ struct Refused {
     id: ErrorId,
     message: Cow<'static, str>,
     attributes: Option<ErrorAttributes>,
-    header: Option<(HeaderName, HeaderValue)>,
+    headers: HeaderMap,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -34,7 +34,14 @@ impl ApiError {
     /// An error of this kind, with the status that goes with it and a sentence for the caller.
     pub fn new(id: ErrorId, message: impl Into<Cow<'static, str>>) -> Self {
         let status = StatusCode::from_u16(id.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self(Box::new(Refused { status, id, message: message.into(), attributes: None, header: None, cause: None }))
+        Self(Box::new(Refused {
+            status,
+            id,
+            message: message.into(),
+            attributes: None,
+            headers: HeaderMap::new(),
+            cause: None,
+        }))
     }
 
     /// 400: the request cannot be read.
@@ -154,7 +161,13 @@ impl ApiError {
 
     /// Adds a header to the answer.
     fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.header = Some((name, value));
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// Adds headers to the answer.
+    pub(crate) fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.0.headers.extend(headers);
         self
     }
 
@@ -183,7 +196,7 @@ impl ApiError {
 
     /// The answer as it is sent.
     pub(crate) fn render(self, request_id: &str) -> Response {
-        let Refused { status, id, message, attributes, header, cause: _ } = *self.0;
+        let Refused { status, id, message, attributes, headers, cause: _ } = *self.0;
         let body = ErrorBody {
             id: id.into(),
             message: message.into_owned(),
@@ -193,9 +206,7 @@ impl ApiError {
         let text = serde_json::to_vec(&body).expect("strings and words always serialize");
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = status;
-        if let Some((name, value)) = header {
-            response.headers_mut().insert(name, value);
-        }
+        response.headers_mut().extend(headers);
         response
     }
 }

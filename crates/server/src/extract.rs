@@ -72,15 +72,15 @@ impl<T: DeserializeOwned> OptionalFromRequest<App> for Json<T> {
 
 async fn body_of(request: Request) -> Result<Bytes, ApiError> {
     let (parts, body) = request.into_parts();
-    read_body(&parts.headers, body).await
+    read_body(&parts.headers, body, BODY_MAX).await
 }
 
-/// The whole body, at most [`BODY_MAX`] bytes. One from a socket fails when it comes too slowly ([`crate::serve::arriving`]).
-pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Bytes, ApiError> {
+/// The whole body, at most `most` bytes. One from a socket fails when it comes too slowly ([`crate::serve::arriving`]).
+pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body, most: usize) -> Result<Bytes, ApiError> {
     let announced: Option<usize> =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if announced.is_none_or(|length| length <= BODY_MAX) {
-        match Limited::new(&mut body, BODY_MAX).collect().await {
+    if announced.is_none_or(|length| length <= most) {
+        match Limited::new(&mut body, most).collect().await {
             Ok(collected) => return Ok(collected.to_bytes()),
             Err(error) if error.is::<LengthLimitError>() => {}
             Err(error) if TooSlow::is_behind(error.as_ref()) => return Err(ApiError::too_slow()),
@@ -90,7 +90,7 @@ pub(crate) async fn read_body(headers: &HeaderMap, mut body: Body) -> Result<Byt
     if !waits_for_consent(headers) {
         discard(&mut body).await;
     }
-    Err(ApiError::too_large(BODY_MAX))
+    Err(ApiError::too_large(most))
 }
 
 /// Whether the sender holds its body back until it is told to go on, and so will read a refusal at once.

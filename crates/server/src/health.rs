@@ -80,7 +80,8 @@ async fn metrics(State(app): State<App>) -> Response {
     let mut samples = (app.probes.samples)();
     samples.extend(app.places.samples());
     samples.extend(app.inference.samples());
-    let text = app.metrics.render(&samples);
+    let mut text = app.metrics.render(&samples);
+    app.inference.render(&mut text);
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -20,11 +20,8 @@ pub mod hosts;
 pub mod images;
 mod migrate;
 pub mod model_keys;
-<<<<<<< HEAD
-pub mod models;
-=======
 pub mod model_usage;
->>>>>>> 2e909f8 (inference, store, control: Gauges, tallies, embeddings, upstreams by number; what keys may have and used)
+pub mod models;
 pub mod once;
 pub mod passwords;
 #[cfg(feature = "postgres")]
@@ -63,11 +60,8 @@ pub use firewalls::{
 };
 pub use images::ImageRecord;
 pub use model_keys::ModelKeyRecord;
-<<<<<<< HEAD
-pub use models::{ModelFile, ModelRecord, ModelSource, ModelState};
-=======
 pub use model_usage::{UsageFilter, UsageOf, UsageRecord};
->>>>>>> 2e909f8 (inference, store, control: Gauges, tallies, embeddings, upstreams by number; what keys may have and used)
+pub use models::{ModelFile, ModelRecord, ModelSource, ModelState};
 pub use once::{Claim, Claimed, Made, OnceRecord};
 pub use projects::{ProjectEntry, ProjectRecord, VisibleKinds};
 pub use reserved_ips::{Family, ReservedIpRecord};

@@ -18,11 +18,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "stock", include_str!("../../../migrations/0011_stock.sql")),
     (12, "gpus", include_str!("../../../migrations/0012_gpus.sql")),
     (13, "model_keys", include_str!("../../../migrations/0013_model_keys.sql")),
-<<<<<<< HEAD
     (14, "models", include_str!("../../../migrations/0014_models.sql")),
-=======
     (15, "gateway", include_str!("../../../migrations/0015_gateway.sql")),
->>>>>>> 2e909f8 (inference, store, control: Gauges, tallies, embeddings, upstreams by number; what keys may have and used)
 ];
 
 /// The newest schema this program knows.

@@ -174,6 +174,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
         tracing::warn!("Which answers are given is not kept, so after a crash nobody knows (docs/once.md): {error:#}");
     }
     let models = tokio::spawn(app.clone().keep_models(stopped.clone()));
+    let found = tokio::spawn(app.clone().keep_found(stopped.clone()));
     let until_stopped = || {
         let mut told = stopped.clone();
         async move {
@@ -193,12 +194,16 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     // They end by the same signal; what they came to does not matter any more.
     let _ = metadata.await;
     let _ = models.await;
+    let _ = found.await;
     if let Some(names) = names {
         let _ = names.await;
     }
     background.drain().await;
     if let Err(error) = control.write_journal().await {
         tracing::error!(error = %anyhow::Error::from(error), "The end of the audit log could not be written");
+    }
+    if let Err(error) = control.write_usage().await {
+        tracing::error!(error = %anyhow::Error::from(error), "What keys used of models last could not be written");
     }
     Ok(closing)
 }
@@ -391,6 +396,7 @@ impl Background {
         let task = tokio::spawn(work(control.clone(), worker, stopped.clone(), Arc::clone(&ready)));
         // Not waited for: what it leaves is written once the last request is answered.
         tokio::spawn(control.clone().keep_journal(stopped.clone()));
+        tokio::spawn(control.clone().keep_usage(stopped.clone()));
         Self { ready, control: control.clone(), task }
     }
 
@@ -406,12 +412,15 @@ impl Background {
                 let commits = Sample { name, help, is_counter: true, value: store.commits() };
                 let (name, help) = ("dewpoint_audit_lost_total", "Audit entries the store did not take in time.");
                 let lost = Sample { name, help, is_counter: true, value: control.audit_lost() };
+                let (name, help) =
+                    ("dewpoint_usage_lost_total", "Requests for models whose use the store did not take in time.");
+                let uncounted = Sample { name, help, is_counter: true, value: control.usage_lost() };
                 let (missing, parked) = control.gpus_in_trouble();
                 let (name, help) = ("dewpoint_gpus_missing", "GPUs that were there and are not any more.");
                 let missing = Sample { name, help, is_counter: false, value: missing };
                 let (name, help) =
                     ("dewpoint_gpus_parked", "GPUs kept out of stock, or of no use to the Droplet that has them.");
-                vec![commits, lost, missing, Sample { name, help, is_counter: false, value: parked }]
+                vec![commits, lost, uncounted, missing, Sample { name, help, is_counter: false, value: parked }]
             }),
         }
     }

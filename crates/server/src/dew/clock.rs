@@ -111,6 +111,7 @@ async fn set(
     }
     if clock.reading().now < before.now {
         app.rates.forget();
+        app.inference.forget_limits();
         simulator.control().clock_was_set_back().await?;
     }
     Ok(Json(shown(&simulator)))

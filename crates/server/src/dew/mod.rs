@@ -11,11 +11,13 @@ mod droplets;
 mod events;
 mod faults;
 mod metadata;
+mod model_keys;
 mod reach;
 mod requests;
 mod state;
 mod stock;
 mod tokens;
+mod usage;
 
 use crate::Operation;
 
@@ -32,6 +34,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         metadata::operations(),
         events::operations(),
         reach::operations(),
+        model_keys::operations(),
+        usage::operations(),
     ];
     let of_the_simulator = [
         clock::operations(),

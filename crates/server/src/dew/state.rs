@@ -54,6 +54,7 @@ struct AllSnapshots {
 async fn reset(State(app): State<App>, Steered(simulator): Steered) -> Result<Json<OneSnapshot>, ApiError> {
     let snapshot = simulator.reset().await?;
     app.rates.forget();
+    app.inference.forget_limits();
     app.once.forget();
     Ok(Json(OneSnapshot { snapshot }))
 }
@@ -79,6 +80,7 @@ async fn restore(
 ) -> Result<Json<OneSnapshot>, ApiError> {
     let snapshot = simulator.restore(&name).await?;
     app.rates.forget();
+    app.inference.forget_limits();
     app.once.forget();
     Ok(Json(OneSnapshot { snapshot }))
 }

@@ -1,32 +1,50 @@
-//! Chat completions: which models there are, and what answers for them (docs/chat.md).
+//! Models: which there are, and what answers for them (docs/chat.md).
+//!
+//! ```text
+//! body ─asking─▶ which model, may this key ─▶ scripted                      ─▶ flow: counted, ended in order ─▶ client
+//!                (limits, account)          ├▶ local: a file of this host
+//!                                           └▶ upstream: HTTP, byte for byte ◀─ found: Droplets with a tag
+//! ```
 
+mod account;
+mod asking;
+mod flow;
+mod found;
+mod limits;
 mod local;
+mod meter;
 mod registry;
 mod scripted;
 mod upstream;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
-use axum::response::Response;
-use bytes::Bytes;
-use dewpoint_api::{AccountId, ErrorId, TagName};
-use dewpoint_clock::Timestamp;
+pub(crate) use asking::{Task, answer};
+use dewpoint_api::ErrorId;
 use dewpoint_control::Control;
 use dewpoint_inference::scripted as script;
-use dewpoint_store::{ModelRecord, ModelSource};
+use found::ByTag;
 pub(crate) use registry::Models;
-use serde::Deserialize;
+use tokio::sync::watch;
 
-use crate::{ApiError, App, ModelConfig, Sample, extract::parse_json};
+use crate::{ApiError, ModelConfig, Sample};
 
 /// What there is of models, and what they did.
 #[derive(Debug)]
 pub(crate) struct Inference {
     registry: registry::Registry,
     counts: Arc<Counts>,
+    meters: meter::Meters,
+    gauges: limits::KeyGauges,
+    /// Set when answers have to end.
+    ending: Arc<watch::Sender<bool>>,
 }
 
 /// A model that can be asked.
@@ -36,6 +54,10 @@ pub(crate) struct Model {
     pub(crate) owner: String,
     /// Since when it is served, in seconds since the Unix epoch.
     pub(crate) created: i64,
+    /// Its name, as counts hold it.
+    label: Arc<str>,
+    /// Models that are asked when it does not answer.
+    fallbacks: Vec<String>,
     source: Source,
 }
 
@@ -54,29 +76,58 @@ enum Source {
     Broken,
 }
 
-/// Every active Droplet of an account that bears a tag.
-#[derive(Debug)]
-struct ByTag {
-    account: AccountId,
-    tag: TagName,
-    port: u16,
-    added: Timestamp,
-}
-
-impl ByTag {
-    /// Whether it is the model of this row.
-    fn is_of(&self, record: &ModelRecord) -> bool {
-        let source = ModelSource::Droplets { tag: self.tag.clone(), port: self.port };
-        self.added == record.created_at && self.account == record.account && source == record.source
-    }
-}
-
 impl Model {
+    fn new(name: String, owner: String, created: i64, source: Source) -> Self {
+        Self { label: Arc::from(name.as_str()), name, owner, created, fallbacks: Vec::new(), source }
+    }
+
+    /// A model of the configuration.
+    fn configured(config: &ModelConfig, began: i64) -> Self {
+        let tag = config.droplets.as_ref().map(|found| found.tag.clone());
+        let source = match tag {
+            Some(tag) => Source::Droplets(Arc::new(ByTag::configured(tag, config.clone()))),
+            None => match upstream::Upstreams::new(config.clone()) {
+                Ok(upstreams) => Source::Upstreams(upstreams),
+                Err(error) => {
+                    tracing::error!(model = config.name, %error, "The model {} cannot be served: {error}", config.name);
+                    Source::Broken
+                }
+            },
+        };
+        let fallbacks = config.fallbacks.clone();
+        Self { fallbacks, ..Self::new(config.name.clone(), config.owned_by.clone(), began, source) }
+    }
+
+    /// The models that are asked instead of it, in this order.
+    fn fallbacks(&self) -> &[String] {
+        &self.fallbacks
+    }
+
+    /// Its upstreams, where it has such.
+    fn upstreams(&self) -> Option<Arc<upstream::Upstreams>> {
+        match &self.source {
+            Source::Upstreams(upstreams) => Some(Arc::clone(upstreams)),
+            Source::Droplets(found) => found.upstreams(),
+            Source::Scripted | Source::Local(_) | Source::Broken => None,
+        }
+    }
+
     /// Whether it answers now, and so is listed.
     fn is_ready(&self) -> bool {
         match &self.source {
             Source::Scripted | Source::Upstreams(_) | Source::Broken => true,
-            Source::Local(_) | Source::Droplets(_) => false,
+            Source::Droplets(found) => found.is_ready(),
+            Source::Local(_) => false,
+        }
+    }
+
+    /// Looks which Droplets serve it now, where Droplets do.
+    async fn settle(&self, control: &Control) {
+        if let Source::Droplets(found) = &self.source
+            && let Err(error) = found.settle(control).await
+        {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, model = self.name, "Which Droplets serve {} cannot be read: {error}", self.name);
         }
     }
 
@@ -94,39 +145,25 @@ struct Counts {
     streams: AtomicU64,
 }
 
-/// The one member of a request that decides who answers it.
-#[derive(Deserialize)]
-struct Which {
-    model: String,
-}
-
 impl Inference {
     /// The models of a server that began at `began`, in seconds: the scripted one in the simulator, and those of `configured`.
     pub(crate) fn new(is_simulated: bool, configured: &[ModelConfig], began: i64) -> Self {
-        let scripted = is_simulated.then(|| Model {
-            name: script::NAME.to_owned(),
-            owner: "dewpoint".to_owned(),
-            created: began,
-            source: Source::Scripted,
-        });
-        let others = configured.iter().map(|config| Model {
-            name: config.name.clone(),
-            owner: config.owned_by.clone(),
-            created: began,
-            source: match upstream::Upstreams::new(config.clone()) {
-                Ok(upstreams) => Source::Upstreams(Arc::new(upstreams)),
-                Err(error) => {
-                    tracing::error!(model = config.name, %error, "The model {} cannot be served: {error}", config.name);
-                    Source::Broken
-                }
-            },
-        });
+        let scripted =
+            is_simulated.then(|| Model::new(script::NAME.to_owned(), "dewpoint".to_owned(), began, Source::Scripted));
+        let others = configured.iter().map(|config| Model::configured(config, began));
         let fixed = scripted.into_iter().chain(others).map(Arc::new).collect();
-        Self { registry: registry::Registry::new(fixed), counts: Arc::default() }
+        Self {
+            registry: registry::Registry::new(fixed),
+            counts: Arc::default(),
+            meters: meter::Meters::default(),
+            gauges: limits::KeyGauges::default(),
+            ending: Arc::default(),
+        }
     }
 
     /// The models that answer now, in the order they are listed in.
-    pub(crate) fn listed(&self) -> Vec<Arc<Model>> {
+    pub(crate) async fn listed(&self, control: &Control) -> Vec<Arc<Model>> {
+        self.settle(control).await;
         self.registry.models().iter().filter(|model| model.is_ready()).cloned().collect()
     }
 
@@ -138,6 +175,38 @@ impl Inference {
     /// Takes over the models of the store.
     pub(crate) async fn refresh(&self, control: &Control) -> Result<(), dewpoint_control::Error> {
         self.registry.refresh(control).await
+    }
+
+    /// Looks which Droplets serve models now.
+    async fn settle(&self, control: &Control) {
+        for model in self.models().iter() {
+            model.settle(control).await;
+        }
+    }
+
+    /// Ends all answers after this time, with a word to their clients.
+    pub(crate) fn end_after(&self, time: Duration) {
+        let ending = Arc::clone(&self.ending);
+        tokio::spawn(async move {
+            tokio::time::sleep(time).await;
+            ending.send_replace(true);
+        });
+    }
+
+    /// Returns when answers have to end.
+    fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut ending = self.ending.subscribe();
+        let kept = Arc::clone(&self.ending);
+        async move {
+            // The sender is kept, so there is no other end.
+            let _ = ending.wait_for(|ends| *ends).await;
+            drop(kept);
+        }
+    }
+
+    /// Forgets what keys had of what they may have, as when the clock was set back.
+    pub(crate) fn forget_limits(&self) {
+        self.gauges.forget();
     }
 
     fn find(&self, name: &str) -> Result<Arc<Model>, ApiError> {
@@ -162,26 +231,16 @@ impl Inference {
         let (name, help) = ("dewpoint_chat_streams", "Chat completions that are being streamed.");
         vec![made, Sample { name, help, is_counter: false, value: self.counts.streams.load(Relaxed) }]
     }
-}
 
-/// Answers the body of a chat completion.
-pub(crate) async fn complete(app: &App, body: Bytes, request_id: &str) -> Result<Response, ApiError> {
-    if body.is_empty() {
-        return Err(ApiError::bad_request("The request body is empty; it has to be a JSON object."));
-    }
-    let which: Which = parse_json(&body)?;
-    let model = app.inference.find(&which.model)?;
-    match &model.source {
-        Source::Scripted => scripted::complete(app, parse_json(&body)?).await,
-        Source::Upstreams(upstreams) => upstreams.complete(body, request_id).await,
-        Source::Local(local) => Err(ApiError::new(ErrorId::ServiceUnavailable, local.why_not())),
-        Source::Droplets(by_tag) => {
-            let text = format!("No Droplet with the tag {} answers for the model {}.", by_tag.tag, model.name);
-            Err(ApiError::new(ErrorId::ServiceUnavailable, text))
+    /// What models, keys and upstreams did, as Prometheus reads it.
+    pub(crate) fn render(&self, text: &mut String) {
+        self.meters.render(text);
+        let mut all = Vec::new();
+        for model in self.models().iter() {
+            let Some(upstreams) = model.upstreams() else { continue };
+            let conditions = upstreams.conditions().into_iter();
+            all.extend(conditions.map(|(meter, condition)| (model.name.clone(), meter, condition)));
         }
-        Source::Broken => {
-            let text = format!("The model {} cannot be served here; the server's log says why.", model.name);
-            Err(ApiError::new(ErrorId::ServiceUnavailable, text))
-        }
+        meter::render_upstreams(text, &all);
     }
 }

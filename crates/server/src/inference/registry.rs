@@ -87,20 +87,12 @@ fn taken_over(before: &Models, record: ModelRecord) -> Arc<Model> {
         }
         return Arc::clone(model);
     }
-    Arc::new(Model {
-        name: record.name.clone(),
-        owner: record.owner.clone(),
-        created: record.created_at.as_seconds(),
-        source: match &record.source {
-            ModelSource::File(_) => Source::Local(Arc::new(Local::new(record))),
-            ModelSource::Droplets { tag, port } => Source::Droplets(Arc::new(ByTag {
-                account: record.account,
-                tag: tag.clone(),
-                port: *port,
-                added: record.created_at,
-            })),
-        },
-    })
+    let (name, owner, created) = (record.name.clone(), record.owner.clone(), record.created_at.as_seconds());
+    let source = match &record.source {
+        ModelSource::File(_) => Source::Local(Arc::new(Local::new(record))),
+        ModelSource::Droplets { tag, port } => Source::Droplets(Arc::new(ByTag::added(&record, tag.clone(), *port))),
+    };
+    Arc::new(Model::new(name, owner, created, source))
 }
 
 impl App {

@@ -33,7 +33,10 @@ use dewpoint_control::Grant;
 use dewpoint_store::{Claim, Claimed, Deed, Ending, Error as StoreError, Made, OnceRecord, Untold, once};
 use http::request::Parts;
 
-use crate::{ApiError, App, Operation, extract::read_body};
+use crate::{
+    ApiError, App, Operation,
+    extract::{BODY_MAX, read_body},
+};
 use delivery::Delivery;
 pub(crate) use delivery::withhold;
 use lost::Lost;
@@ -90,7 +93,7 @@ pub(crate) async fn perform(app: &App, operation: &Operation, grant: &Arc<Grant>
     let outcome = async {
         let mark = Mark::of(request.headers())?;
         let (parts, body) = request.into_parts();
-        let body = read_body(&parts.headers, body).await?;
+        let body = read_body(&parts.headers, body, BODY_MAX).await?;
         let asked = Asked { app, operation, grant, parts, body };
         match mark {
             Mark::Key(key) => asked.by_key(&key).await,
@@ -108,7 +111,7 @@ pub(crate) async fn perform(app: &App, operation: &Operation, grant: &Arc<Grant>
 pub(crate) async fn turned_away(app: &App, grant: &Grant, request: Request) {
     let Ok(Mark::Attempt(attempt)) = Mark::of(request.headers()) else { return };
     let (parts, body) = request.into_parts();
-    let Ok(body) = read_body(&parts.headers, body).await else { return };
+    let Ok(body) = read_body(&parts.headers, body, BODY_MAX).await else { return };
     let (name, fruitless) = (attempts_of(grant, &parts, &body), &app.once.fruitless);
     if attempt == 0 || fruitless.take_before(&name, attempt) {
         fruitless.add(&name, attempt);

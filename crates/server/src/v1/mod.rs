@@ -5,9 +5,16 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use dewpoint_api::{InferenceModel, InferenceModelsResponse};
+use dewpoint_api::{
+    EmbeddingRequest, EmbeddingResponse, InferenceModel, InferenceModelsResponse,
+    chat::{ChatCompletion, ChatCompletionRequest},
+};
 
-use crate::{Again, ApiError, App, Json, Operation, RequestId, extract::read_body, inference};
+use crate::{
+    Again, ApiError, App, Caller, Json, Operation, RequestId,
+    extract::read_body,
+    inference::{self, Task},
+};
 
 const EACH_TIME: Again = Again::Never("it keeps nothing, and asked again a model is to speak again");
 
@@ -18,7 +25,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             .id(id)
             .says("An answer of a model to a conversation; with stream: true bit by bit, as server-sent events.")
             .needs_model_key()
-            .answers_empty(200)
+            .body::<ChatCompletionRequest>()
+            .answers::<ChatCompletion>(200)
     };
     vec![
         Operation::get("/v1/models", models)
@@ -26,6 +34,12 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("The models that can be asked.")
             .needs_model_key()
             .answers::<InferenceModelsResponse>(200),
+        Operation::post("/v1/embeddings", embed, EACH_TIME)
+            .id("inference_create_embedding")
+            .says("Where texts lie among others: a vector for each.")
+            .needs_model_key()
+            .body::<EmbeddingRequest>()
+            .answers::<EmbeddingResponse>(200),
         chat("/v1/chat/completions", "inference_create_chat_completion"),
         chat("/chat/completions", "chat_completions"),
     ]
@@ -33,7 +47,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 /// `GET /v1/models` (INF-9)
 async fn models(State(app): State<App>) -> Json<InferenceModelsResponse> {
-    let models = app.inference.listed();
+    let models = app.inference.listed(&app.control).await;
     let models = models.iter().map(|model| InferenceModel {
         id: model.name.clone(),
         object: "model".to_owned(),
@@ -44,9 +58,25 @@ async fn models(State(app): State<App>) -> Json<InferenceModelsResponse> {
 }
 
 /// `POST /v1/chat/completions`: 200 with the answer, or with its events. 404 with the models there are for an unknown one; 422
-/// for what is out of bounds; 400 for what the model cannot hold.
-async fn complete(State(app): State<App>, RequestId(id): RequestId, request: Request) -> Result<Response, ApiError> {
+/// for what is out of bounds; 400 for what the model cannot hold; 413 for a body over the configured size; 429 when the key has
+/// had what it may have; 503 when no upstream answers.
+async fn complete(state: State<App>, caller: Caller, id: RequestId, request: Request) -> Result<Response, ApiError> {
+    ask(state, caller, id, request, Task::Chat).await
+}
+
+/// `POST /v1/embeddings`: 200 with a vector for each text; refused as chat completions are (INF-9).
+async fn embed(state: State<App>, caller: Caller, id: RequestId, request: Request) -> Result<Response, ApiError> {
+    ask(state, caller, id, request, Task::Embed).await
+}
+
+async fn ask(
+    State(app): State<App>,
+    caller: Caller,
+    RequestId(id): RequestId,
+    request: Request,
+    task: Task,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
-    let body = read_body(&parts.headers, body).await?;
-    inference::complete(&app, body, &id).await
+    let body = read_body(&parts.headers, body, app.config.inference.body_most).await?;
+    inference::answer(&app, &caller, task, body, &id).await
 }

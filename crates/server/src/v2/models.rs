@@ -66,7 +66,7 @@ fn key(record: ModelKeyRecord) -> ModelKey {
 /// `GET /v2/gen-ai/models`
 async fn models(State(app): State<App>, paging: Paging) -> Json<GenAiModelsResponse> {
     let window = dewpoint_control::window(paging.asked);
-    let models = app.inference.listed();
+    let models = app.inference.listed(&app.control).await;
     let (skip, take) = (usize::try_from(window.skip).unwrap_or(usize::MAX), window.take as usize);
     let page = models.iter().skip(skip).take(take).map(|model| GenAiModel {
         id: model.name.clone(),

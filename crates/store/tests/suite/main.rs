@@ -19,11 +19,8 @@ mod full_disk;
 mod harness;
 mod lists;
 mod model_keys;
-<<<<<<< HEAD
-mod models;
-=======
 mod model_usage;
->>>>>>> 2e909f8 (inference, store, control: Gauges, tallies, embeddings, upstreams by number; what keys may have and used)
+mod models;
 mod once;
 mod plans;
 mod projects;

@@ -89,18 +89,12 @@ fn streamed(events: &str) -> String {
 }
 
 async fn app(stubs: &[&Stub], patience: Duration) -> TestApp {
-    let upstreams = stubs.iter().map(|stub| UpstreamConfig {
-        url: stub.url.clone(),
-        weight: 1,
-        key: Some(Secret::new("of-the-upstream")),
+    let upstreams = stubs.iter().map(|stub| {
+        let key = Some(Secret::new("of-the-upstream"));
+        UpstreamConfig { key, ..UpstreamConfig::new(stub.url.clone()) }
     });
-    let model = ModelConfig {
-        name: "llama".to_owned(),
-        owned_by: "us".to_owned(),
-        upstreams: upstreams.collect(),
-        first_byte: patience,
-        between: patience,
-    };
+    let model =
+        ModelConfig { first_byte: patience, between: patience, ..ModelConfig::new("llama", upstreams.collect()) };
     TestApp::start_with(|setup| setup.server.models = vec![model]).await
 }
 

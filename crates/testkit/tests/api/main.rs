@@ -32,6 +32,7 @@ mod images;
 mod leases;
 mod metadata;
 mod model;
+mod model_limits;
 mod models;
 mod names;
 mod once_every;

@@ -235,6 +235,7 @@ async fn every_post_of_the_table_has_one_effect_however_it_is_asked_again() {
     assert_eq!(
         each_time,
         [
+            "inference_create_embedding",
             "inference_create_chat_completion",
             "chat_completions",
             "dew_backup_take",

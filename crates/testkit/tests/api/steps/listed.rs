@@ -65,6 +65,8 @@ const BEGIN_NOTHING: &[&str] = &[
     "genai_regenerate_model_api_key",
     "inference_create_chat_completion",
     "chat_completions",
+    "inference_create_embedding",
+    "dew_model_keys_limit",
     // What steers the simulator: it replaces the state, or gets in the way of what is asked by others.
     "dew_reset",
     "dew_snapshots_take",
