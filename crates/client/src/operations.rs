@@ -196,6 +196,8 @@ operations! {
     DEW_FAULTS_DELETE = "dew_faults_delete" "DELETE" "/dew/v1/faults/{fault_id}";
     DEW_DROPLETS_METADATA = "dew_droplets_metadata" "GET" "/dew/v1/droplets/{droplet_id}/metadata";
     DEW_DROPLETS_METADATA_PATH = "dew_droplets_metadata_path" "GET" "/dew/v1/droplets/{droplet_id}/metadata/{*path}";
+    DEW_MODEL_KEYS_LIMITS = "dew_model_keys_limits" "GET" "/dew/v1/model-keys/{api_key_uuid}/limits";
+    DEW_MODEL_KEYS_LIMIT = "dew_model_keys_limit" "PUT" "/dew/v1/model-keys/{api_key_uuid}/limits";
     DEW_REACH = "dew_reach" "GET" "/dew/v1/reach";
     DEW_REQUESTS_LIST = "dew_requests_list" "GET" "/dew/v1/requests";
     DEW_REQUESTS_KEEP = "dew_requests_keep" "PUT" "/dew/v1/requests";
@@ -211,5 +213,6 @@ operations! {
     DEW_STOCK_PUT_BACK = "dew_stock_put_back" "DELETE" "/dew/v1/stock/parked/{host}/{gpu}";
     DEW_TOKENS_CREATE = "dew_tokens_create" "POST" "/dew/v1/tokens";
     DEW_TOKENS_LIST = "dew_tokens_list" "GET" "/dew/v1/tokens";
+    DEW_USAGE_LIST = "dew_usage_list" "GET" "/dew/v1/usage";
     DEW_TOKENS_REVOKE = "dew_tokens_revoke" "DELETE" "/dew/v1/tokens/{token_id}";
 }

@@ -13,10 +13,10 @@ use dewpoint_client::{
     Client, CreateDroplet, CreateImage, CreateVolume, OPERATIONS,
     models::{
         AccountCreateRequest, ActionStatus, BackupPlan, BackupPolicyRequest, DomainRecordRequest, DropletActionRequest,
-        DropletId, FirewallRequest, FirewallRuleTarget, FirewallRulesRequest, ImageActionRequest, ImageUpdateRequest,
-        InboundRuleRequest, ProjectRequest, ReservedIpActionRequest, SelectiveDestroyRequest, StockDeclaration,
-        TagResource, TokenCreateRequest, VolumeActionRequest, VolumeSnapshotCreateRequest, VpcCreateRequest,
-        VpcUpdateRequest,
+        DropletId, EmbeddingRequest, FirewallRequest, FirewallRuleTarget, FirewallRulesRequest, ImageActionRequest,
+        ImageUpdateRequest, InboundRuleRequest, KeyLimits, ProjectRequest, ReservedIpActionRequest,
+        SelectiveDestroyRequest, StockDeclaration, TagResource, TokenCreateRequest, TokenId, VolumeActionRequest,
+        VolumeSnapshotCreateRequest, VpcCreateRequest, VpcUpdateRequest,
     },
     resources::FaultOrder,
     testing::Simulator,
@@ -436,6 +436,16 @@ async fn own(client: &Client, droplet: DropletId) {
     assert!(!dewpoint.accounts().create(&request).await.unwrap().token.is_empty());
     assert_eq!(dewpoint.accounts().list().await.unwrap().total, 2);
     assert!(!dewpoint.audit().query("limit", 5).await.unwrap().entries.is_empty());
+    let bot = serde_json::json!({ "name": "bot" });
+    let made = client.raw().post("/v2/gen-ai/models/api_keys", &bot).await.unwrap();
+    let key: TokenId = serde_json::from_value(made["api_key_info"]["uuid"].clone()).unwrap();
+    let wanted = EmbeddingRequest::new("dewpoint-scripted", vec!["a cat".to_owned(), "a dog".to_owned()]);
+    assert_eq!(client.embeddings().create(wanted).await.unwrap().data.len(), 2);
+    let limits = KeyLimits { tokens_per_day: Some(7), ..Default::default() };
+    assert_eq!(dewpoint.limit_model_key(key, &limits).await.unwrap().in_force, limits);
+    assert_eq!(dewpoint.model_key_limits(key).await.unwrap().limits, limits);
+    assert_eq!(dewpoint.usage().query("key", key).await.unwrap().total, 0);
+    assert_eq!(dewpoint.usage_total().await.unwrap().total.requests, 1);
     dewpoint.reach(&format!("droplet:{droplet}"), "192.0.2.1".parse().unwrap(), "tcp", Some(443)).await.unwrap();
     let events = dewpoint.list_events().query("kind", "droplet").await.unwrap();
     assert!(events.events.iter().any(|event| event.path.is_some()));

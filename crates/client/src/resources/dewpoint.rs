@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use dewpoint_api::{
-    AccountCreateRequest, AccountCreateResponse, AccountEntry, ActionId, AuditResponse, Event, EventsResponse, Token,
-    TokenCreateRequest, TokenCreateResponse, TokenId,
+    AccountCreateRequest, AccountCreateResponse, AccountEntry, ActionId, AuditResponse, Event, EventsResponse,
+    KeyLimits, KeyLimitsResponse, ModelUsage, Token, TokenCreateRequest, TokenCreateResponse, TokenId, UsageResponse,
 };
 
 use super::stories::{ActionStory, DropletAccess, DropletPassword, DropletStory, Reach};
@@ -44,6 +44,27 @@ impl Dewpoint {
     /// `account`, `token`, `operation`, `path`, `request_id`, `address`, `status`, `since`, `until`, `before`, `limit`.
     pub fn audit(&self) -> Call<Kept<AuditResponse>> {
         self.0.whole(&op::DEW_AUDIT_LIST, &[])
+    }
+
+    /// `GET /dew/v1/usage`: what the account's keys used of models, by minute, the newest first. Filters go by `.query(…)`:
+    /// `from`, `to`, `key`, `model`. [`Dewpoint::usage_total`] is the sum.
+    pub fn usage(&self) -> List<ModelUsage> {
+        self.0.list(&op::DEW_USAGE_LIST, &[])
+    }
+
+    /// `GET /dew/v1/usage`: the sum of what the account's keys used of models. Filters as of [`Dewpoint::usage`].
+    pub fn usage_total(&self) -> Call<Kept<UsageResponse>> {
+        self.0.whole(&op::DEW_USAGE_LIST, &[]).query("per_page", 1)
+    }
+
+    /// `GET /dew/v1/model-keys/{uuid}/limits`: what a model access key may have.
+    pub fn model_key_limits(&self, key: impl Into<TokenId>) -> Call<Kept<KeyLimitsResponse>> {
+        self.0.whole(&op::DEW_MODEL_KEYS_LIMITS, &[&key.into()])
+    }
+
+    /// `PUT /dew/v1/model-keys/{uuid}/limits`: sets all limits of a model access key; they hold from the answer on.
+    pub fn limit_model_key(&self, key: impl Into<TokenId>, limits: &KeyLimits) -> Call<Kept<KeyLimitsResponse>> {
+        self.0.whole_from(&op::DEW_MODEL_KEYS_LIMIT, &[&key.into()], limits)
     }
 
     /// `GET /dew/v1/reach`: whether a Droplet (`droplet:7`) or an address reaches an address, over `tcp`, `udp` or `icmp`;
