@@ -35,15 +35,15 @@ impl Cutter {
 
     /// Takes the next piece and gives all events that are whole now, as they came; empty when there is none. A piece of whole
     /// events is given back itself.
-    pub fn push(&mut self, piece: Bytes) -> Result<Bytes, Endless> {
+    pub fn push(&mut self, piece: &Bytes) -> Result<Bytes, Endless> {
         if self.held.is_empty() {
-            let whole = self.whole(&piece, 0);
+            let whole = self.whole(piece, 0);
             self.held.extend_from_slice(&piece[whole..]);
             self.seen = self.held.len();
             return if self.held.len() > Self::MOST { Err(Endless) } else { Ok(piece.slice(..whole)) };
         }
         let mut held = std::mem::take(&mut self.held);
-        held.extend_from_slice(&piece);
+        held.extend_from_slice(piece);
         // A blank line may have begun with the last bytes of the piece before.
         let whole = self.whole(&held, self.seen.saturating_sub(3));
         self.held = held.split_off(whole);
@@ -98,7 +98,7 @@ mod tests {
             let (mut cutter, mut out) = (Cutter::default(), Vec::new());
             for piece in stream.chunks(width).map(Bytes::copy_from_slice) {
                 assert!(!cutter.is_done(), "not before its last byte");
-                let events = cutter.push(piece).expect("short events");
+                let events = cutter.push(&piece).expect("short events");
                 assert!(events.is_empty() || events.ends_with(b"\n\n") || events.ends_with(b"\r\n\r\n"), "{width}");
                 out.extend(events);
             }
@@ -109,11 +109,11 @@ mod tests {
     #[test]
     fn half_an_event_is_kept_back_and_one_without_end_is_refused() {
         let mut cutter = Cutter::default();
-        let mut push = |piece: &'static str| cutter.push(piece.into());
+        let mut push = |piece: &'static str| cutter.push(&piece.into());
         assert_eq!(push("data: 1\n\ndata: 2\n"), Ok("data: 1\n\n".into()));
         assert_eq!(push("\n"), Ok("data: 2\n\n".into()));
         assert!(!cutter.is_done());
-        assert_eq!(cutter.push(vec![b'x'; Cutter::MOST + 1].into()), Err(Endless));
+        assert_eq!(cutter.push(&vec![b'x'; Cutter::MOST + 1].into()), Err(Endless));
     }
 
     #[test]

@@ -201,7 +201,8 @@ impl Meters {
                 line(text, format_args!("{name}{{{labels}}} {}", read(meter).load(Relaxed)));
             }
         }
-        let times: [(&str, &str, fn(&Meter) -> &Histogram<16>); 2] = [
+        type Times = fn(&Meter) -> &Histogram<16>;
+        let times: [(&str, &str, Times); 2] = [
             ("dewpoint_chat_first_token_seconds", "From the request to the first token of a stream.", |meter| {
                 &meter.first_token
             }),

@@ -47,7 +47,7 @@ impl Passing {
                 Ok(Some(_)) if Instant::now() >= self.until => {
                     format!("its answer took longer than {:?}", self.held.upstreams.config.whole)
                 }
-                Ok(Some(piece)) => match self.cutter.push(piece) {
+                Ok(Some(piece)) => match self.cutter.push(&piece) {
                     Ok(events) => {
                         if self.cutter.is_done() {
                             (self.over, self.held.well) = (true, Some(true));
