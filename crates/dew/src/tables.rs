@@ -497,3 +497,10 @@ pub(crate) static NEW_MODEL_KEY: Table = Table {
 /// An answer of a model, which is shown as it comes and is a table for `-o json` alone.
 pub(crate) static COMPLETION: Table =
     Table { one: "completion", many: "completions", columns: &[col("ID", "ID", "id"), col("Model", "Model", "model")] };
+
+/// A root password, shown once.
+pub(crate) static PASSWORD: Table = Table {
+    one: "password",
+    many: "passwords",
+    columns: &[col("Password", "Password", "password"), col("SetAt", "Set At", "set_at")],
+};

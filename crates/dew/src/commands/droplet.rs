@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::{
     failure::{Failure, Kind as Failed},
-    output::{Column, Json, Table, col},
-    tables::{DROPLET, DRY_RUN},
+    output::Json,
+    tables::{DROPLET, DRY_RUN, PASSWORD},
     tree::{
         call,
         given::Given,
@@ -133,15 +133,6 @@ async fn tagged(session: &Session, given: &Given, method: &str) -> Result<()> {
     }
     Ok(())
 }
-
-static PASSWORD: Table = Table {
-    one: "password",
-    many: "passwords",
-    columns: {
-        const COLUMNS: &[Column] = &[col("Password", "Password", "password"), col("SetAt", "Set At", "set_at")];
-        COLUMNS
-    },
-};
 
 /// `dew droplet-action password`
 pub(crate) async fn password(session: &mut Session, _verb: &Verb, given: &Given) -> Result<()> {

@@ -6,7 +6,11 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context as _, Result};
 use clap::{Arg, Args, Command};
 
-use crate::output::print;
+use crate::{
+    groups,
+    output::{Table, print},
+    tables::{CONTEXT, NEW_TOKEN, TOKEN},
+};
 
 /// Flags of `dew __reference`.
 #[derive(Debug, Args)]
@@ -96,6 +100,10 @@ fn section(text: &mut String, words: &str, command: &Command) {
         for arg in own {
             text.push_str(&format!("| `{}` | {} |\n", name(arg), help(arg)));
         }
+        if let Some(table) = table(words) {
+            let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+            text.push_str(&format!("\nColumns: {}.\n", columns.join(", ")));
+        }
     }
     for below in shown(command) {
         if words == "dew compute" && below.get_name() != "image" {
@@ -104,6 +112,19 @@ fn section(text: &mut String, words: &str, command: &Command) {
         let words = format!("{words} {}", below.get_name());
         text.push_str(&format!("\n### {words}\n\n{}\n", about(below)));
         section(text, &words, below);
+    }
+}
+
+/// What a command prints that prints a table.
+fn table(words: &str) -> Option<&'static Table> {
+    let words = words.trim_start_matches("dew ");
+    match words {
+        "auth list" => Some(&CONTEXT),
+        "token create" => Some(&NEW_TOKEN),
+        "token list" => Some(&TOKEN),
+        // The one word that stands for two things: without compute it is about the host's images.
+        _ if words.starts_with("image ") => None,
+        _ => groups::table(words.trim_start_matches("compute ")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::droplets::policy;
 use crate::{
-    tables::ACTION,
+    tables::{ACTION, PASSWORD},
     tree::{
         kind::Kind,
         spec::{Group, Param, Place, Verb, Waits, flag, get, group, id, post, switch},
@@ -41,6 +41,7 @@ pub(super) fn group_of_droplet_actions() -> Group {
         ),
         get("password", "Show a Droplet's root password, once", "/dew/v1/droplets/{droplet}/password")
             .with([id("droplet", Kind::Droplet)])
+            .shows(&PASSWORD)
             .run(|session, verb, given| Box::pin(crate::commands::droplet::password(session, verb, given))),
         act("snapshot", "snapshot", "Make a snapshot").with([named("snapshot-name", "name", "What it is called")]),
         act("resize", "resize", "Change the size of Droplets that are off").with([
@@ -51,8 +52,8 @@ pub(super) fn group_of_droplet_actions() -> Group {
         act("rebuild", "rebuild", "Begin a Droplet again from an image; what is on its disk is lost")
             .with([flag("image", Kind::Image, Place::Body("image"), "The image").required()])
             .destroys("lose what is on the disk of Droplet"),
-        act("restore", "restore", "Go back to a backup or snapshot; what is on the disk is lost")
-            .with([flag("image-id", Kind::Image, Place::Body("image"), "The backup or snapshot").required()])
+        act("restore", "restore", "Go back to a backup; what is on the disk is lost")
+            .with([flag("image-id", Kind::Image, Place::Body("image"), "A backup of this Droplet").required()])
             .destroys("lose what is on the disk of Droplet"),
         act("enable-backups", "enable_backups", "Make backups from now on").with(policy()),
         act("change-backup-policy", "change_backup_policy", "Change when backups are made").with(policy()),

@@ -3,7 +3,8 @@
 use crate::{
     commands::droplet,
     tables::{
-        ACTION, BACKUP_OF_DROPLET, DROPLET, FIREWALL, KERNEL, NEIGHBORS, POLICY, SNAPSHOT_OF_DROPLET, SUPPORTED_POLICY,
+        ACTION, ASSOCIATED, BACKUP_OF_DROPLET, DROPLET, FIREWALL, KERNEL, NEIGHBORS, POLICY, SNAPSHOT_OF_DROPLET,
+        SUPPORTED_POLICY,
     },
     tree::{
         kind::Kind,
@@ -109,6 +110,7 @@ fn associated() -> Group {
             "/v2/droplets/{droplet}/destroy_with_associated_resources",
         )
         .with(one())
+        .shows(&ASSOCIATED)
         .run(|session, verb, given| Box::pin(associated::list(session, verb, given))),
         delete(
             "destroy",
@@ -127,6 +129,7 @@ fn associated() -> Group {
         .run(|session, verb, given| Box::pin(associated::destroy(session, verb, given))),
         get("status", "Show how far that is", "/v2/droplets/{droplet}/destroy_with_associated_resources/status")
             .with(one())
+            .shows(&ASSOCIATED)
             .run(|session, verb, given| Box::pin(associated::status(session, verb, given))),
         post("retry", "Try again what failed", "/v2/droplets/{droplet}/destroy_with_associated_resources/retry")
             .with(one()),

@@ -17,7 +17,10 @@ mod tags;
 mod volumes;
 mod vpcs;
 
-use crate::tree::spec::{Group, Verb};
+use crate::{
+    output::Table,
+    tree::spec::{Group, Verb},
+};
 
 /// The group that `dew` has below `compute` alone: `dew image` is this host's base images.
 pub(crate) const ONLY_COMPUTE: &str = "image";
@@ -64,6 +67,21 @@ pub(crate) fn single() -> Vec<Verb> {
     let mut verbs = singles::verbs();
     verbs.push(models::chat());
     verbs
+}
+
+/// The table that a command of these groups prints.
+pub(crate) fn table(words: &str) -> Option<&'static Table> {
+    fn below(group: &Group, words: &[&str]) -> Option<&'static Table> {
+        let (first, rest) = words.split_first()?;
+        if rest.is_empty() {
+            return group.verbs.iter().find(|verb| verb.name == *first)?.call.table;
+        }
+        below(group.groups.iter().find(|group| group.name == *first)?, rest)
+    }
+    let words: Vec<&str> = words.split(' ').collect();
+    let (first, rest) = words.split_first()?;
+    let all: Vec<Group> = compute().into_iter().chain(others()).collect();
+    below(all.iter().find(|group| group.name == *first)?, rest)
 }
 
 #[cfg(test)]

@@ -1,130 +1,17 @@
-//! The table of every group, as it was agreed: a snapshot each of what a small cloud looks like.
+//! The table of every command that prints one, as it was agreed: snapshots of what a small cloud looks like while it is built.
 
-use std::process::Output;
+mod script;
 
-use super::{Scene, printed, support::eventually};
+use std::collections::BTreeSet;
 
-/// What is made first, in order; ids are then the same each time.
-const MADE: [&[&str]; 13] = [
-    &[
-        "ssh-key",
-        "create",
-        "me",
-        "--public-key",
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me",
-    ],
-    &["vpcs", "create", "--name", "left", "--region", "nyc3", "--ip-range", "10.10.0.0/20"],
-    &["vpcs", "create", "--name", "right", "--region", "nyc3", "--ip-range", "10.20.0.0/20"],
-    &["vpcs", "peerings", "create", "both", "--vpc-ids", "left,right"],
-    &[
-        "droplet",
-        "create",
-        "web-1",
-        "--size",
-        "s-1vcpu-1gb",
-        "--image",
-        "ubuntu-24-04-x64",
-        "--region",
-        "nyc3",
-        "--ssh-keys",
-        "me",
-        "--tag-names",
-        "web,prod",
-        "--enable-ipv6",
-        "--enable-backups",
-        "--backup-policy-plan",
-        "daily",
-        "--backup-policy-hour",
-        "4",
-        "--vpc-uuid",
-        "left",
-        "--wait",
-    ],
-    &["droplet-action", "snapshot", "web-1", "--snapshot-name", "before", "--wait"],
-    &["volume", "create", "data", "--region", "nyc3", "--size", "5GiB", "--fs-type", "ext4", "--tag", "web"],
-    &["volume-action", "attach", "data", "web-1", "--wait"],
-    &["volume", "snapshot", "data", "--snapshot-name", "data-before"],
-    &["domain", "create", "example.com"],
-    &[
-        "domain",
-        "records",
-        "create",
-        "example.com",
-        "--record-type",
-        "MX",
-        "--record-name",
-        "@",
-        "--record-data",
-        "mail.example.com.",
-        "--record-priority",
-        "10",
-    ],
-    &[
-        "firewall",
-        "create",
-        "web",
-        "--tag-names",
-        "web",
-        "--inbound-rules",
-        "protocol:tcp,ports:22,address:10.0.0.0/8 protocol:icmp,address:::/0",
-    ],
-    &["projects", "create", "--name", "shop", "--purpose", "Web Application", "--environment", "Production"],
-];
+use super::{
+    Scene, printed,
+    support::{eventually, said},
+};
+use script::{SCRIPTS, WAITS};
 
-/// What is shown, by the file it is compared with.
-const SHOWN: [(&str, &[&[&str]]); 12] = [
-    (
-        "droplets",
-        &[
-            &["droplet", "list"],
-            &["droplet", "get", "web-1", "--format", "ID,Name,SizeSlug,Created,Locked"],
-            &["droplet", "snapshots", "web-1"],
-            &["droplet", "actions", "web-1"],
-            &["droplet", "backup-policies", "get", "web-1"],
-            &["droplet", "backup-policies", "list-supported"],
-            &["droplet", "firewalls", "web-1"],
-            &["droplet", "associated", "list", "web-1"],
-        ],
-    ),
-    ("actions", &[&["action", "list"], &["action", "list", "--action-type", "create", "--resource-type", "droplet"]]),
-    (
-        "images",
-        &[
-            &["compute", "image", "list-user"],
-            &["compute", "image", "get", "ubuntu-24-04-x64", "--format", "Slug,Distribution,Public,Status"],
-        ],
-    ),
-    ("volumes", &[&["volume", "list"], &["volume", "snapshots", "data"], &["volume-action", "list", "data"]]),
-    ("snapshots", &[&["snapshot", "list", "--resource", "droplet"], &["snapshot", "list", "--resource", "volume"]]),
-    ("ssh-keys", &[&["ssh-key", "list"], &["ssh-key", "get", "me", "--format", "Name,PublicKey"]]),
-    ("tags", &[&["tag", "list", "--format", "Name,DropletCount,VolumeCount,Count"], &["tag", "get", "prod"]]),
-    ("catalogue", &[&["region", "list"], &["-o", "csv", "size", "list", "--format", "Slug,Memory,PriceMonthly,GPUs"]]),
-    ("domains", &[&["domain", "list"], &["domain", "records", "list", "example.com"]]),
-    (
-        "firewalls",
-        &[&["firewall", "list"], &["firewall", "list-by-droplet", "web-1", "--format", "Name,DropletIDs,Tags"]],
-    ),
-    (
-        "networks",
-        &[
-            &["vpcs", "get", "left", "--format", "Name,IPRange,Region,Default"],
-            &["vpcs", "get", "right"],
-            &["vpcs", "members", "left"],
-            &["vpcs", "peerings", "list"],
-        ],
-    ),
-    (
-        "account",
-        &[
-            &["account", "get"],
-            &["projects", "get", "default"],
-            &["projects", "get", "shop"],
-            &["projects", "resources", "list", "default"],
-            &["account", "list"],
-            &["token", "list", "--format", "Name,Scopes,Expires"],
-        ],
-    ),
-];
+/// A key to import.
+const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB other";
 
 /// Times, uuids and hashes are other ones each time, and as long.
 fn steady(text: &str) -> String {
@@ -134,6 +21,7 @@ fn steady(text: &str) -> String {
         match word.rsplit_once(':') {
             _ if is_time => "2026-01-01T00:00:00Z".to_owned(),
             _ if (word.len() == 36 || word.len() == 32) && is_hex(word) => blank(word),
+            _ if word.starts_with("sk-do-") || word.starts_with("dop_v1_") => secret(word),
             Some((before, id)) if id.len() == 36 && is_hex(id) => format!("{before}:{}", blank(id)),
             _ => word
                 .split(',')
@@ -149,19 +37,89 @@ fn blank(id: &str) -> String {
     id.chars().map(|char| if char == '-' { '-' } else { '0' }).collect()
 }
 
-#[test]
-fn every_groups_table_is_as_it_was_agreed() {
-    let scene = Scene::start();
-    let run = |arguments: &[&str]| -> Output { scene.dew(arguments) };
-    for made in MADE {
-        printed(made, &run(made));
-    }
-    eventually("peering", || scene.prints(&["vpcs", "peerings", "get", "both"]).contains("ACTIVE"));
-    eventually("firewall", || scene.prints(&["firewall", "list"]).contains("succeeded"));
-    for (name, commands) in SHOWN {
-        let shown = commands.iter().map(|arguments| {
-            format!("$ dew {}\n{}\n", arguments.join(" "), steady(&printed(arguments, &run(arguments))))
+/// What a secret begins with, and how long it is.
+fn secret(word: &str) -> String {
+    let begins = if word.starts_with("sk-do-") { "sk-do-" } else { "dop_v1_" };
+    begins.to_owned() + &"0".repeat(word.len() - begins.len())
+}
+
+/// A line's words as a shell takes them: quotes, and `{…}` for the first cell that another command prints.
+fn words(scene: &Scene, line: &str) -> Vec<String> {
+    let (mut words, mut rest) = (Vec::new(), line);
+    while !rest.trim_start().is_empty() {
+        rest = rest.trim_start();
+        let (word, after) = match rest.as_bytes()[0] {
+            b'"' => rest[1..].split_once('"').expect("a closing quote"),
+            b'{' => rest[1..].split_once('}').expect("a closing brace"),
+            _ => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(match rest.as_bytes()[0] {
+            b'{' => first_cell(scene, word),
+            _ => word.replace("~/", &format!("{}/", scene.home().display())),
         });
-        insta::assert_snapshot!(name, shown.collect::<String>());
+        rest = after;
     }
+    words
+}
+
+/// `reserved-ip list:IP` is the first address that is listed.
+fn first_cell(scene: &Scene, command: &str) -> String {
+    let (command, column) = command.split_once(':').expect("a column");
+    let words: Vec<&str> = command.split(' ').chain(["--format", column, "--no-header"]).collect();
+    let text = scene.prints(&words);
+    text.lines().next().unwrap_or_else(|| panic!("{command} lists nothing")).trim().to_owned()
+}
+
+/// A line and what it prints, the status and what was said where it is refused.
+fn shown(scene: &Scene, line: &str) -> String {
+    let words = words(scene, line);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let output = scene.dew(&words);
+    let text = match output.status.code() {
+        Some(0) => printed(&words, &output),
+        status => {
+            let said = said(&output);
+            let said = said.split(" (request ").next().unwrap_or_default();
+            format!("{}\nends with {status:?}\n", said.replace(&scene.server.url(), "the server"))
+        }
+    };
+    format!("$ dew {line}\n{}\n", steady(&text))
+}
+
+#[test]
+fn every_table_is_as_it_was_agreed() {
+    let scene = Scene::start();
+    std::fs::write(scene.home().join("other.pub"), OTHER).expect("written");
+    for (name, script) in SCRIPTS {
+        let mut text = String::new();
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            if let Some((_, command, word)) = WAITS.iter().find(|(before, ..)| *before == line) {
+                let command: Vec<&str> = command.split(' ').collect();
+                eventually(word, || scene.prints(&command).contains(word));
+            }
+            text += &shown(&scene, line);
+        }
+        insta::assert_snapshot!(name, text);
+    }
+}
+
+#[test]
+fn every_command_that_prints_a_table_is_among_the_snapshots() {
+    let reference = super::ran(&mut super::bare(std::path::Path::new("/")).arg("__reference"));
+    let reference = printed(&["__reference"], &reference);
+    let (mut tables, mut command) = (BTreeSet::new(), "");
+    for line in reference.lines() {
+        if let Some((_, words)) = line.split_once("# dew ") {
+            command = words;
+        }
+        if line.starts_with("Columns: ") {
+            tables.insert(command);
+        }
+    }
+    assert!(tables.len() > 100, "the reference names the columns of tables: {tables:?}");
+    let lines: Vec<&str> = SCRIPTS.iter().flat_map(|(_, script)| script.lines().map(str::trim)).collect();
+    let is_shown =
+        |command: &&&str| lines.iter().any(|line| *line == **command || line.starts_with(&format!("{command} ")));
+    let missing: Vec<_> = tables.iter().filter(|command| !is_shown(command)).collect();
+    assert!(missing.is_empty(), "no snapshot in tests/cli/tables/script.rs: {missing:#?}");
 }
