@@ -46,10 +46,12 @@ pub struct Asked {
     pub(crate) messages: Vec<Message>,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) max_completion_tokens: Option<u64>,
-    temperature: Option<f64>,
-    top_p: Option<f64>,
-    frequency_penalty: Option<f64>,
-    presence_penalty: Option<f64>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) frequency_penalty: Option<f64>,
+    pub(crate) presence_penalty: Option<f64>,
+    pub(crate) min_p: Option<f64>,
+    pub(crate) logit_bias: Option<BTreeMap<String, f64>>,
     n: Option<u32>,
     stop: Option<Stop>,
     logprobs: Option<bool>,
@@ -68,6 +70,13 @@ pub(crate) struct Message {
     pub(crate) role: String,
     #[serde(default)]
     content: Option<Content>,
+    /// What the assistant called, what a function's answer is the answer to, and who speaks: passed to templates.
+    #[serde(default)]
+    pub(crate) tool_calls: Option<Value>,
+    #[serde(default)]
+    pub(crate) tool_call_id: Option<Value>,
+    #[serde(default)]
+    pub(crate) name: Option<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -128,6 +137,7 @@ const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 const TEMPERATURE: (f64, f64) = (0.0, 2.0);
 const TOP_P: (f64, f64) = (0.0, 1.0);
 const PENALTY: (f64, f64) = (-2.0, 2.0);
+const BIAS: (f64, f64) = (-100.0, 100.0);
 
 impl Asked {
     /// How many answers.
@@ -211,6 +221,7 @@ impl Asked {
         for (member, value, (least, most)) in [
             ("temperature", self.temperature, TEMPERATURE),
             ("top_p", self.top_p, TOP_P),
+            ("min_p", self.min_p, TOP_P),
             ("frequency_penalty", self.frequency_penalty, PENALTY),
             ("presence_penalty", self.presence_penalty, PENALTY),
         ] {
@@ -218,6 +229,13 @@ impl Asked {
                 && !(least..=most).contains(&value)
             {
                 return Err(invalid(member, format!("is {value}; it has to be from {least} to {most}.")));
+            }
+        }
+        for (token, bias) in self.logit_bias.iter().flatten() {
+            if token.parse::<u32>().is_err() || !(BIAS.0..=BIAS.1).contains(bias) {
+                let problem =
+                    format!("has {token:?}: {bias}; it goes from numbers of tokens to {} to {}.", BIAS.0, BIAS.1);
+                return Err(invalid("logit_bias", problem));
             }
         }
         if let Some(n) = self.n
@@ -311,6 +329,9 @@ mod tests {
             ("temperature", json!(-0.1)),
             ("top_p", json!(1.5)),
             ("presence_penalty", json!(2.5)),
+            ("min_p", json!(2)),
+            ("logit_bias", json!({ "x": 1 })),
+            ("logit_bias", json!({ "7": 101 })),
             ("frequency_penalty", json!(-3)),
             ("max_tokens", json!(0)),
             ("max_completion_tokens", json!(255)),

@@ -11,10 +11,12 @@
 #![warn(missing_docs)]
 
 mod asked;
+mod asking;
 mod calls;
 mod completion;
 mod embedding;
 mod gauge;
+pub mod grammar;
 mod routing;
 mod schema;
 pub mod scripted;
@@ -26,6 +28,7 @@ mod tools;
 mod wire;
 
 pub use asked::{Asked, Refusal};
+pub use asking::{Format, Function, Sampling, ToolChoice};
 pub use completion::{Completion, Form, Named, Prompt, Step};
 pub use embedding::EmbeddingAsked;
 pub use gauge::{Gauge, told};

@@ -21,6 +21,8 @@ pub(crate) struct Tool {
 struct Function {
     name: String,
     #[serde(default)]
+    description: Option<String>,
+    #[serde(default)]
     parameters: Option<Value>,
 }
 
@@ -46,6 +48,22 @@ impl Tool {
             Some(parameters) => schema::check(parameters, &format!("{at}.function.parameters")),
             None => Ok(()),
         }
+    }
+
+    /// As the request has it, what is null or unknown left out.
+    pub(crate) fn told(&self) -> Value {
+        let mut function = json!({ "name": self.function.name });
+        if let Some(description) = &self.function.description {
+            function["description"] = json!(description);
+        }
+        if let Some(parameters) = &self.function.parameters {
+            function["parameters"] = parameters.clone();
+        }
+        json!({ "type": self.kind, "function": function })
+    }
+
+    pub(crate) fn function(&self) -> crate::Function<'_> {
+        crate::Function { name: &self.function.name, parameters: self.function.parameters.as_ref() }
     }
 
     fn call(&self) -> Call {
