@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client schemas fuzz image-micro image-debian
+.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client schemas fuzz image-micro image-debian llama lint-llama test-llama
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -68,3 +68,14 @@ image-micro:     ## build micro-x64 into the default image directory
 image-debian:    ## slow: build debian-12-x64 into the default image directory
 	scripts/install.sh debian
 	cargo run --release --locked -p dew -- image build debian-12-x64
+
+llama:           ## slow once: dew-llama, which serves model files, beside dew in the target directory; needs C++
+	scripts/install.sh llama
+	cargo build --release --locked -p dewpoint-llama
+
+lint-llama:      ## clippy for dew-llama
+	scripts/install.sh llama
+	cargo clippy --release --locked -p dewpoint-llama --all-targets -- -D warnings
+
+test-llama: lint-llama  ## dew-llama with a real model and with tiny ones; fetches the real one once (93 MB)
+	DEW_TEST_MODEL=$$(scripts/test-model.sh) cargo test --release --locked -p dewpoint-llama

@@ -5,6 +5,7 @@
 #   scripts/install.sh test        the same, what the Python clients need, and the shells that completion is tested in
 #   scripts/install.sh bench-net   what `make bench-net` measures with
 #   scripts/install.sh debian      the same as demo, and what building debian-12-x64 needs
+#   scripts/install.sh llama       what building dew-llama needs, and nothing of the above
 set -eu
 
 missing=
@@ -19,14 +20,18 @@ has() { command -v "$1"; }
 # Rust itself needs a C compiler to link, and SQLite is compiled from C.
 need gcc has cc
 need libc6-dev test -e /usr/include/stdio.h
-need qemu-system-x86 has qemu-system-x86_64
-need qemu-utils has qemu-img
-need util-linux has setpriv
-need e2fsprogs has mke2fs
-need xfsprogs has mkfs.xfs
-need openssh-client has ssh
+if [ "${1:-}" != llama ]; then
+    need qemu-system-x86 has qemu-system-x86_64
+    need qemu-utils has qemu-img
+    need util-linux has setpriv
+    need e2fsprogs has mke2fs
+    need xfsprogs has mkfs.xfs
+    need openssh-client has ssh
+fi
 case ${1:-} in
 demo) ;;
+# llama.cpp is C++, built by cmake; what Rust calls of it is read from its headers by libclang, with clang's own headers.
+llama) need g++ has g++; need cmake has cmake; need clang has clang; need libclang-dev sh -c 'ls /usr/lib/llvm-*/lib/libclang*.so*' ;;
 bench-net) need iperf3 has iperf3 ;;
 test)
     need python3-venv python3 -c 'import ensurepip'
@@ -35,7 +40,7 @@ test)
     need fish has fish
     ;;
 debian) need mmdebstrap has mmdebstrap ;;
-*) echo "usage: scripts/install.sh demo|test|bench-net|debian" >&2 && exit 2 ;;
+*) echo "usage: scripts/install.sh demo|test|bench-net|debian|llama" >&2 && exit 2 ;;
 esac
 
 as_root() {

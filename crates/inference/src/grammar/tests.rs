@@ -240,11 +240,7 @@ fn schemas_may_contain_themselves() {
     let tree = json!({ "$ref": "#/$defs/tree", "$defs": { "tree": { "type": "object", "required": ["a"], "properties": {
         "a": { "type": "integer" }, "b": { "type": "array", "items": { "$ref": "#/$defs/tree" } },
     } } } });
-    check(
-        &tree,
-        &[r#"{"a": 1, "b": [{"a": 2}, {"a": 3, "b": []}]}"#],
-        &[r#"{"a": 1, "b": [{}]}"#],
-    );
+    check(&tree, &[r#"{"a": 1, "b": [{"a": 2}, {"a": 3, "b": []}]}"#], &[r#"{"a": 1, "b": [{}]}"#]);
     let endless = json!({ "$ref": "#/$defs/a", "$defs": { "a": { "$ref": "#/$defs/a" } } });
     assert!(of_schema(&endless, "s").is_err());
 }
