@@ -24,7 +24,7 @@ words! {
         Gpu = "gpu",
         /// An image of the account: a custom one, or a snapshot or backup of a Droplet.
         Image = "image",
-        /// A model that was added to a running server; told to the account that added it.
+        /// A model that was added to a running server; told to the first account, which is the operator's.
         Model = "model",
         /// A project, or which resources are in it.
         Project = "project",

@@ -211,6 +211,10 @@ operations! {
     DEW_STOCK_PUT = "dew_stock_put" "PUT" "/dew/v1/stock";
     DEW_STOCK_DELETE = "dew_stock_delete" "DELETE" "/dew/v1/stock";
     DEW_STOCK_PUT_BACK = "dew_stock_put_back" "DELETE" "/dew/v1/stock/parked/{host}/{gpu}";
+    DEW_MODELS_ADD = "dew_models_add" "POST" "/dew/v1/models";
+    DEW_MODELS_LIST = "dew_models_list" "GET" "/dew/v1/models";
+    DEW_MODELS_GET = "dew_models_get" "GET" "/dew/v1/models/{name}";
+    DEW_MODELS_DELETE = "dew_models_delete" "DELETE" "/dew/v1/models/{name}";
     DEW_TOKENS_CREATE = "dew_tokens_create" "POST" "/dew/v1/tokens";
     DEW_TOKENS_LIST = "dew_tokens_list" "GET" "/dew/v1/tokens";
     DEW_USAGE_LIST = "dew_usage_list" "GET" "/dew/v1/usage";

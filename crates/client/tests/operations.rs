@@ -15,8 +15,9 @@ use dewpoint_client::{
         AccountCreateRequest, ActionStatus, BackupPlan, BackupPolicyRequest, DomainRecordRequest, DropletActionRequest,
         DropletId, EmbeddingRequest, FirewallRequest, FirewallRuleTarget, FirewallRulesRequest, ImageActionRequest,
         ImageUpdateRequest, InboundRuleRequest, KeyLimits, ProjectRequest, ReservedIpActionRequest,
-        SelectiveDestroyRequest, StockDeclaration, TagResource, TokenCreateRequest, TokenId, VolumeActionRequest,
-        VolumeSnapshotCreateRequest, VpcCreateRequest, VpcUpdateRequest,
+        SelectiveDestroyRequest, ServedByDroplets, ServedModelRequest, ServedModelState, StockDeclaration, TagResource,
+        TokenCreateRequest, TokenId, VolumeActionRequest, VolumeSnapshotCreateRequest, VpcCreateRequest,
+        VpcUpdateRequest,
     },
     resources::FaultOrder,
     testing::Simulator,
@@ -429,6 +430,13 @@ async fn own(client: &Client, droplet: DropletId) {
     assert_eq!(dewpoint.droplets().metadata_at(droplet, "v1/hostname").await.unwrap(), "web-1");
     let last = client.actions().list().await.unwrap()[0].id;
     assert!(!dewpoint.actions().get(last).await.unwrap().timeline.is_empty());
+    let droplets = Some(ServedByDroplets { tag: "gpu".parse().unwrap(), port: 8000 });
+    let wanted = ServedModelRequest { name: Some("m".to_owned()), droplets, ..ServedModelRequest::default() };
+    let models = dewpoint.models();
+    assert_eq!(models.add(&wanted).await.unwrap().name, "m");
+    assert_eq!(models.list().await.unwrap().len(), 1);
+    assert_eq!(models.get("m").await.unwrap().state, ServedModelState::Waiting);
+    models.delete("m").await.unwrap();
     let token = dewpoint.tokens().create(&TokenCreateRequest::default()).await.unwrap();
     assert!(dewpoint.tokens().list().await.unwrap().iter().any(|one| one.id == token.about.id));
     dewpoint.tokens().revoke(token.about.id).await.unwrap();

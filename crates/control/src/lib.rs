@@ -22,6 +22,7 @@ pub mod images;
 pub mod metadata;
 pub mod model_keys;
 pub mod model_usage;
+pub mod models;
 pub mod network;
 mod orphans;
 mod passwords;

@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub models: Vec<ModelConfig>,
     /// What asking models may take.
     pub inference: InferenceConfig,
+    /// How models of files on this host are served.
+    pub llama: LlamaConfig,
 }
 
 impl Default for ServerConfig {
@@ -44,6 +46,7 @@ impl Default for ServerConfig {
             event_keep_alive: Duration::from_secs(15),
             models: Vec::new(),
             inference: InferenceConfig::default(),
+            llama: LlamaConfig::default(),
         }
     }
 }
@@ -63,6 +66,21 @@ impl Default for InferenceConfig {
     fn default() -> Self {
         Self { body_most: 32 * 1024 * 1024, ending: Duration::from_secs(10), limits: KeyLimits::default() }
     }
+}
+
+/// How models of files on this host are served: one `dew-llama` for each, with these settings; what is `None` it decides itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LlamaConfig {
+    /// The program; `None`: the one beside this program, else in PATH, else where DEW_LLAMA says.
+    pub binary: Option<PathBuf>,
+    /// How many threads each uses.
+    pub threads: Option<u32>,
+    /// How many tokens each conversation may have.
+    pub context: Option<u32>,
+    /// How many conversations each holds at once.
+    pub parallel: Option<u32>,
+    /// How much memory each may take, in MiB.
+    pub memory_mib: Option<u32>,
 }
 
 /// A model that others serve.

@@ -44,8 +44,8 @@ use dewpoint_control::Control;
 
 pub use auth::{Caller, RequestId};
 pub use config::{
-    CheckConfig, ConnectionLimits, FoundConfig, InferenceConfig, InvalidPublicUrl, Limits, ModelConfig, PublicUrl,
-    Secret, ServerConfig, UpstreamConfig,
+    CheckConfig, ConnectionLimits, FoundConfig, InferenceConfig, InvalidPublicUrl, Limits, LlamaConfig, ModelConfig,
+    PublicUrl, Secret, ServerConfig, UpstreamConfig,
 };
 pub use edge::Edge;
 pub use error::ApiError;
@@ -125,8 +125,7 @@ impl AppState {
         let table = table::Table::new(operations);
         let (once, events) = (once::Once::default(), events::Events::default());
         let backups = backup::Backups::default();
-        let inference =
-            inference::Inference::new(simulator.is_some(), &config.models, control.clock().now().as_seconds());
+        let inference = inference::Inference::new(simulator.is_some(), &config, control.clock().now().as_seconds());
         let places = Arc::new(serve::places::Places::new(config.connections));
         Self { control, config, probes, table, rates, metrics, once, backups, places, events, inference, simulator }
     }

@@ -354,6 +354,11 @@ impl TestApp {
         self.running.control.store()
     }
 
+    /// Ends what answers for models of files, as the end of a server does.
+    pub async fn end_models(&self) {
+        self.running.app.end_models().await;
+    }
+
     /// Keeps the models of this process at what the store has, as a server does, until what is returned is dropped.
     pub fn keep_models(&self) -> watch::Sender<bool> {
         let (stop, stopped) = watch::channel(false);

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use dewpoint_api::{
     AccountCreateRequest, AccountCreateResponse, AccountEntry, ActionId, AuditResponse, Event, EventsResponse,
-    KeyLimits, KeyLimitsResponse, ModelUsage, Token, TokenCreateRequest, TokenCreateResponse, TokenId, UsageResponse,
+    KeyLimits, KeyLimitsResponse, ModelUsage, ServedModel, ServedModelRequest, Token, TokenCreateRequest,
+    TokenCreateResponse, TokenId, UsageResponse,
 };
 
 use super::stories::{ActionStory, DropletAccess, DropletPassword, DropletStory, Reach};
@@ -22,6 +23,8 @@ groups! {
     DewpointActions;
     /// Access tokens of the account.
     Tokens;
+    /// Models that are added to the running server: for its operator.
+    ServedModels;
     /// Accounts of the server: for its operator, who bears a full token of the first account.
     Accounts;
 }
@@ -33,6 +36,8 @@ leads! { Dewpoint {
     actions -> DewpointActions;
     /// Access tokens.
     tokens -> Tokens;
+    /// Models that are added to the running server.
+    models -> ServedModels;
     /// Accounts.
     accounts -> Accounts;
     /// What steers the simulator.
@@ -122,6 +127,28 @@ impl Tokens {
     /// `DELETE /dew/v1/tokens/{id}`: it is good no more at once.
     pub fn revoke(&self, id: impl Into<TokenId>) -> Call<()> {
         self.0.done(&op::DEW_TOKENS_REVOKE, &[&id.into()])
+    }
+}
+
+impl ServedModels {
+    /// `POST /dew/v1/models`: a file on the server's host, which it copies and then loads, or Droplets with a tag.
+    pub fn add(&self, wanted: &ServedModelRequest) -> Call<Kept<ServedModel>> {
+        self.0.one_from(&op::DEW_MODELS_ADD, &[], wanted)
+    }
+
+    /// `GET /dew/v1/models`: the models that were added, and how far each is.
+    pub fn list(&self) -> List<ServedModel> {
+        self.0.list(&op::DEW_MODELS_LIST, &[])
+    }
+
+    /// `GET /dew/v1/models/{name}`.
+    pub fn get(&self, name: &str) -> Call<Kept<ServedModel>> {
+        self.0.one(&op::DEW_MODELS_GET, &[&name])
+    }
+
+    /// `DELETE /dew/v1/models/{name}`: what answers for it ends, and its file is removed.
+    pub fn delete(&self, name: &str) -> Call<()> {
+        self.0.done(&op::DEW_MODELS_DELETE, &[&name])
     }
 }
 

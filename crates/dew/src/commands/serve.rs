@@ -175,6 +175,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     }
     let models = tokio::spawn(app.clone().keep_models(stopped.clone()));
     let found = tokio::spawn(app.clone().keep_found(stopped.clone()));
+    let ended = app.clone();
     let until_stopped = || {
         let mut told = stopped.clone();
         async move {
@@ -191,6 +192,7 @@ async fn serve(settings: Settings, data_dir: &DataDir) -> Result<Vec<Closing>> {
     let metadata = tokio::spawn(tell_metadata(control.clone(), stopped.clone()));
     let tls = https.map(|https| https.keep(stopped.clone()));
     dewpoint_server::serve(listener, tls, dewpoint_server::app(app), until_stopped()).await.context("cannot serve")?;
+    ended.end_models().await;
     // They end by the same signal; what they came to does not matter any more.
     let _ = metadata.await;
     let _ = models.await;

@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod metadata;
 mod model_keys;
+mod models;
 mod reach;
 mod requests;
 mod state;
@@ -36,6 +37,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         reach::operations(),
         model_keys::operations(),
         usage::operations(),
+        models::operations(),
     ];
     let of_the_simulator = [
         clock::operations(),

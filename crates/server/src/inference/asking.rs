@@ -167,7 +167,10 @@ async fn by(app: &App, model: &Model, task: Task, wanted: &Wanted<'_>) -> Result
     match &model.source {
         Source::Scripted => said_by_script(app, &model.name, task, wanted).await,
         Source::Upstreams(upstreams) => upstreams.answer(wanted).await,
-        Source::Local(local) => silence(local.why_not()),
+        Source::Local(local) => match local.upstreams() {
+            Ok(upstreams) => upstreams.answer(wanted).await,
+            Err(why) => silence(why),
+        },
         Source::Droplets(found) => {
             model.settle(&app.control).await;
             match found.upstreams() {

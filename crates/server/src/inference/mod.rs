@@ -15,6 +15,7 @@ mod local;
 mod meter;
 mod registry;
 mod scripted;
+mod shown;
 mod upstream;
 
 use std::{
@@ -31,15 +32,18 @@ use dewpoint_api::ErrorId;
 use dewpoint_control::Control;
 use dewpoint_inference::scripted as script;
 use found::ByTag;
+pub(crate) use local::{Keeper, check};
 pub(crate) use registry::Models;
 use tokio::sync::watch;
 
-use crate::{ApiError, ModelConfig, Sample};
+use crate::{ApiError, ModelConfig, Sample, ServerConfig};
 
 /// What there is of models, and what they did.
 #[derive(Debug)]
 pub(crate) struct Inference {
     registry: registry::Registry,
+    /// Keeps files of models, where there is a data directory.
+    keeper: Option<Arc<Keeper>>,
     counts: Arc<Counts>,
     meters: meter::Meters,
     gauges: limits::KeyGauges,
@@ -108,7 +112,8 @@ impl Model {
         match &self.source {
             Source::Upstreams(upstreams) => Some(Arc::clone(upstreams)),
             Source::Droplets(found) => found.upstreams(),
-            Source::Scripted | Source::Local(_) | Source::Broken => None,
+            Source::Local(local) => local.upstreams().ok(),
+            Source::Scripted | Source::Broken => None,
         }
     }
 
@@ -117,7 +122,7 @@ impl Model {
         match &self.source {
             Source::Scripted | Source::Upstreams(_) | Source::Broken => true,
             Source::Droplets(found) => found.is_ready(),
-            Source::Local(_) => false,
+            Source::Local(local) => local.upstreams().is_ok(),
         }
     }
 
@@ -131,9 +136,20 @@ impl Model {
         }
     }
 
+    /// What answers on this host, if that is what does.
+    fn local(&self) -> Option<&Arc<local::Local>> {
+        match &self.source {
+            Source::Local(local) => Some(local),
+            _ => None,
+        }
+    }
+
     /// It is no model any more.
     fn leave(&self) {
         tracing::info!(model = self.name, "The model {} is no more", self.name);
+        if let Some(local) = self.local() {
+            local.is_gone();
+        }
     }
 }
 
@@ -146,14 +162,23 @@ struct Counts {
 }
 
 impl Inference {
-    /// The models of a server that began at `began`, in seconds: the scripted one in the simulator, and those of `configured`.
-    pub(crate) fn new(is_simulated: bool, configured: &[ModelConfig], began: i64) -> Self {
+    /// The models of a server that began at `began`, in seconds: the scripted one in the simulator, and those of the
+    /// configuration.
+    pub(crate) fn new(is_simulated: bool, config: &ServerConfig, began: i64) -> Self {
         let scripted =
             is_simulated.then(|| Model::new(script::NAME.to_owned(), "dewpoint".to_owned(), began, Source::Scripted));
-        let others = configured.iter().map(|config| Model::configured(config, began));
+        let others = config.models.iter().map(|config| Model::configured(config, began));
         let fixed = scripted.into_iter().chain(others).map(Arc::new).collect();
+        let keeper = config.data_dir.as_deref().and_then(|dir| match Keeper::open(dir, config.llama.clone()) {
+            Ok(keeper) => Some(Arc::new(keeper)),
+            Err(error) => {
+                tracing::error!(%error, "No model can be a file: {} cannot be used: {error}", dir.join("models").display());
+                None
+            }
+        });
         Self {
             registry: registry::Registry::new(fixed),
+            keeper,
             counts: Arc::default(),
             meters: meter::Meters::default(),
             gauges: limits::KeyGauges::default(),
@@ -174,7 +199,32 @@ impl Inference {
 
     /// Takes over the models of the store.
     pub(crate) async fn refresh(&self, control: &Control) -> Result<(), dewpoint_control::Error> {
-        self.registry.refresh(control).await
+        self.registry.refresh(control, self.keeper.as_ref()).await
+    }
+
+    /// Whether the configuration has a model of this name, or the simulator.
+    pub(crate) fn is_fixed(&self, name: &str) -> bool {
+        self.registry.is_fixed(name)
+    }
+
+    /// What keeps files of models here.
+    pub(crate) fn keeper(&self) -> Option<&Arc<Keeper>> {
+        self.keeper.as_ref()
+    }
+
+    /// Removes files that an earlier server left and no row names.
+    async fn clear_leftovers(&self, control: &Control) {
+        let Some(keeper) = self.keeper.clone() else { return };
+        let cleared = self.registry.with_rows(control, move |rows| keeper.keep_only(rows)).await;
+        if let Err(error) = cleared {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "What may be left of models' files is left: {error}");
+        }
+    }
+
+    /// Ends what answers for models of files here, and returns once it has ended.
+    pub(crate) async fn end(&self) {
+        self.registry.end().await;
     }
 
     /// Looks which Droplets serve models now.

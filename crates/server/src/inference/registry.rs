@@ -17,7 +17,7 @@ use dewpoint_store::{
 };
 use tokio::sync::watch;
 
-use super::{ByTag, Model, Source, local::Local};
+use super::{ByTag, Keeper, Model, Source, local::Local};
 use crate::App;
 
 /// How often the rows are read where another server may change them.
@@ -54,8 +54,26 @@ impl Registry {
         self.fixed.iter().any(|model| model.name == name)
     }
 
+    /// Does something with the rows there are, while no model is added here.
+    pub(super) async fn with_rows(&self, control: &Control, act: impl FnOnce(&[ModelRecord])) -> Result<(), Error> {
+        let _reading = self.reading.lock().await;
+        let records = control.store().read(|tx: &mut dyn Tx| models::model_all(tx).map_err(Error::from)).await?;
+        act(&records);
+        Ok(())
+    }
+
+    /// Ends what answers here for models of files, and waits until it has.
+    pub(super) async fn end(&self) {
+        let models = self.models();
+        let locals = || models.iter().filter_map(|model| model.local());
+        locals().for_each(|local| local.is_ending());
+        for local in locals() {
+            local.ended().await;
+        }
+    }
+
     /// Takes over what the store has.
-    pub(super) async fn refresh(&self, control: &Control) -> Result<(), Error> {
+    pub(super) async fn refresh(&self, control: &Control, keeper: Option<&Arc<Keeper>>) -> Result<(), Error> {
         let _reading = self.reading.lock().await;
         let read = |tx: &mut dyn Tx| models::model_all(tx).map_err(Error::from);
         let records = control.store().read(read).await?;
@@ -63,11 +81,24 @@ impl Registry {
         let of_store = records.into_iter().filter(|record| !self.is_fixed(&record.name));
         let of_store = of_store.map(|record| taken_over(&before, record));
         let now: Models = self.fixed.iter().cloned().chain(of_store).collect();
+        for model in now.iter().filter(|new| !before.iter().any(|old| Arc::ptr_eq(old, new))) {
+            if let Source::Local(local) = &model.source {
+                local.begin(keeper, control);
+            }
+        }
         for gone in before.iter().filter(|old| !now.iter().any(|new| Arc::ptr_eq(old, new))) {
             gone.leave();
         }
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = now;
         Ok(())
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        for local in self.models().iter().filter_map(|model| model.local()) {
+            local.is_ending();
+        }
     }
 }
 
@@ -96,14 +127,23 @@ fn taken_over(before: &Models, record: ModelRecord) -> Arc<Model> {
 }
 
 impl App {
+    /// Ends what answers for models on this host, once nobody is answered any more.
+    pub async fn end_models(&self) {
+        self.inference.end().await;
+    }
+
     /// Keeps the models at what the store has, until `stopped` says so: those that another server or a reset changed too.
     pub async fn keep_models(self, mut stopped: watch::Receiver<bool>) {
         let feed = Arc::clone(self.control.store().feed());
         let mut place = feed.beginning();
+        let mut is_first = true;
         let is_shared = self.control.store().dialect() == Dialect::Postgres;
         while !*stopped.borrow() {
             let inside = self.control.enter().await;
             let read = self.inference.refresh(&self.control).await;
+            if read.is_ok() && std::mem::take(&mut is_first) {
+                self.inference.clear_leftovers(&self.control).await;
+            }
             drop(inside);
             let is_missing = read.inspect_err(|error| {
                 let error: &dyn std::error::Error = error;

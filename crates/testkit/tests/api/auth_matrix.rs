@@ -70,6 +70,9 @@ impl Alice {
         let image_actions = admin.get(&format!("/v2/images/{image}/actions")).await.expect(200);
         let token = admin.post("/dew/v1/tokens", json!({ "name": MARK })).await.expect(201);
         let model_key = admin.post("/v2/gen-ai/models/api_keys", json!({ "name": MARK })).await.expect(200);
+        // Every account may ask it.
+        let model = json!({ "name": "everybodys", "droplets": { "tag": MARK, "port": 8000 } });
+        admin.post("/dew/v1/models", model).await.expect(202);
         let domain = format!("{MARK}.example");
         admin.post("/v2/domains", json!({ "name": domain })).await.expect(201);
         let records = admin.get(&format!("/v2/domains/{domain}/records?type=NS")).await.expect(200);
@@ -132,6 +135,7 @@ impl Alice {
             "tag_id" => MARK,
             "volume_id" => &self.volume,
             "project_id" => &self.project,
+            "name" if path.starts_with("/dew/v1/models") => "everybodys",
             // Of a state of the simulator, which belongs to no account either.
             "name" => "none",
             "snapshot_id" => &self.volume_snapshot,

@@ -133,6 +133,9 @@ fn request(operation: &str, scene: &Scene) -> (String, Value) {
         "sshKeys_create" => ("/v2/account/keys".into(), json!({ "name": "k", "public_key": public_key(1) })),
         "genai_create_model_api_key" => ("/v2/gen-ai/models/api_keys".into(), json!({ "name": "ci" })),
         "dew_droplets_console_type" => (format!("/dew/v1/droplets/{id}/console"), json!({ "input": "root\r" })),
+        "dew_models_add" => {
+            ("/dew/v1/models".into(), json!({ "name": "m", "droplets": { "tag": "gpu", "port": 8000 } }))
+        }
         "dew_tokens_create" => ("/dew/v1/tokens".into(), json!({ "name": "ci", "scopes": "read" })),
         "dew_accounts_create" => ("/dew/v1/accounts".into(), json!({ "name": "guests" })),
         _ => panic!("say here what {operation} is asked, so that it is known to be done once"),
@@ -153,6 +156,7 @@ async fn counts(app: &TestApp) -> Vec<u64> {
         "projects",
         "tokens",
         "model_keys",
+        "models",
         "vpcs",
         "firewalls",
         "firewall_parties",

@@ -135,6 +135,7 @@ async fn every_collection_has_links_and_a_total_pag_3() {
         ("/v2/volumes", "volumes"),
         ("/v2/vpcs", "vpcs"),
         ("/dew/v1/tokens", "tokens"),
+        ("/dew/v1/models", "models"),
         ("/v2/gen-ai/models", "models"),
         ("/v2/gen-ai/models/api_keys", "api_key_infos"),
     ];

@@ -28,6 +28,7 @@ async fn all(client: &Client<'_>) -> BTreeMap<String, Value> {
         ("/v2/reserved_ips", "reserved_ips", "/v2/reserved_ips", "ip"),
         ("/v2/reserved_ipv6", "reserved_ipv6s", "/v2/reserved_ipv6", "ip"),
         ("/v2/domains", "domains", "/v2/domains", "name"),
+        ("/dew/v1/models", "models", "/dew/v1/models", "name"),
         ("/dew/v1/tokens", "tokens", "", "id"),
         ("/v2/gen-ai/models/api_keys", "api_key_infos", "", "uuid"),
     ] {
@@ -250,6 +251,10 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
     let answer = admin.delete(&key).await;
     watch.step("delete the key", 200, answer).await;
 
+    let model = json!({ "name": "m", "droplets": { "tag": "gpu", "port": 8000 } });
+    watch.post("/dew/v1/models", 202, model).await;
+    watch.delete("/dew/v1/models/m").await;
+
     let token = watch.post("/dew/v1/tokens", 201, json!({ "name": "t" })).await;
     watch.delete(&format!("/dew/v1/tokens/{}", token["id"].as_str().expect("an id"))).await;
 
@@ -269,6 +274,7 @@ async fn whatever_is_shown_otherwise_than_before_was_told() {
         "domain",
         "firewall",
         "image",
+        "model",
         "project",
         "reserved_ip",
         "ssh_key",

@@ -57,6 +57,8 @@ const BEGIN_NOTHING: &[&str] = &[
     "vpcs_patch",
     "vpcs_delete",
     "dew_accounts_create",
+    "dew_models_add",
+    "dew_models_delete",
     "dew_tokens_create",
     "dew_tokens_revoke",
     "genai_create_model_api_key",

@@ -1,4 +1,4 @@
-//! Models that are added to a running server.
+//! Rows of the store and the models there are: the one follows the other.
 
 use std::time::Duration;
 
@@ -7,16 +7,13 @@ use dewpoint_store::{ModelRecord, ModelSource, ModelState, Tx, models};
 use dewpoint_testkit::{Answer, TestApp};
 use serde_json::json;
 
-async fn ask(app: &TestApp, model: &str) -> Answer {
-    let body = json!({ "model": model, "messages": [{ "role": "user", "content": "echo hi" }] });
-    app.admin().post("/v1/chat/completions", body).await
-}
+use super::ask;
 
 /// Asks until the answer has this status.
 async fn answered_with(app: &TestApp, model: &str, status: u16) -> Answer {
     let asking = async {
         loop {
-            let answer = ask(app, model).await;
+            let answer = ask(app, model, false).await;
             if answer.status == status {
                 return answer;
             }
@@ -30,7 +27,7 @@ async fn answered_with(app: &TestApp, model: &str, status: u16) -> Answer {
 async fn a_row_of_the_store_is_a_model_until_it_goes() {
     let app = TestApp::start().await;
     let _kept = app.keep_models();
-    assert_eq!(ask(&app, "mine").await.status, 404);
+    assert_eq!(ask(&app, "mine", false).await.status, 404);
     let source = ModelSource::Droplets { tag: "gpu".parse().expect("a tag"), port: 8000 };
     let record = ModelRecord {
         name: "mine".into(),
