@@ -105,7 +105,7 @@ fn every_table_is_as_it_was_agreed() {
 
 #[test]
 fn every_command_that_prints_a_table_is_among_the_snapshots() {
-    let reference = super::ran(&mut super::bare(std::path::Path::new("/")).arg("__reference"));
+    let reference = super::ran(super::bare(std::path::Path::new("/")).arg("__reference"));
     let reference = printed(&["__reference"], &reference);
     let (mut tables, mut command) = (BTreeSet::new(), "");
     for line in reference.lines() {
