@@ -82,7 +82,7 @@ impl Edge {
     }
 
     /// Ends the streams of events, and answers of models a little later, so that their connections can end.
-    pub(crate) fn stop_streams(&self) {
+    pub fn stop_streams(&self) {
         self.app.events.stop();
         self.app.inference.end_after(self.app.config.inference.ending);
     }

@@ -16,7 +16,9 @@ mod books;
 mod client;
 mod crash;
 mod fixtures;
+pub mod upstream;
 
 pub use app::{HeldWrites, Setup, Steppers, TestApp};
 pub use client::{Answer, Client};
 pub use fixtures::{droplet_body, fingerprint, public_key};
+pub use upstream::{FakeUpstream, Then};

@@ -1,94 +1,20 @@
 //! Models that upstreams serve: stubs on loopback that answer as told, in this process.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use dewpoint_server::{ModelConfig, Secret, UpstreamConfig};
-use dewpoint_testkit::TestApp;
+use dewpoint_testkit::{
+    FakeUpstream, TestApp, Then,
+    upstream::{streamed, whole},
+};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    time::timeout,
-};
 
 const PATH: &str = "/v1/chat/completions";
 /// For what must come; a test that works never waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a stub does once it was asked.
-#[derive(Clone, Copy)]
-enum Then {
-    Close,
-    /// Stays silent until the other side has closed.
-    Wait,
-}
-
-/// An upstream: gives each request this text, and says what it was asked and, after a wait, that it was left.
-struct Stub {
-    url: String,
-    told: mpsc::UnboundedReceiver<String>,
-}
-
-impl Stub {
-    async fn start(answer: impl Into<String>, then: Then) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
-        let (say, told) = mpsc::unbounded_channel();
-        let answer: Arc<str> = answer.into().into();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answer), then, say.clone()));
-            }
-        });
-        Self { url, told }
-    }
-
-    async fn heard(&mut self) -> String {
-        timeout(PATIENCE, self.told.recv()).await.expect("it is asked in time").expect("the stub runs")
-    }
-
-    fn was_asked(&mut self) -> bool {
-        self.told.try_recv().is_ok()
-    }
-}
-
-async fn serve(mut stream: TcpStream, answer: Arc<str>, then: Then, say: mpsc::UnboundedSender<String>) {
-    let mut asked = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let Ok(count @ 1..) = stream.read(&mut buffer).await else { return };
-        asked.extend_from_slice(&buffer[..count]);
-        let text = String::from_utf8_lossy(&asked);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length =
-            head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-        if body.len() >= length.unwrap_or(0) {
-            break;
-        }
-    }
-    say.send(String::from_utf8(asked).expect("text")).ok();
-    stream.write_all(answer.as_bytes()).await.ok();
-    if matches!(then, Then::Wait) {
-        while let Ok(1..) = stream.read(&mut buffer).await {}
-        say.send("left".to_owned()).ok();
-    }
-}
-
-fn whole(status: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
-}
-
-/// A stream as HTTP sends it when it does not say how long it is.
-fn streamed(events: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{events}")
-}
-
-async fn app(stubs: &[&Stub], patience: Duration) -> TestApp {
+async fn app(stubs: &[&FakeUpstream], patience: Duration) -> TestApp {
     let upstreams = stubs.iter().map(|stub| {
         let key = Some(Secret::new("of-the-upstream"));
         UpstreamConfig { key, ..UpstreamConfig::new(stub.url.clone()) }
@@ -105,7 +31,7 @@ fn ask() -> Value {
 #[tokio::test]
 async fn bodies_pass_as_they_are_with_the_key_and_the_request_id() {
     let answer = "{ \"id\":\"x\",  \"choices\":[], \"unknown\": 1.50 }";
-    let mut stub = Stub::start(whole("200 OK", answer), Then::Close).await;
+    let mut stub = FakeUpstream::saying(whole("200 OK", answer), Then::Close).await;
     let app = app(&[&stub], PATIENCE).await;
     let body = "{ \"model\" : \"llama\", \"unknown\": 1.50, \"messages\":[] }";
     let got = app.admin().send_bytes("POST", PATH, body).await;
@@ -123,8 +49,8 @@ async fn bodies_pass_as_they_are_with_the_key_and_the_request_id() {
 async fn what_an_upstream_refuses_is_passed_on_and_not_asked_again() {
     let refusal = "{\"error\":{\"message\":\"no\"}}";
     let (mut first, mut second) = (
-        Stub::start(whole("400 Bad Request", refusal), Then::Close).await,
-        Stub::start(whole("200 OK", "{}"), Then::Close).await,
+        FakeUpstream::saying(whole("400 Bad Request", refusal), Then::Close).await,
+        FakeUpstream::saying(whole("200 OK", "{}"), Then::Close).await,
     );
     let app = app(&[&first, &second], PATIENCE).await;
     let got = app.admin().post(PATH, ask()).await;
@@ -143,8 +69,8 @@ async fn before_the_first_byte_the_next_upstream_is_asked() {
         (cut.to_owned(), Then::Close),
         ("what is this\r\n\r\n".to_owned(), Then::Close),
     ] {
-        let mut first = Stub::start(bad.clone(), then).await;
-        let mut second = Stub::start(whole("200 OK", "{\"well\":1}"), Then::Close).await;
+        let mut first = FakeUpstream::saying(bad.clone(), then).await;
+        let mut second = FakeUpstream::saying(whole("200 OK", "{\"well\":1}"), Then::Close).await;
         let app = app(&[&first, &second], PATIENCE).await;
         let got = app.admin().post(PATH, ask()).await;
         assert_eq!((got.status, got.text.as_str()), (200, "{\"well\":1}"), "{bad}");
@@ -155,8 +81,8 @@ async fn before_the_first_byte_the_next_upstream_is_asked() {
 
 #[tokio::test]
 async fn one_that_is_silent_is_left_for_the_next() {
-    let mut silent = Stub::start("", Then::Wait).await;
-    let second = Stub::start(whole("200 OK", "{}"), Then::Close).await;
+    let mut silent = FakeUpstream::saying("", Then::Wait).await;
+    let second = FakeUpstream::saying(whole("200 OK", "{}"), Then::Close).await;
     let app = app(&[&silent, &second], Duration::from_millis(300)).await;
     assert_eq!(app.admin().post(PATH, ask()).await.status, 200);
     silent.heard().await;
@@ -165,7 +91,7 @@ async fn one_that_is_silent_is_left_for_the_next() {
 
 #[tokio::test]
 async fn when_none_answers_that_is_said() {
-    let (first, second) = (Stub::start("", Then::Close).await, Stub::start("", Then::Close).await);
+    let (first, second) = (FakeUpstream::saying("", Then::Close).await, FakeUpstream::saying("", Then::Close).await);
     let app = app(&[&first, &second], PATIENCE).await;
     let text = app.admin().post(PATH, ask()).await.refusal(503, "service_unavailable");
     assert!(text.contains("llama") && text.contains("2 asked"), "{text}");
@@ -174,7 +100,7 @@ async fn when_none_answers_that_is_said() {
 #[tokio::test]
 async fn a_stream_passes_byte_for_byte() {
     let events = ": alive\n\ndata: {\"a\": 1.50}\n\ndata: [DONE]\n\n";
-    let stub = Stub::start(streamed(events), Then::Wait).await;
+    let stub = FakeUpstream::saying(streamed(events), Then::Wait).await;
     let app = app(&[&stub], PATIENCE).await;
     let got = app.admin().post(PATH, ask()).await;
     assert_eq!((got.status, got.text.as_str()), (200, events), "it ends with [DONE], also when the upstream stays");
@@ -184,8 +110,8 @@ async fn a_stream_passes_byte_for_byte() {
 #[tokio::test]
 async fn a_stream_that_breaks_ends_with_an_error_and_no_half_event_inf_6() {
     for (then, patience) in [(Then::Close, PATIENCE), (Then::Wait, Duration::from_millis(300))] {
-        let stub = Stub::start(streamed("data: {\"a\":1}\n\ndata: {\"b\":"), then).await;
-        let mut other = Stub::start(whole("200 OK", "{}"), Then::Close).await;
+        let stub = FakeUpstream::saying(streamed("data: {\"a\":1}\n\ndata: {\"b\":"), then).await;
+        let mut other = FakeUpstream::saying(whole("200 OK", "{}"), Then::Close).await;
         let app = app(&[&stub, &other], patience).await;
         let got = app.admin().post(PATH, ask()).await;
         let rest = got.text.strip_prefix("data: {\"a\":1}\n\n").expect("the whole event");
@@ -198,7 +124,7 @@ async fn a_stream_that_breaks_ends_with_an_error_and_no_half_event_inf_6() {
 
 #[tokio::test]
 async fn a_client_that_leaves_closes_the_upstream_inf_7() {
-    let mut stub = Stub::start(streamed("data: {\"a\":1}\n\n"), Then::Wait).await;
+    let mut stub = FakeUpstream::saying(streamed("data: {\"a\":1}\n\n"), Then::Wait).await;
     let app = app(&[&stub], PATIENCE).await;
     let mut response = app.admin().post_unread(PATH, &ask()).await;
     let first = response.body_mut().frame().await.expect("an event").expect("it came").into_data().expect("bytes");

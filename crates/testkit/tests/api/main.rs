@@ -10,6 +10,8 @@ mod bodies;
 mod catalogue;
 mod chat;
 mod chat_gateway;
+mod chat_hostile;
+mod chat_upstreams;
 mod check;
 mod console;
 mod crashes;
