@@ -42,7 +42,15 @@ start() {
     servers="$servers $!"
     address=$("$venv/bin/python" tests/clients/await_server.py "$work/$name.log" "$!" "$work/$name")
 }
-printf '[dns]\nlisten = "127.0.0.1:0"\n' >"$work/names.toml"
+export DEW_TEST_UPSTREAM="$work/upstream.sock"
+cat >"$work/names.toml" <<END
+[dns]
+listen = "127.0.0.1:0"
+[[models]]
+name = "by-socket"
+upstreams = [{ url = "unix:$DEW_TEST_UPSTREAM" }]
+check = false
+END
 start open --config "$work/names.toml"
 export DEW_TEST_URL=$address
 DEW_TEST_NAMES=$(sed -n 's/.*Telling names on \([0-9.:]*\),.*/\1/p' "$work/open.log")

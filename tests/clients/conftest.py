@@ -7,6 +7,7 @@
 - DEW_TEST_SIMULATOR_URL: a third one, whose clock, faults and state belong to the tests of these alone;
 - DEW_TEST_TLS_URL: a fourth one like the first, with `--tls`; DEW_TEST_TLS_CERT: the certificate that it made for itself;
 - DEW_TEST_HOSTILE_URL: a fifth one, for requests that nobody means well with;
+- DEW_TEST_UPSTREAM: where a test may listen on a Unix socket to be the upstream of the first one's model `by-socket`;
 - DEW_TEST_TOKEN: the admin token of all of them.
 
 Tests share the server, so each makes what it needs under names of its own and looks at nothing else.
@@ -21,7 +22,7 @@ from harness import DOCUMENTED_SIZE, DOCUMENTED_IMAGE, finish, fresh_name
 
 SETTINGS = (
     "DEW_TEST_URL", "DEW_TEST_LIMITED_URL", "DEW_TEST_SIMULATOR_URL", "DEW_TEST_TLS_URL", "DEW_TEST_TLS_CERT",
-    "DEW_TEST_HOSTILE_URL", "DEW_TEST_NAMES", "DEW_TEST_TOKEN",
+    "DEW_TEST_HOSTILE_URL", "DEW_TEST_NAMES", "DEW_TEST_UPSTREAM", "DEW_TEST_TOKEN",
 )
 
 

@@ -38,6 +38,11 @@ async fn nothing_is_held(app: &TestApp) {
     app.until("no request is held", idle).await;
 }
 
+/// Many bytes without a line's end.
+fn many() -> &'static str {
+    Box::leak("x".repeat(256 * 1024).into_boxed_str())
+}
+
 /// What its client reads of an upstream that fails before it gave anything.
 async fn refused(answer: String, then: Then, because: &str) {
     let stub = FakeUpstream::saying(answer.clone(), then).await;
@@ -115,7 +120,7 @@ async fn a_stream_that_stalls_or_is_cut_ends_with_an_error_inf_6() {
 
 #[tokio::test]
 async fn a_stream_without_end_ends_by_its_line_by_its_time_or_by_its_client() {
-    let stub = FakeUpstream::saying(streamed(EVENT), Then::Repeat("a line that never ends ")).await;
+    let stub = FakeUpstream::saying(streamed(EVENT), Then::Repeat(many())).await;
     let (error, before) = broken(stub, |_| ()).await;
     assert_eq!(before, EVENT);
     assert!(error.contains("event of more than"), "{error}");
