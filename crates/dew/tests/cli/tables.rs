@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Scene, printed,
-    support::{eventually, said},
+    support::{all, eventually, said},
 };
 use script::{SCRIPTS, WAITS};
 
@@ -86,6 +86,12 @@ fn shown(scene: &Scene, line: &str) -> String {
     format!("$ dew {line}\n{}\n", steady(&text))
 }
 
+/// Whether every action has ended, so that no line depends on how fast the one before it was carried out.
+fn nothing_goes_on(scene: &Scene) -> bool {
+    let actions = all(scene.server.client(), "/v2/actions", "actions");
+    actions.iter().all(|action| action["status"] != "in-progress")
+}
+
 #[test]
 fn every_table_is_as_it_was_agreed() {
     let scene = Scene::start();
@@ -97,6 +103,7 @@ fn every_table_is_as_it_was_agreed() {
                 let command: Vec<&str> = command.split(' ').collect();
                 eventually(word, || scene.prints(&command).contains(word));
             }
+            eventually("end of what was begun", || nothing_goes_on(&scene));
             text += &shown(&scene, line);
         }
         insta::assert_snapshot!(name, text);
