@@ -1,5 +1,6 @@
 //! The configuration: flags and environment over the file over the defaults.
 
+mod llama;
 mod models;
 mod network;
 
@@ -90,6 +91,7 @@ struct ConfigFile {
     /// Models that others serve.
     models: Vec<models::ModelFile>,
     inference: models::InferenceFile,
+    llama: llama::LlamaFile,
     /// Seconds after which a guest that reported nothing counts as `unknown`.
     readiness_limit_seconds: Option<u64>,
     /// Seconds for which a retry without an `Idempotency-Key` is known as one.
@@ -244,6 +246,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
     let tls = tls_source((args.tls || file.tls.generate, args.tls_cert, args.tls_key), file.tls, &beside)?;
     let models = models::models(file.models)?;
     let inference = models::inference(&file.inference)?;
+    let llama = llama::llama(file.llama, &beside)?;
     let kept = Some(data_dir.clone());
     let server = ServerConfig {
         public_url,
@@ -254,6 +257,7 @@ pub(crate) fn settings(args: ServeArgs) -> Result<Settings> {
         connections,
         models,
         inference,
+        llama,
         ..defaults
     };
     let default_listen = SocketAddr::new(IpAddr::from([127, 0, 0, 1]), 8080);

@@ -504,3 +504,25 @@ pub(crate) static PASSWORD: Table = Table {
     many: "passwords",
     columns: &[col("Password", "Password", "password"), col("SetAt", "Set At", "set_at")],
 };
+
+pub(crate) static SERVED_MODEL: Table = Table {
+    one: "model",
+    many: "models",
+    columns: &[
+        col("Name", "Name", "name"),
+        col("State", "State", "state"),
+        by("ServedBy", "Served By", |model| match model.at("droplets").has("tag") {
+            true => format!("droplets {}:{}", model.at("droplets.tag").cell(), model.at("droplets.port").cell()),
+            false => "file".to_owned(),
+        }),
+        col("Bytes", "Bytes", "file.bytes"),
+        col("Quantization", "Quantization", "file.quantization"),
+        col("Context", "Context", "file.context"),
+        col("Why", "Why", "why"),
+        col("Architecture", "Architecture", "file.architecture").on_demand(),
+        col("Parameters", "Parameters", "file.parameters").on_demand(),
+        col("SHA256", "SHA-256", "file.sha256").on_demand(),
+        col("PID", "PID", "file.pid").on_demand(),
+        col("Created", "Created At", "created_at").on_demand(),
+    ],
+};

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use super::serve_model::Serving;
 use crate::{
     failure::{Failure, Kind as Failed},
     output::Json,
@@ -24,6 +25,10 @@ pub(crate) async fn create(session: &mut Session, verb: &Verb, given: &Given) ->
         [name] => body["name"] = Value::from(name),
         ref names => body["names"] = json!(names),
     }
+    let serving = Serving::of(given)?;
+    if let Some(serving) = &serving {
+        serving.put_into(session, given, &mut body).await?;
+    }
     if given.is_on("dry-run") {
         return dry_run(session, &body).await;
     }
@@ -31,6 +36,9 @@ pub(crate) async fn create(session: &mut Session, verb: &Verb, given: &Given) ->
         Some(text) => Some(call::written(&Kind::Project.value(&session.client, text).await?)),
         None => None,
     };
+    if let Some(serving) = &serving {
+        serving.announce(session).await?;
+    }
     let unanswered = format!("the request for {}, unanswered: they may have been made", given.all("names").join(", "));
     session.leaves(unanswered);
     let answer = session.client.send("POST", "/v2/droplets", &[], Some(&body)).await?.body;

@@ -78,6 +78,19 @@ fn create() -> crate::tree::spec::Verb {
                 Place::Body("gpu_partition_mode"),
                 "How a GPU is shared out",
             ),
+            flag(
+                "serve",
+                Kind::Text("MODEL"),
+                Place::Code,
+                "Serve this model on them, such as Qwen/Qwen2.5-7B-Instruct, and ask them for it",
+            ),
+            flag(
+                "serve-recipe",
+                Kind::Text("FILE"),
+                Place::Code,
+                "How, instead of vLLM: user data in which {model}, {name} and {port} are put",
+            ),
+            flag("serve-port", Kind::Whole("PORT"), Place::Code, "Where it answers [default: 8000]"),
             switch("dry-run", Place::Code, "Make nothing: say what it would cost and where it would be"),
         ])
         .with(policy())

@@ -57,6 +57,7 @@ pub(crate) fn others() -> Vec<Group> {
         vpcs::group_of_vpcs(),
         projects::group_of_projects(),
         account::group_of_accounts(),
+        models::group_of_models(),
         models::group_of_model_keys(),
         models::group_of_gradient(),
     ]

@@ -1,13 +1,52 @@
-//! `dew model-key`, `dew gradient` and `dew chat`: models, and the keys to ask them with.
+//! `dew model`, `dew model-key`, `dew gradient` and `dew chat`: models, and the keys to ask them with.
 
 use crate::{
-    commands::chat,
-    tables::{LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY},
+    commands::{chat, model},
+    tables::{LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY, SERVED_MODEL},
     tree::{
         kind::Kind,
-        spec::{Group, Place, Verb, arg, delete, flag, group, id, list, post, put},
+        spec::{Group, Place, Verb, Waits, arg, delete, flag, get, group, id, list, post, put},
     },
 };
+
+pub(super) fn group_of_models() -> Group {
+    let one = "/dew/v1/models/{served-model}";
+    let added = || id("served-model", Kind::ServedModel);
+    group("model", &[], "Models that the server serves: files on its host, and Droplets").verbs([
+        post("add", "Add a model: a GGUF file on the server's host, or Droplets with a tag", model::MODELS)
+            .aliases(&["a", "create"])
+            .examples(
+                "  dew model add smollm2 --file smollm2.gguf --wait
+  dew model add llama --droplets-tag gpu --port 8000",
+            )
+            .with([
+                arg("name", Kind::Text("NAME"), Place::Body("name"), "What requests call it"),
+                flag("file", Kind::Text("FILE"), Place::Code, "Its file, which the server copies"),
+                flag("droplets-tag", Kind::Tag, Place::Body("droplets.tag"), "The tag of the Droplets that serve it"),
+                flag("port", Kind::Whole("PORT"), Place::Body("droplets.port"), "The port they answer on"),
+                flag(
+                    "owned-by",
+                    Kind::Text("NAME"),
+                    Place::Body("owned_by"),
+                    "Who runs it, as its list tells [default: dewpoint]",
+                ),
+            ])
+            .shows(&SERVED_MODEL)
+            .waits(Waits::Actions)
+            .run(|session, verb, given| Box::pin(model::add(session, verb, given))),
+        list("list", "List the models that were added, and how far each is", model::MODELS)
+            .aliases(&["ls"])
+            .shows(&SERVED_MODEL),
+        get("get", "Show a model, and why it does not answer", one)
+            .aliases(&["g"])
+            .with([added()])
+            .shows(&SERVED_MODEL),
+        delete("delete", "Take models away, with the server's copy of their files", one)
+            .aliases(&["d", "rm"])
+            .with([added().many()])
+            .destroys("delete model"),
+    ])
+}
 
 pub(super) fn group_of_model_keys() -> Group {
     let one = "/v2/gen-ai/models/api_keys/{model-key}";

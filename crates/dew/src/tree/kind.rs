@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     ReservedIpv6,
     Action,
     Model,
+    ServedModel,
     ModelKey,
 }
 
@@ -83,6 +84,7 @@ impl Kind {
             Self::ReservedIp | Self::ReservedIpv6 => "ADDRESS",
             Self::Action => "ACTION",
             Self::Model => "MODEL",
+            Self::ServedModel => "ADDED_MODEL",
             Self::ModelKey => "MODEL_KEY",
         }
     }
@@ -107,6 +109,7 @@ impl Kind {
             Self::ReservedIpv6 => "A reserved IPv6 address",
             Self::Action => "An action, by its id",
             Self::Model => "A model, by its name",
+            Self::ServedModel => "A model that was added, by its name",
             Self::ModelKey => "A model access key, by id or name",
             Self::Text(_) | Self::Whole(_) | Self::Bool | Self::Switch | Self::Word(_) | Self::Gib | Self::File => "",
         }
@@ -132,6 +135,7 @@ impl Kind {
             Self::ReservedIpv6 => ("/v2/reserved_ipv6", &tables::RESERVED_IPV6, "ip", "ip"),
             Self::Action => ("/v2/actions", &tables::ACTION, "id", "type"),
             Self::Model => ("/v2/gen-ai/models", &tables::LISTED_MODEL, "id", "id"),
+            Self::ServedModel => ("/dew/v1/models", &tables::SERVED_MODEL, "name", "name"),
             Self::ModelKey => ("/v2/gen-ai/models/api_keys", &tables::MODEL_KEY, "uuid", "name"),
             Self::Text(_) | Self::Whole(_) | Self::Bool | Self::Switch | Self::Word(_) | Self::Gib | Self::File => {
                 return None;
@@ -142,7 +146,7 @@ impl Kind {
 
     /// The kind a word in help stands for.
     pub(crate) fn of_word(word: &str) -> Option<Self> {
-        const ALL: [Kind; 18] = [
+        const ALL: [Kind; 19] = [
             Kind::Droplet,
             Kind::Image,
             Kind::Volume,
@@ -160,6 +164,7 @@ impl Kind {
             Kind::ReservedIpv6,
             Kind::Action,
             Kind::Model,
+            Kind::ServedModel,
             Kind::ModelKey,
         ];
         ALL.into_iter().find(|kind| kind.word() == word)

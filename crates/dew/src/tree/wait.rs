@@ -144,6 +144,36 @@ async fn action(session: &Session, id: u64, limit: Duration, progress: &mut Prog
     .await
 }
 
+/// Waits until a model that was added answers; what it is then. Fails with the reason of one that will not.
+pub(crate) async fn model(session: &Session, name: &str, limit: Duration) -> Result<Json> {
+    let mut progress = Progress::new(session);
+    until(limit, &format!("the model {name}"), async || {
+        let found = session.client.get(&format!("/dew/v1/models/{name}")).await?;
+        let model = found.at("model");
+        let (state, why) = (model.at("state").cell(), model.at("why").cell());
+        match state.as_str() {
+            "ready" => return Ok(Some(model.clone())),
+            "failed" => {
+                let hint = format!("`dew model get {name}` shows it; `dew model delete {name}` takes it away");
+                return Err(Failure::new(Kind::Other, format!("the model {name} does not answer: {why}"))
+                    .hint(hint)
+                    .into());
+            }
+            "copying" => {
+                let bytes = |member: &str| model.at(&format!("file.{member}")).number().unwrap_or_default();
+                let (done, all) = (bytes("bytes_copied"), bytes("bytes").max(1));
+                // A hundredth has to fit, also of what is longer than a number times a hundred holds.
+                let share = u128::from(done) * 100 / u128::from(all);
+                progress.tell(&format!("copying {name}: {share}% of {} MB", all.div_ceil(1_000_000)));
+            }
+            _ if why.is_empty() => progress.tell(&format!("{state} {name}")),
+            _ => progress.tell(&format!("{state} {name}: {why}")),
+        }
+        Ok(None)
+    })
+    .await
+}
+
 /// Waits until a Droplet that is active answers to SSH, or is ready.
 pub(crate) async fn droplet(session: &mut Session, id: u64, goal: Goal, limit: Duration) -> Result<()> {
     if goal == Goal::Active {
@@ -193,6 +223,11 @@ async fn untold(session: &Session, id: u64, goal: Goal) -> Result<Option<()>> {
     let connected = tokio::net::TcpStream::connect(SocketAddr::new(address, 22));
     let connected = tokio::time::timeout(Duration::from_secs(3), connected).await;
     Ok(matches!(connected, Ok(Ok(_))).then_some(()))
+}
+
+/// Whether an error is that there is no such thing.
+pub(crate) fn is_absent(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<Failure>().is_some_and(|failure| failure.kind == Kind::NotFound)
 }
 
 /// Whether an error is that this server, or this token, does not tell.

@@ -3,6 +3,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod added_models;
 mod completions;
 mod consoles;
 mod contexts;
