@@ -1,10 +1,13 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client schemas fuzz image-micro image-debian llama lint-llama test-llama
+.PHONY: help demo demo-chat test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client schemas fuzz image-micro image-debian llama lint-llama test-llama
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
+
+demo-chat:       ## slow once: a real model of your own answers; needs C++, fetches the model (93 MB)
+	scripts/demo-chat.sh
 
 demo:            ## a real Droplet from a documented request, SSH into it, clean up
 	scripts/demo.sh

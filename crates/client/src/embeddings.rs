@@ -7,12 +7,9 @@ use dewpoint_api::{EmbeddingRequest, EmbeddingResponse};
 use crate::{
     Call, Client, Kept,
     call::Read,
-    envelope,
+    envelope, operations as op,
     request::{Destination, Request},
 };
-
-/// The path below the address of models.
-const PATH: &str = "/v1/embeddings";
 
 /// Embeddings. Made by [`Client::embeddings`].
 #[derive(Clone, Debug)]
@@ -41,8 +38,8 @@ impl Embeddings {
     /// ```
     pub fn create(&self, wanted: impl Borrow<EmbeddingRequest>) -> Call<Kept<EmbeddingResponse>> {
         let read: Read<Kept<EmbeddingResponse>> = envelope::whole;
-        let request = Request::raw(http::Method::POST, PATH.to_owned()).json(wanted.borrow());
-        let request = Request { operation: "inference_create_embedding", goes_to: Destination::Inference, ..request };
+        let request = Request::of(&op::INFERENCE_CREATE_EMBEDDING, &[]).json(wanted.borrow());
+        let request = Request { goes_to: Destination::Inference, ..request };
         Call::new(self.0.clone(), request, read)
     }
 }

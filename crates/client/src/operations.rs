@@ -37,6 +37,7 @@ macro_rules! operations {
 
 operations! {
     INFERENCE_CREATE_CHAT_COMPLETION = "inference_create_chat_completion" "POST" "/v1/chat/completions";
+    INFERENCE_CREATE_EMBEDDING = "inference_create_embedding" "POST" "/v1/embeddings";
     INFERENCE_LIST_MODELS = "inference_list_models" "GET" "/v1/models";
     GENAI_LIST_MODELS = "genai_list_models" "GET" "/v2/gen-ai/models";
     GENAI_LIST_MODEL_API_KEYS = "genai_list_model_api_keys" "GET" "/v2/gen-ai/models/api_keys";

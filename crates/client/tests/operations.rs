@@ -453,7 +453,7 @@ async fn own(client: &Client, droplet: DropletId) {
     assert_eq!(dewpoint.limit_model_key(key, &limits).await.unwrap().in_force, limits);
     assert_eq!(dewpoint.model_key_limits(key).await.unwrap().limits, limits);
     assert_eq!(dewpoint.usage().query("key", key).await.unwrap().total, 0);
-    assert_eq!(dewpoint.usage_total().await.unwrap().total.requests, 1);
+    assert!(dewpoint.usage_total().await.unwrap().total.requests >= 1);
     dewpoint.reach(&format!("droplet:{droplet}"), "192.0.2.1".parse().unwrap(), "tcp", Some(443)).await.unwrap();
     let events = dewpoint.list_events().query("kind", "droplet").await.unwrap();
     assert!(events.events.iter().any(|event| event.path.is_some()));

@@ -92,13 +92,15 @@ mod tests {
     use super::*;
 
     /// Reached by a flag of a command that is about something else.
-    const BY_FLAG: [(&str, &str); 3] = [
+    const BY_FLAG: [(&str, &str); 4] = [
         // dew droplet associated destroy --all
         ("DELETE", "/v2/droplets/{}/destroy_with_associated_resources/dangerous"),
         // dew droplet delete --tag-name
         ("DELETE", "/v2/droplets"),
         // dew gradient list-models shows the same models
         ("GET", "/v1/models"),
+        // Vectors are for programs: dew api POST /v1/embeddings
+        ("POST", "/v1/embeddings"),
     ];
 
     fn verbs(group: &Group, found: &mut BTreeSet<(String, String)>) {
