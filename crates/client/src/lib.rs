@@ -70,6 +70,7 @@ mod embeddings;
 mod envelope;
 mod error;
 mod kept;
+mod knock;
 mod operations;
 mod page;
 mod raw;

@@ -8,22 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{Client, Error, Kept, Result, call::CallFuture, knock::until_greeted, resources::Readiness};
 use dewpoint_api::{Action, ActionId, ActionStatus, Droplet, DropletId, DropletStatus, NetworkKind};
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
-
-use crate::{Client, Error, Kept, Result, call::CallFuture, resources::Readiness};
 
 /// How long to wait for an action unless somebody says otherwise.
 const DEADLINE: Duration = Duration::from_secs(600);
-/// How long a port may take to answer before it is tried again.
-const KNOCK: Duration = Duration::from_secs(3);
-
 /// How often to look: at first soon, then ever less often.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
-    first: Duration,
-    longest: Duration,
-    deadline: Duration,
+pub(crate) struct Pace {
+    pub(crate) first: Duration,
+    pub(crate) longest: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Default for Pace {
@@ -33,19 +28,19 @@ impl Default for Pace {
 }
 
 /// A wait under way.
-struct Watch {
+pub(crate) struct Watch {
     pace: Pace,
     next: Duration,
     since: Instant,
 }
 
 impl Watch {
-    fn new(pace: Pace) -> Self {
+    pub(crate) fn new(pace: Pace) -> Self {
         Self { pace, next: pace.first, since: Instant::now() }
     }
 
     /// Sleeps until it is time to look again. Fails when the deadline would pass meanwhile.
-    async fn pause(&mut self, what: impl FnOnce() -> String) -> Result<()> {
+    pub(crate) async fn pause(&mut self, what: impl FnOnce() -> String) -> Result<()> {
         let left = self.pace.deadline.saturating_sub(self.since.elapsed());
         if left.is_zero() {
             return Err(Error::WaitedTooLong { what: what().into(), after: self.pace.deadline });
@@ -242,25 +237,14 @@ impl WaitForDroplet {
         let public = |address: &&dewpoint_api::NetworkV4| address.kind == NetworkKind::Public;
         let Some(address) = droplet.networks.v4.iter().find(public) else { return Ok(()) };
         let address = SocketAddr::new(IpAddr::V4(address.ip_address), 22);
-        loop {
-            self.tell(|| DropletProgress::Ssh(address));
-            if greets(address).await {
-                return Ok(());
-            }
-            watch.pause(|| format!("Droplet {id} (no SSH server greets at {address})")).await?;
-        }
+        until_greeted(
+            address,
+            watch,
+            |address| self.tell(|| DropletProgress::Ssh(address)),
+            || format!("Droplet {id} (no SSH server greets at {address})"),
+        )
+        .await
     }
-}
-
-/// Whether an SSH server greets there.
-async fn greets(address: SocketAddr) -> bool {
-    let greeting = async {
-        let mut stream = TcpStream::connect(address).await.ok()?;
-        let mut start = [0; 4];
-        stream.read_exact(&mut start).await.ok()?;
-        Some(start == *b"SSH-")
-    };
-    matches!(tokio::time::timeout(KNOCK, greeting).await, Ok(Some(true)))
 }
 
 impl IntoFuture for WaitForDroplet {
