@@ -99,6 +99,32 @@
 //! # Ok::<(), Error>(()) }).expect("it works");
 //! ```
 //!
+//! # Asking a model
+//!
+//! ```
+//! # use dewpoint_client::{testing::Simulator, *};
+//! # tokio::runtime::Runtime::new().expect("a runtime").block_on(async {
+//! # let simulator = Simulator::start()?; let client = simulator.client();
+//! use dewpoint_client::chat::{Accumulator, CreateCompletion};
+//!
+//! let model = client.inference().models().await?[0].id.clone();
+//! let wanted = CreateCompletion::new(model).user("count to 3");
+//! let mut stream = client.chat().completions().stream(&wanted).await?; // dropping it stops the model
+//! let mut whole = Accumulator::default();
+//! while let Some(chunk) = stream.next().await {
+//!     let chunk = chunk?; // what goes wrong in the middle is an error, never a short answer
+//!     print!("{}", chunk.choices.first().and_then(|choice| choice.delta.content.as_deref()).unwrap_or_default());
+//!     whole.add(&chunk);
+//! }
+//! assert_eq!(whole.into_completion().text(), Some("1 2 3"));
+//!
+//! let key = client.inference().api_keys().create("for a bot").await?;
+//! let bot = Client::builder().base_url(simulator.url()).token(key.secret_key.clone().unwrap_or_default()).build()?;
+//! bot.chat().completions().create(&wanted).await?; // the key asks models, and opens nothing else
+//! assert!(bot.droplets().list().await.is_err());
+//! # Ok::<(), Error>(()) }).expect("it works");
+//! ```
+//!
 //! # Testing a program that makes Droplets
 //!
 //! With the feature `testing` there is a whole service in the process: see [`crate::testing`]. It can be told to have a bad day:

@@ -4,6 +4,7 @@
 mod answers;
 mod chat;
 mod connections;
+mod models;
 mod retries;
 mod sample;
 mod script;

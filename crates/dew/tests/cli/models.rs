@@ -1,8 +1,15 @@
 //! `dew chat`, `dew model-key` and `dew gradient`, with the simulator's scripted model.
 
-use std::io::Write as _;
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener},
+};
 
-use super::{consoles::Terminal, dew, printed, ran, scene};
+use super::{
+    consoles::Terminal,
+    dew, printed, ran, scene,
+    support::{Server, said, serve},
+};
 
 const MODEL: &str = "dewpoint-scripted";
 
@@ -25,6 +32,45 @@ fn a_model_answers_in_the_terminal_and_for_programs() {
     let unknown = scene.refuses(3, &["chat", "no-such-model", "hello"]);
     assert!(unknown.contains(MODEL), "it names the models there are: {unknown}");
     scene.refuses(2, &["chat", MODEL, "hello", "--temperature", "warm"]);
+}
+
+/// An upstream that answers one request with this, and hangs up.
+fn upstream(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody");
+        let mut asked = BufReader::new(stream.try_clone().expect("one more"));
+        let (mut line, mut length) = (String::new(), 0);
+        while asked.read_line(&mut line).expect("a request") > 2 {
+            if let Some((_, value)) = line.to_lowercase().split_once("content-length: ") {
+                length = value.trim().parse().expect("a length");
+            }
+            line.clear();
+        }
+        // Read whole: a connection that is closed on unread bytes is reset.
+        asked.read_exact(&mut vec![0; length]).expect("its body");
+        stream.write_all(answer.as_bytes()).expect("answered");
+    });
+    address
+}
+
+#[test]
+fn an_answer_that_breaks_off_is_a_failure_after_what_came_of_it() {
+    let chunk = r#"{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"Half"},"finish_reason":null}]}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: {chunk}\n\n");
+    let address = upstream(answer.leak());
+    let home = tempfile::tempdir().expect("a directory");
+    let config = home.path().join("dew.toml");
+    let text = format!("[[models]]\nname = \"breaks\"\nupstreams = [{{ url = \"http://{address}/v1\" }}]\n");
+    std::fs::write(&config, text).expect("written");
+    let mut command = serve(&home.path().join("data"));
+    command.arg("--config").arg(&config);
+    let server = Server::run(command);
+    let output = ran(dew(&server.url(), home.path()).args(["chat", "breaks", "hello"]));
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Half\n");
+    assert!(!said(&output).is_empty());
 }
 
 #[test]
