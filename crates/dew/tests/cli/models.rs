@@ -34,23 +34,23 @@ fn a_model_answers_in_the_terminal_and_for_programs() {
     scene.refuses(2, &["chat", MODEL, "hello", "--temperature", "warm"]);
 }
 
-/// An upstream that answers one request with this, and hangs up.
+/// An upstream that answers each POST with this, anything else as one that has nothing, and hangs up.
 fn upstream(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("somebody");
-        let mut asked = BufReader::new(stream.try_clone().expect("one more"));
-        let (mut line, mut length) = (String::new(), 0);
-        while asked.read_line(&mut line).expect("a request") > 2 {
-            if let Some((_, value)) = line.to_lowercase().split_once("content-length: ") {
-                length = value.trim().parse().expect("a length");
+        while let Ok((mut stream, _)) = listener.accept() {
+            let mut asked = BufReader::new(stream.try_clone().expect("one more"));
+            let (mut head, mut length) = (String::new(), 0);
+            while asked.read_line(&mut head).is_ok_and(|read| read > 2) {}
+            if let Some((_, after)) = head.to_lowercase().split_once("content-length: ") {
+                length = after.lines().next().and_then(|length| length.parse().ok()).expect("a length");
             }
-            line.clear();
+            // Read whole: a connection that is closed on unread bytes is reset. Whoever only knocked may be gone.
+            let _ = asked.read_exact(&mut vec![0; length]);
+            let nothing = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n";
+            let _ = stream.write_all(if head.starts_with("POST ") { answer } else { nothing }.as_bytes());
         }
-        // Read whole: a connection that is closed on unread bytes is reset.
-        asked.read_exact(&mut vec![0; length]).expect("its body");
-        stream.write_all(answer.as_bytes()).expect("answered");
     });
     address
 }
@@ -69,7 +69,7 @@ fn an_answer_that_breaks_off_is_a_failure_after_what_came_of_it() {
     let server = Server::run(command);
     let output = ran(dew(&server.url(), home.path()).args(["chat", "breaks", "hello"]));
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Half\n");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Half\n", "{}", said(&output));
     assert!(!said(&output).is_empty());
 }
 
