@@ -35,6 +35,9 @@ pub(crate) fn put(loaded: &Loaded, asked: &Asked) -> Result<Put, Error> {
     text.push_str(&begun);
     let begins = !loaded.bos.is_empty() && text.starts_with(&loaded.bos);
     let prompt = loaded.model.vocab().tokenize(text.as_bytes(), !begins, true);
+    if prompt.is_empty() {
+        return Err(Error::Template("nothing at all".to_owned()));
+    }
     Ok(Put { prompt, form, grammar })
 }
 

@@ -20,6 +20,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dewpoint_inference::{Asked, Completion, Form, Named, Prompt, Refusal, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -297,9 +298,11 @@ async fn embed(shared: &Shared, body: &Bytes) -> Result<Response, Problem> {
     if asked.dimensions.is_some() {
         return Err(invalid("dimensions cannot be chosen of this model.".to_owned()));
     }
-    if let Some(format) = asked.encoding_format.filter(|format| format != "float") {
-        return Err(invalid(format!("encoding_format is {format:?}; this model gives float only.")));
-    }
+    let in_base64 = match asked.encoding_format.as_deref() {
+        None | Some("float") => false,
+        Some("base64") => true,
+        Some(other) => return Err(invalid(format!("encoding_format is {other:?}; it has to be float or base64."))),
+    };
     let texts = match asked.input {
         Input::One(text) => vec![text],
         Input::Many(texts) => texts,
@@ -320,10 +323,16 @@ async fn embed(shared: &Shared, body: &Bytes) -> Result<Response, Problem> {
     let made = made.map_err(|message| {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, format!("The answer broke off: {message}."))
     })?;
-    let data: Vec<Value> = (0..)
-        .zip(made)
-        .map(|(index, numbers): (u32, Vec<f32>)| json!({ "object": "embedding", "index": index, "embedding": numbers }))
-        .collect();
+    let told = |numbers: Vec<f32>| match in_base64 {
+        false => json!(numbers),
+        true => {
+            json!(BASE64_STANDARD.encode(numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()))
+        }
+    };
+    let data = (0_u32..).zip(made);
+    let data =
+        data.map(|(index, numbers)| json!({ "object": "embedding", "index": index, "embedding": told(numbers) }));
+    let data: Vec<Value> = data.collect();
     let usage = json!({ "prompt_tokens": used, "total_tokens": used });
     Ok(axum::Json(json!({ "object": "list", "data": data, "model": loaded.name, "usage": usage })).into_response())
 }

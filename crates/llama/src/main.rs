@@ -68,10 +68,14 @@ async fn serve(args: &Args) -> anyhow::Result<ExitCode> {
         .with_graceful_shutdown(async move { stopped.changed().await.unwrap_or_default() });
     let server = tokio::spawn(server.into_future());
     let code = tokio::select! {
-        Ok(error) = &mut failure => {
-            eprintln!("dew-llama: {error:#}");
-            ExitCode::from(CANNOT_LOAD)
-        }
+        failure = &mut failure => match failure {
+            Ok(error) => {
+                eprintln!("dew-llama: {error:#}");
+                ExitCode::from(CANNOT_LOAD)
+            }
+            // It ends with a panic only, which was told.
+            Err(_) => ExitCode::FAILURE,
+        },
         _ = &mut parent_gone => ExitCode::SUCCESS,
         _ = terminated.recv() => {
             shared.stopping.store(true, Relaxed);

@@ -233,6 +233,10 @@ fn a_model_that_makes_numbers_of_texts_does_that_and_no_text() {
         (&json!("list"), Some(3), 64)
     );
     assert!((numbers(0).iter().map(|number| number * number).sum::<f64>() - 1.0).abs() < 1e-3);
+    // As OpenAI's client for Python asks: the same numbers, in four bytes each.
+    let packed = server.post("/v1/embeddings", &json!({ "input": "the one", "encoding_format": "base64" })).json();
+    let text = packed["data"][0]["embedding"].as_str().expect("a text").to_owned();
+    assert_eq!(text.len(), (64_usize * 4).div_ceil(3) * 4);
     assert!(numbers(0) == numbers(2) && numbers(0) != numbers(1));
     assert!(told["usage"]["prompt_tokens"].as_u64() > Some(3));
     for (wrong, status) in [
