@@ -25,7 +25,7 @@ use llama_cpp_2::{
     llama_batch::LlamaBatch,
     model::{LlamaModel, params::LlamaModelParams},
     sampling::LlamaSampler,
-    token::LlamaToken,
+    token::{LlamaToken, logit_bias::LlamaLogitBias},
 };
 use serde_json::{Value, json};
 
@@ -92,7 +92,9 @@ fn main() -> anyhow::Result<()> {
         .with_n_threads(sizes.threads)
         .with_n_threads_batch(sizes.threads)
         .with_no_perf(true);
-    let mut context = model.new_context(&backend, params)?;
+    let mut context = model.new_context(&backend, params.clone())?;
+    let four = params.with_n_seq_max(4).with_kv_unified(false);
+    let mut four = model.new_context(&backend, four)?;
     let server = Server::start(&path, sizes.threads)?;
 
     println!(
@@ -112,7 +114,7 @@ fn main() -> anyhow::Result<()> {
     }
     report("prompt", &bare, &served, |run| run.prompt);
     report("answer", &bare, &served, |run| run.answer);
-    clients(&server, &sizes)
+    clients(&server, &model, &mut four, &sizes)
 }
 
 /// Prints the rates of both and the median of the ratios of pairs.
@@ -130,26 +132,63 @@ fn report(what: &str, bare: &[Run], served: &[Run], of: impl Fn(&Run) -> Took) {
     );
 }
 
-/// One client and four in turns.
-fn clients(server: &Server, sizes: &Sizes) -> anyhow::Result<()> {
-    let (mut clock, mut processor) = (Vec::new(), Vec::new());
-    let (mut one, mut four) = (Vec::new(), Vec::new());
+/// One client and four in turns, and the same of llama.cpp alone.
+fn clients(server: &Server, model: &LlamaModel, context: &mut LlamaContext<'_>, sizes: &Sizes) -> anyhow::Result<()> {
+    let (mut served, mut bare) = (Vec::new(), Vec::new());
     for round in 0..sizes.pairs {
-        let alone = server.together(1, 1000 + round, sizes.tokens)?;
-        let together = server.together(4, 2000 + round, sizes.tokens)?;
-        clock.push(together.by_clock() / alone.by_clock());
-        processor.push(together.by_processor() / alone.by_processor());
-        one.push(alone.by_clock());
-        four.push(together.by_clock());
+        served.push((server.together(1, 1000 + round, sizes.tokens)?, server.together(4, 2000 + round, sizes.tokens)?));
+        bare.push((bare_together(model, context, 1, sizes.tokens)?, bare_together(model, context, 4, sizes.tokens)?));
     }
-    println!(
-        "clients: one {:.1} tokens/s, four {:.1} tokens/s in all; ratio {:.2} by the clock, {:.2} by processor time",
-        median(one),
-        median(four),
-        median(clock),
-        median(processor),
-    );
+    for (what, runs) in [("through dew-llama", served), ("bare", bare)] {
+        let rate = |of: fn(&(Took, Took)) -> f64| median(runs.iter().map(of).collect());
+        println!(
+            "clients {what}: one {:.1} tokens/s, four {:.1} tokens/s in all; ratio {:.2} by the clock, {:.2} by processor time",
+            rate(|(one, _)| one.by_clock()),
+            rate(|(_, four)| four.by_clock()),
+            rate(|(one, four)| four.by_clock() / one.by_clock()),
+            rate(|(one, four)| four.by_processor() / one.by_processor()),
+        );
+    }
     Ok(())
+}
+
+/// Answers of as many sequences at once by llama.cpp alone, each after a short prompt.
+fn bare_together(
+    model: &LlamaModel,
+    context: &mut LlamaContext<'_>,
+    sequences: i32,
+    tokens: usize,
+) -> anyhow::Result<Took> {
+    const PROMPT: i32 = 40;
+    let pid = std::process::id();
+    context.clear_kv_cache();
+    let mut batch = LlamaBatch::new(BATCH, 1);
+    for sequence in 0..sequences {
+        for at in 0..PROMPT {
+            batch.add(LlamaToken(1000 + at * 7 + sequence), at, &[sequence], at + 1 == PROMPT)?;
+        }
+    }
+    context.decode(&mut batch)?;
+    let biases = ENDS.iter().filter_map(|end| Some(LlamaLogitBias::new(LlamaToken(end.parse().ok()?), -100.0)));
+    let biases: Vec<_> = biases.collect();
+    let mut sampler = LlamaSampler::chain_simple([
+        LlamaSampler::logit_bias(model.vocab().n_tokens(), &biases),
+        LlamaSampler::greedy(),
+    ]);
+    let mut next: Vec<LlamaToken> =
+        (1..=sequences).map(|sequence| sampler.sample(context, sequence * PROMPT - 1)).collect();
+    let (begun, before) = (Instant::now(), processor(pid)?);
+    for at in (PROMPT..).take(tokens - 1) {
+        batch.clear();
+        for (sequence, token) in (0..).zip(&next) {
+            batch.add(*token, at, &[sequence], true)?;
+        }
+        context.decode(&mut batch)?;
+        for (row, token) in (0..).zip(&mut next) {
+            *token = sampler.sample(context, row);
+        }
+    }
+    Ok(Took::since((tokens - 1) * next.len(), begun, before, processor(pid)?))
 }
 
 fn median(mut numbers: Vec<f64>) -> f64 {
@@ -188,9 +227,7 @@ fn bare_run(
     let pid = std::process::id();
     context.clear_kv_cache();
     let mut batch = LlamaBatch::new(BATCH, 1);
-    let biases = ENDS.iter().filter_map(|end| {
-        Some(llama_cpp_2::token::logit_bias::LlamaLogitBias::new(LlamaToken(end.parse().ok()?), -100.0))
-    });
+    let biases = ENDS.iter().filter_map(|end| Some(LlamaLogitBias::new(LlamaToken(end.parse().ok()?), -100.0)));
     let biases: Vec<_> = biases.collect();
     let mut sampler =
         LlamaSampler::chain_simple([LlamaSampler::logit_bias(vocab.n_tokens(), &biases), LlamaSampler::greedy()]);

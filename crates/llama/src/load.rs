@@ -49,6 +49,9 @@ pub struct Loaded {
 ///
 /// Fails, in words for the person who chose it, when the file is no sound model, or does not fit into memory.
 pub fn load(args: &Args) -> anyhow::Result<Loaded> {
+    if let Some(lacking) = machine::lacks() {
+        bail!("this processor has no {lacking}, which dew-llama is built for");
+    }
     let header = read_header(&args.model)?;
     let file = fs::metadata(&args.model)?.len();
     let made_for = header.context_length.and_then(|length| u32::try_from(length).ok()).unwrap_or(USUAL_CONTEXT);

@@ -23,6 +23,22 @@ fn cores() -> Option<usize> {
     (!seen.is_empty()).then_some(seen.len())
 }
 
+/// What llama.cpp is compiled for and this processor does not have; it would end the process in the middle of an answer.
+pub fn lacks() -> Option<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let has = [
+            ("AVX2", std::arch::is_x86_feature_detected!("avx2")),
+            ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
+            ("F16C", std::arch::is_x86_feature_detected!("f16c")),
+            ("FMA", std::arch::is_x86_feature_detected!("fma")),
+        ];
+        has.into_iter().find(|(_, has)| !has).map(|(name, _)| name)
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    None
+}
+
 /// Bytes that can be had without pushing others out: what the kernel says is available, and what the control group leaves.
 /// `None` where neither is told.
 pub fn free_memory() -> Option<u64> {
