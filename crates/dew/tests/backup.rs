@@ -12,10 +12,30 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde_json::Value;
 use support::{Client, Server, TOKEN, Tmpfs, all, create, ended, eventually, said, skipped};
+
+#[test]
+fn a_store_of_an_older_version_is_told_from_a_broken_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    assert!(Server::start(&data).terminate().success());
+    // As a server left it that did not know the newest migration yet.
+    let store = dewpoint_store::sqlite::open(&data.join("dewpoint.db")).expect("the store");
+    let closing = store.closing();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let newest = "DELETE FROM migrations WHERE number = (SELECT MAX(number) FROM migrations)";
+    runtime.block_on(store.write(move |tx| tx.execute(newest, &[]).map(drop))).expect("written");
+    drop(store);
+    closing.wait(Duration::from_secs(60));
+    let output = ended(dew(&["check", "--data-dir", text(&data)]));
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let said = said(&output);
+    assert!(said.contains("the store has schema version") && said.contains("start the server on it once"), "{said}");
+}
 
 /// `dew` with these words, and nothing of the caller's environment but a token.
 fn dew(words: &[&str]) -> Command {

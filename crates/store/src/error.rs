@@ -35,6 +35,17 @@ pub enum Error {
         /// Newest version this program knows.
         known: i64,
     },
+    /// The store was written by an older Dewpoint, and is looked at as it is.
+    #[error(
+        "the store has schema version {found}, and this program reads version {known}: start the server on it once \
+         (dew serve), which brings it up to date"
+    )]
+    TooOld {
+        /// Version found.
+        found: i64,
+        /// The version this program reads.
+        known: i64,
+    },
     /// A row does not hold what this program writes.
     #[error("a stored {what} is not readable: {problem}")]
     Corrupt {

@@ -32,6 +32,11 @@ pub(crate) fn check(found: i64) -> Result<(), Error> {
     if found > known() { Err(Error::TooNew { found, known: known() }) } else { Ok(()) }
 }
 
+/// Whether a store whose newest migration is `found` can be read as it is; [`Error::TooOld`] when not.
+pub(crate) fn check_is_current(found: i64) -> Result<(), Error> {
+    if found < known() { Err(Error::TooOld { found, known: known() }) } else { check(found) }
+}
+
 /// Brings the schema up to date, all missing migrations in one transaction: they are all applied, or none.
 ///
 /// Fails with [`Error::TooNew`] when the store knows a migration this program does not.

@@ -121,6 +121,7 @@ fn findings(dir: &Path, engine: EngineName) -> Result<Vec<Finding>> {
         return Ok(damage.into_iter().map(finding).collect());
     }
     let inspection = Inspection::open(&store)?;
+    inspection.check_version()?;
     let (mut all, books) = inspection.read(|tx| Ok((check::row_findings(tx)?, check::books(tx)?)))?;
     let seen: Survey = match engine {
         EngineName::Sim => sim::survey(&dir.join(SIMULATOR))?,

@@ -6,7 +6,7 @@ use dewpoint_pages::{Durability, Verdict};
 use rusqlite::Connection;
 
 use super::{file, transaction::Transaction};
-use crate::{Error, db::Tx};
+use crate::{Error, db::Tx, migrate};
 
 /// How often what looks like damage is looked at again: a running server may have been writing there.
 const LOOKS: u32 = 5;
@@ -47,6 +47,12 @@ impl Inspection {
         let connection = dewpoint_pages::open_beside(path).map_err(explain)?;
         file::inspect(path, &connection, true)?;
         Ok(Self { connection })
+    }
+
+    /// Fails with [`Error::TooOld`] when a server has yet to bring the store up to date, so that not all can be read.
+    pub fn check_version(&self) -> Result<(), Error> {
+        let newest = "SELECT COALESCE(MAX(number), 0) FROM migrations";
+        migrate::check_is_current(self.read(|tx| tx.query_one(newest, &[], |row| row.next::<i64>()))?)
     }
 
     /// Runs `work` on one snapshot of the store.
