@@ -1,7 +1,7 @@
 # The one list of commands. `make demo` and `make test` install what they lack (Debian or Ubuntu with Rust, git, make, python3).
 
 .NOTPARALLEL:
-.PHONY: help demo demo-chat test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client schemas fuzz image-micro image-debian llama lint-llama test-llama
+.PHONY: help demo demo-chat test install lint fmt test-rust test-clients test-engine test-guests test-postgres test-godo check-docs simulate bench bench-net bench-client bench-chat schemas fuzz image-micro image-debian llama lint-llama test-llama
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\): *\([a-z -]*\)## /\1\t/p' Makefile | expand -t 16
@@ -63,6 +63,9 @@ bench-net:       ## slow: how fast bridges and rulesets are, as root in namespac
 
 bench-client:    ## what the Rust SDK adds to a call, beside plain reqwest
 	cargo run --release --locked -p dewpoint-client-bench
+
+bench-chat:      ## slow: what the gateway adds to a request for a model, and beside it LiteLLM's proxy from PyPI
+	scripts/bench-chat.sh
 
 image-micro:     ## build micro-x64 into the default image directory
 	scripts/install.sh demo

@@ -494,6 +494,33 @@ pub(crate) static NEW_MODEL_KEY: Table = Table {
     columns: &[col("ID", "ID", "uuid"), col("Name", "Name", "name"), col("Key", "Key", "secret_key")],
 };
 
+/// What a key may have.
+pub(crate) static KEY_LIMITS: Table = Table {
+    one: "in_force",
+    many: "in_force",
+    columns: &[
+        col("RequestsPerMinute", "Requests/Minute", "requests_per_minute"),
+        col("TokensPerMinute", "Tokens/Minute", "tokens_per_minute"),
+        col("TokensPerDay", "Tokens/Day", "tokens_per_day"),
+    ],
+};
+
+/// What keys used of models.
+pub(crate) static USAGE: Table = Table {
+    one: "usage",
+    many: "usage",
+    columns: &[
+        col("Minute", "Minute", "minute"),
+        col("Key", "Key", "key_id"),
+        col("Model", "Model", "model"),
+        col("Requests", "Requests", "requests"),
+        col("Errors", "Errors", "errors"),
+        col("TokensIn", "Tokens In", "tokens_in"),
+        col("TokensOut", "Tokens Out", "tokens_out"),
+        col("Estimated", "Estimated", "estimated"),
+    ],
+};
+
 /// An answer of a model, which is shown as it comes and is a table for `-o json` alone.
 pub(crate) static COMPLETION: Table =
     Table { one: "completion", many: "completions", columns: &[col("ID", "ID", "id"), col("Model", "Model", "model")] };

@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{chat, model},
-    tables::{LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY, SERVED_MODEL},
+    tables::{KEY_LIMITS, LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY, SERVED_MODEL, USAGE},
     tree::{
         kind::Kind,
         spec::{Group, Place, Verb, Waits, arg, delete, flag, get, group, id, list, post, put},
@@ -52,6 +52,7 @@ pub(super) fn group_of_model_keys() -> Group {
     let one = "/v2/gen-ai/models/api_keys/{model-key}";
     let key = || [id("model-key", Kind::ModelKey)];
     let name = |help| arg("name", Kind::Text("NAME"), Place::Body("name"), help);
+    let limit = |name, member, help| flag(name, Kind::Whole("NUMBER"), Place::Body(member), help);
     group("model-key", &["mk"], "Model access keys: each is good for asking models, and for nothing else").verbs([
         list("list", "List keys, without their secrets", "/v2/gen-ai/models/api_keys")
             .aliases(&["ls"])
@@ -73,6 +74,21 @@ pub(super) fn group_of_model_keys() -> Group {
         .with(key())
         .destroys("end the secret of model key")
         .shows(&NEW_MODEL_KEY),
+        get("limits", "Show what a key may have", "/dew/v1/model-keys/{model-key}/limits")
+            .with(key())
+            .shows(&KEY_LIMITS),
+        put(
+            "limit",
+            "Set all that a key may have; what is not given is as the server's configuration says",
+            "/dew/v1/model-keys/{model-key}/limits",
+        )
+        .with(key())
+        .with([
+            limit("requests-per-minute", "requests_per_minute", "Requests a minute"),
+            limit("tokens-per-minute", "tokens_per_minute", "Tokens a minute, of requests and answers"),
+            limit("tokens-per-day", "tokens_per_day", "Tokens a day, of requests and answers"),
+        ])
+        .shows(&KEY_LIMITS),
         delete("delete", "Delete keys; they are refused at once", one)
             .aliases(&["d", "rm"])
             .with([id("model-key", Kind::ModelKey).many()])
@@ -108,4 +124,17 @@ pub(super) fn chat() -> Verb {
             code("seed", Kind::Whole("NUMBER"), "Makes the same answer likelier next time"),
         ])
         .run(|session, verb, given| Box::pin(chat::run(session, verb, given)))
+}
+
+pub(super) fn usage() -> Verb {
+    let query = |name, kind, place, help| flag(name, kind, Place::Query(place), help);
+    list("usage", "Show what keys used of models, by minute, the newest first", "/dew/v1/usage")
+        .examples("  dew usage --from 2026-11-22T00:00:00Z --model llama")
+        .with([
+            query("from", Kind::Text("TIME"), "from", "Minutes that began then or later"),
+            query("to", Kind::Text("TIME"), "to", "Minutes that began before"),
+            query("key", Kind::Text("ID"), "key", "The id of a model access key, or of a token"),
+            query("model", Kind::Text("NAME"), "model", "The model that was asked for"),
+        ])
+        .shows(&USAGE)
 }
