@@ -182,6 +182,9 @@ pub(super) const SCRIPTS: [(&str, &str); 17] = [
         model-key regenerate robot --force
         gradient list-models --format ID,Name
         chat dewpoint-scripted "count to 3"
+        model add served --droplets-tag nobody --port 8000
+        model list
+        model get served
         "#,
     ),
     (
