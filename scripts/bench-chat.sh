@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}
-cargo build --release --locked -p dew -p dewpoint-chat-bench
+[ -n "${DEW_BENCH_BUILT:-}" ] || cargo build --release --locked -p dew -p dewpoint-chat-bench
 bench=$target/release/dewpoint-chat-bench
 arguments=(--binary "$target/release/dew" --turns "${DEW_BENCH_TURNS:-10}")
 if [ "${DEW_BENCH_ALONE:-0}" = 1 ]; then
