@@ -180,6 +180,8 @@ pub(super) const SCRIPTS: [(&str, &str); 17] = [
         model-key list
         model-key update bot --name robot
         model-key regenerate robot --force
+        model-key limit robot --requests-per-minute 60 --tokens-per-day 100000
+        model-key limits robot
         gradient list-models --format ID,Name
         chat dewpoint-scripted "count to 3"
         model add served --droplets-tag nobody --port 8000
