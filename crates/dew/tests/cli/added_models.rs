@@ -6,8 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Scene, dew, ran, said, support::serve};
-use crate::support::Server;
+use super::{
+    Scene, dew, ran, said,
+    support::{Server, eventually, serve},
+};
 
 /// A program that is found as `dew-llama` and cannot load anything.
 fn program(dir: &Path) -> PathBuf {
@@ -15,6 +17,70 @@ fn program(dir: &Path) -> PathBuf {
     fs::write(&path, "#!/bin/sh\necho 'unknown model architecture: nemo' >&2\nexit 3\n").expect("it is written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its permissions");
     path
+}
+
+/// The same file with so much behind its weights that copying it takes a while.
+fn large(scene: &Scene) -> PathBuf {
+    let path = scene.home().join("large.gguf");
+    fs::write(&path, dewpoint_gguf::tiny::model(1)).expect("it is written");
+    let file = fs::OpenOptions::new().write(true).open(&path).expect("it is there");
+    file.set_len(LARGE).expect("it grows");
+    path
+}
+
+const LARGE: u64 = 24 << 20;
+
+/// The files in the server's directory of models, by name.
+fn kept(scene: &Scene) -> Vec<PathBuf> {
+    let entries = fs::read_dir(scene.home().join("data/models")).expect("the directory is there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.extension().is_some_and(|end| end == "gguf" || end == "part")).collect()
+}
+
+fn model(scene: &Scene, name: &str) -> serde_json::Value {
+    scene.server.client().get(&format!("/dew/v1/models/{name}")).body["model"].clone()
+}
+
+#[test]
+fn a_kill_while_a_file_is_copied_leaves_nothing_half_made() {
+    let scene = scene();
+    let file = large(&scene);
+    scene.prints(&["model", "add", "large", "--file", file.to_str().expect("a text")]);
+    eventually("some of it is copied", || model(&scene, "large")["file"]["bytes_copied"].as_u64() > Some(0));
+    let config = scene.home().join("dew.toml");
+    let mut command = serve(&scene.home().join("data"));
+    command.arg("--config").arg(config);
+    let Scene { server, dir } = scene;
+    server.kill();
+    let scene = Scene { server: Server::run(command), dir };
+    // Its program says that it cannot load it, which it is asked when the copy is whole.
+    eventually("it is copied", || model(&scene, "large")["file"]["sha256"].is_string());
+    eventually("it is looked at", || model(&scene, "large")["state"] == "failed");
+    let kept = kept(&scene);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(fs::read(&kept[0]).expect("the copy"), fs::read(&file).expect("the file"));
+}
+
+#[test]
+fn a_copy_that_finds_no_room_leaves_nothing_and_says_so() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let plain = serve(&dir.path().join("data"));
+    // No file of this server's grows over 8 MiB, and it is told so instead of being ended.
+    let mut command = std::process::Command::new("/bin/sh");
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f 16384; exec \"$@\"", "sh"])
+        .arg(plain.get_program())
+        .args(plain.get_args());
+    command.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.stdin(std::process::Stdio::null());
+    let scene = Scene { server: Server::run(command), dir };
+    let file = large(&scene);
+    let refused = scene.refuses(1, &["model", "add", "large", "--file", file.to_str().expect("a text"), "--wait"]);
+    assert!(refused.contains("found no room") && refused.contains("add it again"), "{refused}");
+    assert!(kept(&scene).is_empty(), "{:?}", kept(&scene));
+    // The server is none the worse for it, and the name is free again.
+    scene.prints(&["model", "delete", "large", "--force"]);
+    scene.prints(&["droplet", "list"]);
 }
 
 /// A simulator whose models' files are served by that program.
