@@ -47,7 +47,7 @@ pub struct ModelFacts {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ServedModelRequest {
-    /// What requests are to call it: letters, digits, `.`, `-`, `_` and `:`.
+    /// What requests are to call it: letters, digits, `.`, `-`, `_`, `:` and `/`.
     #[serde(deserialize_with = "empty_is_none")]
     pub name: Option<String>,
     /// A GGUF file on the server's host, by its whole path. The server copies it.

@@ -7,18 +7,18 @@ use dewpoint_store::{Error as StoreError, ModelRecord, ModelSource, ModelState, 
 use crate::{Control, Error, window};
 
 /// Most characters of a model's name.
-const NAME_MAX: usize = 64;
+const NAME_MAX: usize = 128;
 
-/// Checks the name of a model: it is a word of paths, of files and of requests.
+/// Checks the name of a model: it is a word of paths, of files and of requests. Names of published models have a slash.
 pub fn check_name(name: &str) -> Result<(), Error> {
     let is_good = |character: char| character.is_ascii_alphanumeric() || "-_.:".contains(character);
-    let begins_well = name.chars().next().is_some_and(|first| first.is_ascii_alphanumeric());
-    if name.len() <= NAME_MAX && begins_well && name.chars().all(is_good) {
+    let begins_well = |part: &str| part.chars().next().is_some_and(|first| first.is_ascii_alphanumeric());
+    if name.len() <= NAME_MAX && name.split('/').all(|part| begins_well(part) && part.chars().all(is_good)) {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "name has to have from 1 to {NAME_MAX} letters, digits, dots, dashes, colons and underscores, and to begin with a \
-         letter or digit."
+        "name has to have from 1 to {NAME_MAX} letters, digits, dots, dashes, colons, underscores and slashes; it begins with a \
+         letter or digit, and so does what follows a slash."
     )))
 }
 
@@ -84,10 +84,26 @@ mod tests {
 
     #[test]
     fn a_name_goes_into_paths_and_files_as_it_is() {
-        for good in ["smollm2", "llama-3.1:8b", "A_b.c", "7", &"x".repeat(NAME_MAX)] {
+        for good in ["smollm2", "llama-3.1:8b", "A_b.c", "7", "meta-llama/Llama-3.1-8B", &"x".repeat(NAME_MAX)] {
             assert!(check_name(good).is_ok(), "{good:?}");
         }
-        for bad in ["", ".", "..", ".hidden", "-x", "a/b", "a b", "ä", "a\0", "a%2f", &"x".repeat(NAME_MAX + 1)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            ".hidden",
+            "-x",
+            "/a",
+            "a/",
+            "a//b",
+            "a/../b",
+            "a/.b",
+            "a b",
+            "ä",
+            "a\0",
+            "a%2f",
+            &"x".repeat(NAME_MAX + 1),
+        ] {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
     }

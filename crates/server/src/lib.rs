@@ -51,6 +51,7 @@ pub use edge::Edge;
 pub use error::ApiError;
 pub use extract::{BODY_MAX, Done, Json, Path, Query};
 pub use health::Probes;
+pub use inference::models_without_file;
 pub use metrics::Sample;
 pub(crate) use once::Again;
 pub use operation::{Access, Operation};

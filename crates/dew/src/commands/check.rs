@@ -12,7 +12,10 @@ use dewpoint_engine::{
     sim::{self, SimEngine},
     survey::Survey,
 };
-use dewpoint_store::sqlite::{self, Inspection};
+use dewpoint_store::{
+    models,
+    sqlite::{self, Inspection},
+};
 
 use super::{
     data_dir::DataDir,
@@ -123,12 +126,26 @@ fn findings(dir: &Path, engine: EngineName) -> Result<Vec<Finding>> {
     let inspection = Inspection::open(&store)?;
     inspection.check_version()?;
     let (mut all, books) = inspection.read(|tx| Ok((check::row_findings(tx)?, check::books(tx)?)))?;
+    let models = inspection.read(|tx| models::model_all(tx))?;
+    all.extend(dewpoint_server::models_without_file(dir, &models).into_iter().map(without_file));
     let seen: Survey = match engine {
         EngineName::Sim => sim::survey(&dir.join(SIMULATOR))?,
         _ => qemu::survey(dir)?,
     };
     all.extend(check::findings(&books, &seen));
     Ok(all)
+}
+
+fn without_file(model: String) -> Finding {
+    Finding {
+        rule: "model-file-missing".to_owned(),
+        what: format!("the file of the model {model} is not in the data directory"),
+        why: "it cannot be served, as after a restore: a backup has no files of models".to_owned(),
+        remedy: format!("`dew model delete {model}`, and add it again"),
+        subject: model,
+        repairable: false,
+        mend: None,
+    }
 }
 
 /// Puts right what can be, and returns what is left.

@@ -10,7 +10,7 @@ use super::model::MODELS;
 use crate::{
     failure::{Failure, Kind as Failed},
     output::Json,
-    tree::{given::Given, kind::Kind, session::Session, wait},
+    tree::{call, given::Given, kind::Kind, session::Session, wait},
 };
 
 /// What a Droplet does at its first boot, unless another recipe is given.
@@ -21,10 +21,8 @@ const PORT: u64 = 8000;
 /// What is to be served.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Serving {
-    /// What the engine fetches, such as `Qwen/Qwen2.5-7B-Instruct`.
+    /// What the engine fetches and requests call it, such as `Qwen/Qwen2.5-7B-Instruct`.
     model: String,
-    /// What requests call it: the end of that.
-    name: String,
     tag: String,
     port: u64,
 }
@@ -41,40 +39,37 @@ impl Serving {
         };
         if ["user-data", "user-data-file"].into_iter().any(|flag| given.text(flag).is_some()) {
             return Err(Failure::usage("--serve writes the user data itself")
-                .hint("--serve-recipe FILE gives another recipe, which may do more: {model}, {name} and {port} stand for what is served")
+                .hint("--serve-recipe FILE gives another recipe, which may do more: {model} and {port} stand for what is served")
                 .into());
         }
         Self::named(model, given.whole("serve-port").unwrap_or(PORT)).map(Some)
     }
 
     fn named(model: &str, port: u64) -> Result<Self> {
-        let is_good = |letter: char| letter.is_ascii_alphanumeric() || "-_./:".contains(letter);
-        let name = model.rsplit('/').next().unwrap_or_default();
-        let begins_well = name.chars().next().is_some_and(|first| first.is_ascii_alphanumeric());
+        let is_good = |letter: char| letter.is_ascii_alphanumeric() || "-_.:".contains(letter);
+        let begins_well = |part: &str| part.chars().next().is_some_and(|first| first.is_ascii_alphanumeric());
         // It stands in a script of the Droplet's.
-        if !model.chars().all(is_good) || !begins_well || model.starts_with(['-', '/']) || name.len() > 64 {
-            return Err(Failure::usage(format!(
-                "--serve: {model:?} is no name of a model, such as Qwen/Qwen2.5-7B-Instruct"
-            ))
-            .into());
+        if model.len() > 128 || !model.split('/').all(|part| begins_well(part) && part.chars().all(is_good)) {
+            let text = format!("--serve: {model:?} is no name of a model, such as Qwen/Qwen2.5-7B-Instruct");
+            return Err(Failure::usage(text).into());
         }
         if !(1..=65_535).contains(&port) {
             return Err(Failure::usage(format!("--serve-port: {port} is no port")).into());
         }
-        let tag = format!("serves:{}", name.replace('.', "-"));
-        Ok(Self { model: model.to_owned(), name: name.to_owned(), tag, port })
+        let tag = format!("serves:{}", model.replace(['.', '/'], "-"));
+        Ok(Self { model: model.to_owned(), tag, port })
     }
 
     /// The recipe with what is served put in.
     fn recipe(&self, recipe: &str) -> String {
         let port = self.port.to_string();
-        recipe.replace("{model}", &self.model).replace("{name}", &self.name).replace("{port}", &port)
+        recipe.replace("{model}", &self.model).replace("{port}", &port)
     }
 
     /// Puts the recipe and the tag into the body of a create.
     pub(crate) async fn put_into(&self, session: &Session, given: &Given, body: &mut Value) -> Result<()> {
         let recipe = match given.text("serve-recipe") {
-            Some(path) => crate::tree::call::written(&Kind::File.value(&session.client, path).await?),
+            Some(path) => call::written(&Kind::File.value(&session.client, path).await?),
             None => RECIPE.to_owned(),
         };
         body["user_data"] = Value::from(self.recipe(&recipe));
@@ -87,8 +82,8 @@ impl Serving {
 
     /// Makes the model known to the server, unless it is: before the Droplets are made, so that nothing is paid for that nobody finds.
     pub(crate) async fn announce(&self, session: &Session) -> Result<()> {
-        let Self { name, tag, port, .. } = self;
-        let found = match session.client.get(&format!("{MODELS}/{name}")).await {
+        let Self { model: name, tag, port } = self;
+        let found = match session.client.get(&format!("{MODELS}/{}", call::escaped(name))).await {
             Ok(found) => found,
             Err(error) if wait::is_absent(&error) => Json::Null,
             Err(error) => return Err(error),
@@ -116,15 +111,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_known_by_the_end_of_its_name_and_goes_into_the_recipe() {
+    fn a_model_goes_into_the_recipe_under_its_name() {
         let serving = Serving::named("Qwen/Qwen2.5-7B-Instruct", PORT).expect("a good name");
-        assert_eq!(
-            (serving.name.as_str(), serving.tag.as_str()),
-            ("Qwen2.5-7B-Instruct", "serves:Qwen2-5-7B-Instruct")
-        );
+        assert_eq!(serving.tag, "serves:Qwen-Qwen2-5-7B-Instruct");
         let recipe = serving.recipe(RECIPE);
         assert!(recipe.starts_with("#cloud-config\n") && !recipe.contains('{'), "{recipe}");
-        for part in ["--model Qwen/Qwen2.5-7B-Instruct", "--served-model-name Qwen2.5-7B-Instruct", "8000:8000"] {
+        for part in ["--model Qwen/Qwen2.5-7B-Instruct", "8000:8000"] {
             assert!(recipe.contains(part), "{part}");
         }
         for bad in ["", "a b", "a;b", "../x/", "-v", "/etc", "a$(b)", "a\nb", "x/.."] {

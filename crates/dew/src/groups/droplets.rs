@@ -88,7 +88,7 @@ fn create() -> crate::tree::spec::Verb {
                 "serve-recipe",
                 Kind::Text("FILE"),
                 Place::Code,
-                "How, instead of vLLM: user data in which {model}, {name} and {port} are put",
+                "How, instead of vLLM: user data in which {model} and {port} are put",
             ),
             flag("serve-port", Kind::Whole("PORT"), Place::Code, "Where it answers [default: 8000]"),
             switch("dry-run", Place::Code, "Make nothing: say what it would cost and where it would be"),

@@ -148,7 +148,7 @@ async fn action(session: &Session, id: u64, limit: Duration, progress: &mut Prog
 pub(crate) async fn model(session: &Session, name: &str, limit: Duration) -> Result<Json> {
     let mut progress = Progress::new(session);
     until(limit, &format!("the model {name}"), async || {
-        let found = session.client.get(&format!("/dew/v1/models/{name}")).await?;
+        let found = session.client.get(&format!("/dew/v1/models/{}", super::call::escaped(name))).await?;
         let model = found.at("model");
         let (state, why) = (model.at("state").cell(), model.at("why").cell());
         match state.as_str() {

@@ -59,6 +59,12 @@ fn a_kill_while_a_file_is_copied_leaves_nothing_half_made() {
     let kept = kept(&scene);
     assert_eq!(kept.len(), 1, "{kept:?}");
     assert_eq!(fs::read(&kept[0]).expect("the copy"), fs::read(&file).expect("the file"));
+    let data = scene.home().join("data").display().to_string();
+    let check = || ran(super::bare(scene.home()).args(["check", "--data-dir", &data]));
+    assert!(check().status.success(), "{}", said(&check()));
+    fs::remove_file(&kept[0]).expect("it is removed");
+    let found = check();
+    assert!(found.status.code() == Some(1) && said(&found).contains("model-file-missing (large)"), "{}", said(&found));
 }
 
 #[test]
@@ -148,19 +154,20 @@ fn a_droplet_that_serves_a_model_brings_it_along() {
     let scene = scene();
     let model = "Qwen/Qwen2.5-7B-Instruct";
     let made = scene.objects(&create(&["--serve", model, "--tag-name", "mine"]));
-    assert_eq!(made[0]["tags"], serde_json::json!(["mine", "serves:Qwen2-5-7B-Instruct"]));
-    assert_eq!(scene.prints(&["chat", "Qwen2.5-7B-Instruct", "echo hi"]), "hi\n");
+    assert_eq!(made[0]["tags"], serde_json::json!(["mine", "serves:Qwen-Qwen2-5-7B-Instruct"]));
+    assert_eq!(scene.prints(&["chat", model, "echo hi"]), "hi\n");
     let data = format!("/dew/v1/droplets/{}/metadata/v1/user-data", made[0]["id"]);
     let recipe = scene.prints(&["api", "GET", &data]);
-    assert!(recipe.starts_with("#cloud-config") && recipe.contains(&format!("--model {model} ")), "{recipe}");
+    assert!(recipe.starts_with("#cloud-config") && recipe.contains(&format!("--model {model}\n")), "{recipe}");
+    assert_eq!(scene.objects(&["model", "get", model])[0]["state"], "ready");
     // One more serves the same; another port would be another model.
     scene.prints(&create(&["--serve", model]));
     assert!(scene.refuses(1, &create(&["--serve", model, "--serve-port", "9000"])).contains("already"));
-    fs::write(scene.home().join("recipe"), "#!/bin/sh\nserve {model} as {name} on {port}\n").expect("it is written");
+    fs::write(scene.home().join("recipe"), "#!/bin/sh\nserve {model} on {port}\n").expect("it is written");
     let own = scene.home().join("recipe").display().to_string();
     let made = scene.objects(&create(&["--serve", "tiny", "--serve-recipe", &own]));
     let data = format!("/dew/v1/droplets/{}/metadata/v1/user-data", made[0]["id"]);
-    assert!(scene.prints(&["api", "GET", &data]).contains("serve tiny as tiny on 8000"));
+    assert!(scene.prints(&["api", "GET", &data]).contains("serve tiny on 8000"));
     for bad in [
         &["--serve", model, "--user-data", "#!/bin/sh"][..],
         &["--serve", "a b"],

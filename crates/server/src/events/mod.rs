@@ -20,7 +20,7 @@ use tokio::sync::watch;
 pub(crate) use cut::Cut;
 pub(crate) use follow::{Follower, follow};
 pub(crate) use objects::Objects;
-pub(crate) use wire::shown;
+pub(crate) use wire::{model_path, shown};
 
 /// Most streams of one account at once.
 pub(crate) const STREAMS_OF_ACCOUNT: usize = 32;

@@ -65,13 +65,18 @@ pub(super) fn name(thing: &Thing) -> String {
     }
 }
 
+/// Where a model is, whose name may have slashes.
+pub(crate) fn model_path(name: &str) -> String {
+    format!("/dew/v1/models/{}", name.replace('/', "%2F"))
+}
+
 fn path(thing: &Thing) -> Option<String> {
     Some(match thing {
         Thing::Action(id) => format!("/v2/actions/{id}"),
         Thing::Droplet(id) => format!("/v2/droplets/{id}"),
         Thing::Firewall(id) => format!("/v2/firewalls/{id}"),
         Thing::Image(id) => format!("/v2/images/{id}"),
-        Thing::Model(name) => format!("/dew/v1/models/{name}"),
+        Thing::Model(name) => model_path(name),
         Thing::Project(id) => format!("/v2/projects/{id}"),
         Thing::SshKey(id) => format!("/v2/account/keys/{id}"),
         Thing::Domain(name) => format!("/v2/domains/{name}"),

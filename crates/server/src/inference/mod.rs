@@ -32,6 +32,7 @@ use dewpoint_api::ErrorId;
 use dewpoint_control::Control;
 use dewpoint_inference::scripted as script;
 use found::ByTag;
+pub use local::models_without_file;
 pub(crate) use local::{Keeper, check};
 pub(crate) use registry::Models;
 use tokio::sync::watch;

@@ -17,7 +17,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
 use super::Asked;
-use crate::{ApiError, BaseUrl, Json, Peer, context::Context, table::Found, view};
+use crate::{ApiError, BaseUrl, Json, Peer, context::Context, events::model_path, table::Found, view};
 
 /// Says that an answer is about something done before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -72,7 +72,7 @@ fn place(made: &Made) -> Option<(&'static str, String)> {
         Made::DomainRecord(domain, id) => ("domain_record", format!("/v2/domains/{domain}/records/{id}")),
         Made::ReservedIp(IpAddr::V4(ip)) => ("reserved_ip", format!("/v2/reserved_ips/{ip}")),
         Made::ReservedIp(IpAddr::V6(ip)) => ("reserved_ipv6", format!("/v2/reserved_ipv6/{ip}")),
-        Made::Model(name) => ("model", format!("/dew/v1/models/{name}")),
+        Made::Model(name) => ("model", model_path(name)),
         Made::Token(_) => return None,
     })
 }

@@ -25,7 +25,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Keeper, Leaving, Local, Now, Ready, binary, files, lock};
+use super::{Keeper, LOST, Leaving, Local, Now, Ready, binary, files, lock};
 use crate::{ModelConfig, UpstreamConfig, inference::upstream::Upstreams};
 
 /// How often a child that loads is asked whether it is done.
@@ -109,6 +109,9 @@ async fn once(
     leaving: &mut watch::Receiver<Leaving>,
 ) -> Ended {
     let path = file.to_owned();
+    if !file.exists() {
+        return Ended::Refused(LOST.to_owned());
+    }
     // Not only when it was copied: a disk may have lost some of it since.
     let checked = tokio::task::spawn_blocking(move || files::check(&path)).await;
     match checked {
@@ -194,6 +197,7 @@ async fn tell(said: ChildStderr, name: String, last: Arc<Mutex<String>>) {
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
+        let text = text.strip_prefix("dew-llama: ").unwrap_or(text);
         if !text.is_empty() {
             tracing::info!(model = name, "dew-llama: {text}");
             text.clone_into(&mut lock(&last));

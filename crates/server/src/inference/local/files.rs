@@ -13,7 +13,7 @@ use std::{
 };
 
 use dewpoint_api::ModelFacts;
-use dewpoint_store::{ModelRecord, ModelState};
+use dewpoint_store::{ModelRecord, ModelSource, ModelState};
 use sha2::{Digest, Sha256};
 
 /// How much is copied at a time.
@@ -93,6 +93,22 @@ fn check_open(file: &File, path: &Path) -> Result<Checked, String> {
     Ok(Checked { bytes, facts })
 }
 
+/// Where a model's file is, in the directory of models.
+fn file_in(dir: &Path, record: &ModelRecord) -> PathBuf {
+    // A plus is in no name.
+    let name = record.name.replace('/', "+");
+    dir.join(format!("{name}-{}.gguf", record.created_at.as_millis()))
+}
+
+/// Which of these models have no file below this data directory, although theirs was copied; by name. Changes nothing.
+pub fn models_without_file(data_dir: &Path, records: &[ModelRecord]) -> Vec<String> {
+    let is_missing = |record: &&ModelRecord| {
+        let is_file = matches!(record.source, ModelSource::File(_)) && record.state == ModelState::Kept;
+        is_file && !file_in(&data_dir.join("models"), record).exists()
+    };
+    records.iter().filter(is_missing).map(|record| record.name.clone()).collect()
+}
+
 /// The directory of models' files, which is the server's alone.
 #[derive(Debug)]
 pub(crate) struct Files {
@@ -109,7 +125,7 @@ impl Files {
 
     /// Where a model's file is. One of the same name that is added later has another.
     pub(super) fn path(&self, record: &ModelRecord) -> PathBuf {
-        self.dir.join(format!("{}-{}.gguf", record.name, record.created_at.as_millis()))
+        file_in(&self.dir, record)
     }
 
     /// Removes a model's file and what there may be of a copy.

@@ -18,13 +18,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed};
 
 use dewpoint_api::{ServedFile, ServedModelState};
 use dewpoint_control::Control;
-use dewpoint_store::{ModelFile, ModelRecord, ModelSource, ModelState};
+use dewpoint_store::{Dialect, ModelFile, ModelRecord, ModelSource, ModelState};
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use self::files::models_without_file;
 use self::files::{Copied, Counts};
 pub(crate) use self::{files::check, keeper::Keeper};
 use super::upstream::Upstreams;
 
+/// What is said of a file that was there once.
+const LOST: &str = "its file is not in the data directory, as after a restore: a backup has no files of models. Delete the model and \
+                    add it again.";
 /// How long a model's task may take to end its child.
 const ENDING: std::time::Duration = std::time::Duration::from_secs(15);
 /// The pause after the store did not take how far a model is.
@@ -182,6 +186,10 @@ impl Local {
     async fn run(self: Arc<Self>, keeper: Arc<Keeper>, control: Control) {
         let record = self.record();
         let ModelSource::File(file) = &record.source else { return };
+        if file.keeper != keeper.id() && control.store().dialect() == Dialect::Sqlite {
+            // Nobody else is on this store: it was taken from another place.
+            return self.is_to(Now::Failed(LOST.to_owned()));
+        }
         if file.keeper != keeper.id() {
             let why = "its file is in the data directory of another server on this store, which serves it.";
             return self.is_to(Now::Waiting(why.to_owned()));

@@ -64,7 +64,7 @@ async fn what_cannot_be_served_is_refused_with_what_would_help() {
     let path = |name: &str| lab.path(name).display().to_string();
     for (body, status, text) in [
         (json!({ "file": file }), 422, "name is missing"),
-        (json!({ "name": "a/b", "file": file }), 422, "letters"),
+        (json!({ "name": "a/../b", "file": file }), 422, "letters"),
         (json!({ "name": "a" }), 422, "one of file and droplets"),
         (json!({ "name": "a", "file": file, "droplets": { "tag": "t", "port": 1 } }), 422, "one of file and droplets"),
         (json!({ "name": "a", "file": "tiny.gguf" }), 422, "whole path"),
@@ -145,4 +145,35 @@ async fn a_file_that_is_lost_or_broken_since_is_told_of() {
     // It is looked at again, and goes on by itself once it is whole.
     fs::write(&kept, &whole).expect("it is written");
     lab.model_in("tiny", "ready").await;
+}
+
+#[tokio::test]
+async fn a_restored_server_says_of_each_model_that_its_file_is_not_there() {
+    let mut lab = Lab::start().await;
+    lab.add("tiny", &lab.file("tiny.gguf")).await.expect(202);
+    lab.model_in("tiny", "ready").await;
+    // The rows are there, in another data directory.
+    lab.app.end_models().await;
+    fs::remove_dir_all(lab.path("data/models")).expect("it is removed");
+    lab.app.restart().await;
+    let _kept = lab.app.keep_models();
+    let failed = lab.model_in("tiny", "failed").await;
+    assert!(failed["why"].as_str().is_some_and(|why| why.contains("a backup has no files of models")), "{failed}");
+    lab.app.admin().delete(&format!("{MODELS}/tiny")).await.expect(204);
+    lab.add("tiny", &lab.file("tiny.gguf")).await.expect(202);
+    lab.model_in("tiny", "ready").await;
+}
+
+#[tokio::test]
+async fn a_name_may_have_a_slash_as_those_of_published_models_have() {
+    let lab = Lab::start().await;
+    let name = "meta-llama/Llama-3.1-8B";
+    lab.add(name, &lab.file("tiny.gguf")).await.expect(202);
+    let path = "meta-llama%2FLlama-3.1-8B";
+    assert_eq!(lab.model_in(path, "ready").await["name"], name);
+    lab.ask(name, false).await.expect(200);
+    let told = lab.app.admin().get("/dew/v1/events?since=0&kind=model").await.expect(200);
+    assert_eq!(told["events"][0]["path"], format!("{MODELS}/{path}"));
+    lab.app.admin().delete(&format!("{MODELS}/{path}")).await.expect(204);
+    until("its file is gone", || lab.kept().is_empty()).await;
 }
