@@ -497,7 +497,8 @@ pub(crate) static NEW_MODEL_KEY: Table = Table {
 /// What a key may have.
 pub(crate) static KEY_LIMITS: Table = Table {
     one: "in_force",
-    many: "in_force",
+    // Never several; the same word would take each member for an object.
+    many: "keys",
     columns: &[
         col("RequestsPerMinute", "Requests/Minute", "requests_per_minute"),
         col("TokensPerMinute", "Tokens/Minute", "tokens_per_minute"),
