@@ -179,9 +179,8 @@ fn live(kind: Kind, before: &[String]) -> Option<Candidates> {
     let words = std::iter::once("dew".to_owned()).chain(named.map(|(_, word)| word.clone()));
     let args = ClientArgs::from_arg_matches(&flags.try_get_matches_from(words).ok()?).ok()?.or(&ClientArgs::default());
     let client = Client::new(&args).ok()?;
-    let found = block_on(async {
-        Ok(tokio::time::timeout(TIME, client.list(listing.path, &[], listing.table)).await.ok().and_then(Result::ok))
-    });
+    let found =
+        block_on(async { Ok(tokio::time::timeout(TIME, listing.all(&client, &[])).await.ok().and_then(Result::ok)) });
     let text = |object: &Json, member: &str| object.at(member).cell();
     let mut candidates = Vec::new();
     for object in found.ok()?? {

@@ -12,9 +12,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::{
     output::{Json, print},
-    tables::{ACTION, DROPLET, address},
+    tables::{ACTION, address},
     terminal::{Screen, keys},
-    tree::{given::Given, session::Session, spec::Verb, wait},
+    tree::{given::Given, kind::Kind, session::Session, spec::Verb, wait},
 };
 
 /// Droplets that are drawn; the newest are.
@@ -57,7 +57,10 @@ async fn quits(keys: Option<&mut UnboundedReceiver<Vec<u8>>>) {
 }
 
 async fn view(session: &Session) -> Result<String> {
-    let droplets = session.client.list("/v2/droplets", &[], &DROPLET).await?;
+    let droplets = match Kind::Droplet.listing() {
+        Some(listing) => listing.all(&session.client, &[]).await?,
+        None => Vec::new(),
+    };
     let newest = [("per_page".to_owned(), "50".to_owned())];
     let actions = ACTION.objects(&session.client.send("GET", "/v2/actions", &newest, None).await?.body);
     let stock = match session.client.get("/dew/v1/stock").await {

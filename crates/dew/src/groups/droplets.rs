@@ -165,7 +165,7 @@ pub(super) fn group_of_droplets() -> Group {
                         .optional(),
                     flag("region", Kind::Region, Place::Code, "Those in this region"),
                     flag("tag-name", Kind::Tag, Place::Query("tag_name"), "Those with this tag"),
-                    switch("gpus", Place::Code, "GPU Droplets alone"),
+                    switch("gpus", Place::Code, "GPU Droplets, which are left out otherwise"),
                 ])
                 .shows(&DROPLET)
                 .run(|session, verb, given| Box::pin(droplet::list(session, verb, given))),

@@ -57,6 +57,20 @@ pub(crate) struct Listing {
     pub(crate) id: &'static str,
     /// The member that people name it by; the same where they name it by its id.
     pub(crate) name: &'static str,
+    /// What finds those that the list leaves out unless they are asked for: GPU Droplets.
+    leaves_out: Option<(&'static str, &'static str)>,
+}
+
+impl Listing {
+    /// All there are, those too that the list leaves out.
+    pub(crate) async fn all(&self, client: &Client, query: &[(String, String)]) -> Result<Vec<Json>> {
+        let mut found = client.list(self.path, query, self.table).await?;
+        if let Some((name, value)) = self.leaves_out {
+            let query = [query, &[(name.to_owned(), value.to_owned())]].concat();
+            found.extend(client.list(self.path, &query, self.table).await?);
+        }
+        Ok(found)
+    }
 }
 
 impl Kind {
@@ -141,7 +155,7 @@ impl Kind {
                 return None;
             }
         };
-        Some(Listing { path, table, id, name })
+        Some(Listing { path, table, id, name, leaves_out: (self == Self::Droplet).then_some(("type", "gpus")) })
     }
 
     /// The kind a word in help stands for.
@@ -209,7 +223,7 @@ impl Kind {
             Self::Droplet | Self::Volume => vec![("name".to_owned(), name.to_owned())],
             _ => Vec::new(),
         };
-        let found = client.list(listing.path, &query, listing.table).await?;
+        let found = listing.all(client, &query).await?;
         let found: Vec<&Json> = found.iter().filter(|object| object.at(listing.name).cell() == name).collect();
         let what = self.word().to_lowercase();
         match found[..] {

@@ -147,3 +147,16 @@ fn commands_of_this_host_take_their_flags_on_either_side_of_their_words_and_need
     assert!(told.starts_with("dew: --url stands before image, where it means nothing\nhint: "), "{told}");
     assert_eq!(before.status.code(), Some(2));
 }
+
+#[test]
+fn a_gpu_droplet_is_known_by_its_name_though_lists_leave_it_out_dro_5() {
+    let scene = Scene::start();
+    let create = ["droplet", "create", "--size", "gpu-h100x1-80gb", "--image", "gpu-h100x1-base", "--region", "nyc2"];
+    let made = scene.objects(&[&create[..], &["--wait", "trainer"]].concat());
+    assert_eq!(scene.prints(&["droplet", "list", "--format", "Name", "--no-header"]), "");
+    assert_eq!(scene.objects(&["droplet", "get", "trainer"])[0]["id"], made[0]["id"]);
+    assert!(scene.prints(&["top", "--once"]).contains("trainer"));
+    let completed = scene.prints(&["__complete", "droplet", "get", "tr"]);
+    assert!(completed.contains("trainer"), "{completed}");
+    scene.prints(&["droplet", "delete", "trainer", "--force"]);
+}
