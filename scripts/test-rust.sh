@@ -24,4 +24,5 @@ if [ -z "${DEW_TEST_IMAGES:-}" ]; then
     export DEW_TEST_IMAGES="$work"
 fi
 
-cargo test --locked "$@"
+# All of it, also after a failure: a run tells everything that is wrong.
+cargo test --locked --no-fail-fast "$@"
