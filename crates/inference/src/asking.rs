@@ -140,7 +140,7 @@ fn with_arguments(call: &Value) -> Value {
 mod tests {
     use super::*;
 
-    fn asked(more: Value) -> Asked {
+    fn asked(more: &Value) -> Asked {
         let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": [{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }] }] });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         serde_json::from_value(body).expect("of the right types")
@@ -152,24 +152,24 @@ mod tests {
         let more = json!({ "messages": [
             { "role": "assistant", "content": null, "tool_calls": calls }, { "role": "tool", "tool_call_id": "1", "content": "7" },
         ] });
-        let told = asked(more).conversation();
+        let told = asked(&more).conversation();
         assert_eq!(told[0]["tool_calls"][0]["function"]["arguments"], json!({ "a": 1 }));
         assert_eq!(told[1], json!({ "role": "tool", "content": "7", "tool_call_id": "1" }));
-        assert_eq!(asked(json!({})).conversation(), [json!({ "role": "user", "content": "ab" })]);
+        assert_eq!(asked(&json!({})).conversation(), [json!({ "role": "user", "content": "ab" })]);
     }
 
     #[test]
     fn what_is_wished_of_functions_and_tokens() {
         let tools =
             json!([{ "type": "function", "function": { "name": "f", "description": "does", "parameters": {} } }]);
-        let choice = |choice: Value| asked(json!({ "tools": tools, "tool_choice": choice })).tool_choice();
+        let choice = |choice: Value| asked(&json!({ "tools": tools, "tool_choice": choice })).tool_choice();
         assert_eq!(choice(Value::Null), ToolChoice::Auto);
         assert_eq!(choice(json!("none")), ToolChoice::None);
         assert_eq!(choice(json!("required")), ToolChoice::Required);
         assert_eq!(choice(json!({ "function": { "name": "f" } })), ToolChoice::Named("f".to_owned()));
-        assert_eq!(asked(json!({})).tool_choice(), ToolChoice::None);
-        assert_eq!(asked(json!({ "tools": tools })).tools(), tools.as_array().expect("a list").clone());
-        let sampling = asked(json!({ "logit_bias": { "7": -100 }, "top_p": 0.5 })).sampling();
+        assert_eq!(asked(&json!({})).tool_choice(), ToolChoice::None);
+        assert_eq!(asked(&json!({ "tools": tools })).tools(), tools.as_array().expect("a list").clone());
+        let sampling = asked(&json!({ "logit_bias": { "7": -100 }, "top_p": 0.5 })).sampling();
         assert_eq!((sampling.temperature, sampling.top_p, sampling.logit_bias), (1.0, 0.5, vec![(7, -100.0)]));
     }
 }

@@ -3,6 +3,7 @@
 //! Texts that share words lie near each other: a vector is the sum of one for each token, of length 1. So a search over a few
 //! sentences finds what a person would, and a test can rely on every number.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ impl EmbeddingAsked {
             }
             used += length;
             let vector = vector(tokens, dimensions);
-            let told = if is_base64 { json!(base64(&vector)) } else { json!(vector) };
+            let told = if is_base64 { json!(packed(&vector)) } else { json!(vector) };
             data.push(json!({ "object": "embedding", "index": index, "embedding": told }));
         }
         Ok(json!({
@@ -112,34 +113,23 @@ fn vector(tokens: &[Vec<u8>], dimensions: usize) -> Vec<f32> {
     sum.into_iter().map(|one| (one / length) as f32).collect()
 }
 
-/// Single-precision numbers, little-endian, in base64 as clients unpack them.
-fn base64(vector: &[f32]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let bytes: Vec<u8> = vector.iter().flat_map(|one| one.to_le_bytes()).collect();
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let at = |place: usize| u32::from(group.get(place).copied().unwrap_or(0));
-        let all = at(0) << 16 | at(1) << 8 | at(2);
-        for place in 0..4 {
-            let letter = LETTERS[(all >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= group.len() { char::from(letter) } else { '=' });
-        }
-    }
-    text
+/// Single-precision numbers, little-endian, in base64 as clients unpack them. For other embeddings than the script's too.
+pub fn packed(vector: &[f32]) -> String {
+    BASE64_STANDARD.encode(vector.iter().flat_map(|one| one.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn asked(more: Value) -> EmbeddingAsked {
+    fn asked(more: &Value) -> EmbeddingAsked {
         let mut body = json!({ "model": "m" });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         serde_json::from_value(body).expect("well-formed")
     }
 
-    fn vectors(input: Value) -> Vec<Vec<f64>> {
-        let answer = asked(json!({ "input": input })).answer().expect("it is answered");
+    fn vectors(input: &Value) -> Vec<Vec<f64>> {
+        let answer = asked(&json!({ "input": input })).answer().expect("it is answered");
         let data = answer["data"].as_array().expect("a list").clone();
         data.iter().map(|one| serde_json::from_value(one["embedding"].clone()).expect("numbers")).collect()
     }
@@ -150,23 +140,23 @@ mod tests {
 
     #[test]
     fn vectors_have_length_one_and_texts_that_share_words_are_near() {
-        let found = vectors(json!(["the cat sat on the mat", "the cat sat on a chair", "stock prices fell"]));
+        let found = vectors(&json!(["the cat sat on the mat", "the cat sat on a chair", "stock prices fell"]));
         for vector in &found {
             assert_eq!(vector.len(), DIMENSIONS);
             assert!((nearness(vector, vector) - 1.0).abs() < 1e-5);
         }
         assert!(nearness(&found[0], &found[1]) > nearness(&found[0], &found[2]) + 0.3);
-        assert_eq!(found, vectors(json!(["the cat sat on the mat", "the cat sat on a chair", "stock prices fell"])));
-        assert_eq!(vectors(json!("a")), vectors(json!(["a"])));
-        assert_eq!(vectors(json!([1, 2])).len(), 1);
-        assert_eq!(vectors(json!([[1, 2], [3]])).len(), 2);
+        assert_eq!(found, vectors(&json!(["the cat sat on the mat", "the cat sat on a chair", "stock prices fell"])));
+        assert_eq!(vectors(&json!("a")), vectors(&json!(["a"])));
+        assert_eq!(vectors(&json!([1, 2])).len(), 1);
+        assert_eq!(vectors(&json!([[1, 2], [3]])).len(), 2);
     }
 
     #[test]
     fn base64_holds_the_same_numbers() {
-        assert_eq!(base64(&[1.0]), "AACAPw==");
-        assert_eq!(base64(&[1.0, -2.0]), "AACAPwAAAMA=");
-        assert_eq!(base64(&[1.0, -2.0, 0.5]), "AACAPwAAAMAAAAA/");
+        assert_eq!(packed(&[1.0]), "AACAPw==");
+        assert_eq!(packed(&[1.0, -2.0]), "AACAPwAAAMA=");
+        assert_eq!(packed(&[1.0, -2.0, 0.5]), "AACAPwAAAMAAAAA/");
     }
 
     #[test]
@@ -180,12 +170,12 @@ mod tests {
             (json!({ "input": "a", "dimensions": 385 }), "dimensions "),
             (json!({ "input": "a", "encoding_format": "hex" }), "encoding_format "),
         ] {
-            let refusal = asked(more).answer().expect_err("it cannot be").to_string();
+            let refusal = asked(&more).answer().expect_err("it cannot be").to_string();
             assert!(refusal.starts_with(member), "{refusal}");
         }
         let long = "a ".repeat(9000);
-        assert!(matches!(asked(json!({ "input": long })).answer(), Err(Refusal::TooLong { .. })));
-        let short = asked(json!({ "input": "a", "dimensions": 8 })).answer().expect("fewer are possible");
+        assert!(matches!(asked(&json!({ "input": long })).answer(), Err(Refusal::TooLong { .. })));
+        let short = asked(&json!({ "input": "a", "dimensions": 8 })).answer().expect("fewer are possible");
         assert_eq!(short["data"][0]["embedding"].as_array().map(Vec::len), Some(8));
     }
 }

@@ -30,7 +30,7 @@ mod wire;
 pub use asked::{Asked, Refusal};
 pub use asking::{Format, Function, Sampling, ToolChoice};
 pub use completion::{Completion, Form, Named, Prompt, Step};
-pub use embedding::EmbeddingAsked;
+pub use embedding::{EmbeddingAsked, packed};
 pub use gauge::{Gauge, told};
 pub use routing::{Condition, Pool, Turn};
 pub use tally::{NoAnswer, Tally, estimate_of_request, usage_of_answer};
