@@ -14,6 +14,7 @@ use std::{
     num::NonZeroU32,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
+        Arc,
         atomic::Ordering::Relaxed,
         mpsc::{Receiver, TryRecvError},
     },
@@ -32,7 +33,7 @@ use crate::{
     load::{BATCH, Loaded},
     sampler::{Chosen, Sampler},
     slots,
-    stats::{Stats, add},
+    stats::{Stats, Wait, add},
 };
 
 /// How many tokens of prompts are read in a step while others speak, who wait for it.
@@ -68,6 +69,8 @@ pub struct Job {
     pub hears_marks: bool,
     /// Whether chunks are wanted, or one answer.
     pub streams: bool,
+    /// How long it has to wait.
+    pub wait: Arc<Wait>,
     /// Who hears of it. Gone, it is dropped.
     pub reply: UnboundedSender<Event>,
 }
@@ -295,6 +298,7 @@ impl<'model> Engine<'model> {
         let sampler = sampler.map_err(|error| Trouble::Refused(error.to_string()))?;
         let known = remember(&mut self.context, &mut self.slots, place);
         if choice == 0 {
+            job.wait.is_over();
             job.completion.remembered(known as u64);
         }
         add(&self.stats.cached_tokens, known);

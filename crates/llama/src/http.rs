@@ -20,7 +20,6 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use dewpoint_inference::{Asked, Completion, Form, Named, Prompt, Refusal, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -40,7 +39,7 @@ use crate::{
     embed::Texts,
     engine::{Event, Job, Order},
     load::Loaded,
-    stats::Stats,
+    stats::{Stats, Wait},
 };
 
 /// Most bytes of a request.
@@ -49,6 +48,8 @@ const LARGEST: usize = 4 * 1024 * 1024;
 const MOST_TEXTS: usize = 2048;
 /// Most choices that may wait; more are sent elsewhere.
 const MOST_WAITING: u64 = 256;
+/// Tells how many microseconds a request waited for its turn; of one that still waits when the head is sent, until then.
+const QUEUED: HeaderName = HeaderName::from_static("x-dewpoint-queue-us");
 /// After how long without a token a comment says that the request is still there.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -170,15 +171,27 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Problem> {
 
 async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
     match begin(&shared, &body) {
-        Ok((streams, events)) => {
-            answer(streams, events).await.unwrap_or_else(|problem| problem.of(&headers).into_response())
+        Ok(begun) => {
+            let wait = Arc::clone(&begun.wait);
+            let mut response = answer(begun).await.unwrap_or_else(|problem| problem.of(&headers).into_response());
+            let waited = u64::try_from(wait.so_far().as_micros()).unwrap_or(u64::MAX);
+            response.headers_mut().insert(QUEUED, HeaderValue::from(waited));
+            response
         }
         Err(problem) => problem.of(&headers).into_response(),
     }
 }
 
-/// Puts a request to the engine; whether it streams, and what will become of it.
-fn begin(shared: &Shared, body: &Bytes) -> Result<(bool, UnboundedReceiver<Event>), Problem> {
+/// A request that the engine has.
+struct Begun {
+    streams: bool,
+    /// What becomes of it.
+    events: UnboundedReceiver<Event>,
+    wait: Arc<Wait>,
+}
+
+/// Puts a request to the engine.
+fn begin(shared: &Shared, body: &Bytes) -> Result<Begun, Problem> {
     let Ready { loaded, worker } = ready(shared)?;
     let Worker::Chat(orders) = worker else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "This model makes embeddings and no text."));
@@ -201,6 +214,7 @@ fn begin(shared: &Shared, body: &Bytes) -> Result<(bool, UnboundedReceiver<Event
     let hears_marks = matches!(put.form, Form::Mixed { .. });
     let completion = Completion::new(&asked, named, prompt, put.form)?;
     let (reply, events) = unbounded_channel();
+    let wait = Arc::new(Wait::begin());
     let job = Job {
         completion,
         prompt: put.prompt,
@@ -210,10 +224,11 @@ fn begin(shared: &Shared, body: &Bytes) -> Result<(bool, UnboundedReceiver<Event
         tells_likelihoods: asked.likelihoods().is_some(),
         hears_marks,
         streams: asked.streams(),
+        wait: Arc::clone(&wait),
         reply,
     };
     orders.send(Order::Answer(Box::new(job))).map_err(|_| stopped())?;
-    Ok((asked.streams(), events))
+    Ok(Begun { streams: asked.streams(), events, wait })
 }
 
 fn stopped() -> Problem {
@@ -221,7 +236,7 @@ fn stopped() -> Problem {
 }
 
 /// What was answered, or its beginning.
-async fn answer(streams: bool, mut events: UnboundedReceiver<Event>) -> Result<Response, Problem> {
+async fn answer(Begun { streams, mut events, .. }: Begun) -> Result<Response, Problem> {
     if !streams {
         return match events.recv().await {
             Some(Event::Answer(text)) => Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response()),
@@ -326,7 +341,7 @@ async fn embed(shared: &Shared, body: &Bytes) -> Result<Response, Problem> {
     let told = |numbers: Vec<f32>| match in_base64 {
         false => json!(numbers),
         true => {
-            json!(BASE64_STANDARD.encode(numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>()))
+            json!(dewpoint_inference::packed(&numbers))
         }
     };
     let data = (0_u32..).zip(made);

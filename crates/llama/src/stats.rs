@@ -1,6 +1,12 @@
 //! Counts of what was done since the start, as `GET /stats` tells them.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 
@@ -44,5 +50,29 @@ impl Stats {
             "cached_tokens": of(&self.cached_tokens), "steps": of(&self.steps), "shared_steps": of(&self.shared_steps),
             "gone": of(&self.gone), "failed": of(&self.failed),
         })
+    }
+}
+
+/// How long an answer waits for its first place.
+#[derive(Debug)]
+pub struct Wait {
+    since: Instant,
+    took: OnceLock<Duration>,
+}
+
+impl Wait {
+    /// It begins to wait.
+    pub fn begin() -> Self {
+        Self { since: Instant::now(), took: OnceLock::new() }
+    }
+
+    /// It has a place.
+    pub fn is_over(&self) {
+        let _ = self.took.set(self.since.elapsed());
+    }
+
+    /// How long it waited, in all or until now.
+    pub fn so_far(&self) -> Duration {
+        self.took.get().copied().unwrap_or_else(|| self.since.elapsed())
     }
 }

@@ -143,10 +143,17 @@ fn request(text: &str, more: &Value) -> Value {
 
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    head: String,
     pub(crate) body: String,
 }
 
 impl Answer {
+    /// How many microseconds it waited for its turn, by its own word.
+    pub(crate) fn queued_us(&self) -> u64 {
+        let line = self.head.lines().find_map(|line| line.strip_prefix("x-dewpoint-queue-us: "));
+        line.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no time in the queue: {}", self.head))
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -199,7 +206,7 @@ impl Connection {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no HTTP: {text:?}"));
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-        Answer { status, body: if chunked { unchunked(body) } else { body.to_owned() } }
+        Answer { status, head: head.to_owned(), body: if chunked { unchunked(body) } else { body.to_owned() } }
     }
 }
 

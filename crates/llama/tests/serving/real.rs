@@ -1,5 +1,7 @@
 //! With a real model, small and not bright: what is looked at is the shape of its answers, and what they cost.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::common::{Server, wait_until};
@@ -71,13 +73,18 @@ fn conversations_of_several_clients_are_computed_together() {
     other.until("\"content\":\"\"");
     // A third has to wait, and is told of.
     let third = server.stream("And me?", &json!({ "max_tokens": 2 }));
-    wait_until("both are computed and the third waits", || {
+    let waits = || {
         let stats = server.get("/stats");
-        (stats["running"] == 2 && stats["queued"] == 1 && stats["shared_steps"].as_u64() > Some(5)).then_some(())
-    });
+        (stats["running"] == 2 && stats["queued"] == 1).then_some(stats["shared_steps"].as_u64().expect("a count"))
+    };
+    let (steps, asked) = (wait_until("the third waits", waits), Instant::now());
+    wait_until("both are computed", || waits().filter(|now| *now > steps + 5));
     // Whoever goes away makes room at once.
+    let waited = asked.elapsed();
     drop(one);
-    assert_eq!(third.whole().chunks().last().expect("chunks")["choices"][0]["finish_reason"], "length");
+    let third = third.whole();
+    assert!(u128::from(third.queued_us()) >= waited.as_micros(), "{} of {waited:?}", third.queued_us());
+    assert_eq!(third.chunks().last().expect("chunks")["choices"][0]["finish_reason"], "length");
     assert_eq!(server.count("gone"), 1);
     drop(other);
     wait_until("nobody is computed for", || (server.count("running") == 0).then_some(()));
