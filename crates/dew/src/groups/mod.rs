@@ -82,6 +82,9 @@ pub(crate) fn table(words: &str) -> Option<&'static Table> {
     }
     let words: Vec<&str> = words.split(' ').collect();
     let (first, rest) = words.split_first()?;
+    if let Some(verb) = single().into_iter().find(|verb| rest.is_empty() && verb.name == *first) {
+        return verb.call.table;
+    }
     let all: Vec<Group> = compute().into_iter().chain(others()).collect();
     below(all.iter().find(|group| group.name == *first)?, rest)
 }

@@ -2,8 +2,11 @@
 //! What nobody can foresee is left out by `--format`: how much of a volume is written.
 
 /// Before this line is run, that command has to print that word: what goes on by itself has come so far.
-pub(super) const WAITS: [(&str, &str, &str); 2] =
-    [("vpcs peerings list", "vpcs peerings get both", "ACTIVE"), ("firewall list", "firewall list", "succeeded")];
+pub(super) const WAITS: [(&str, &str, &str); 3] = [
+    ("vpcs peerings list", "vpcs peerings get both", "ACTIVE"),
+    ("firewall list", "firewall list", "succeeded"),
+    ("usage", "usage", "dewpoint-scripted"),
+];
 
 pub(super) const SCRIPTS: [(&str, &str); 17] = [
     (
@@ -184,6 +187,7 @@ pub(super) const SCRIPTS: [(&str, &str); 17] = [
         model-key limits robot
         gradient list-models --format ID,Name
         chat dewpoint-scripted "count to 3"
+        usage
         model add served --droplets-tag nobody --port 8000
         model list
         model get served
