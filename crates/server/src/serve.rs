@@ -3,6 +3,7 @@
 pub(crate) mod arriving;
 pub(crate) mod patience;
 pub(crate) mod places;
+mod settled;
 mod turned_away;
 
 use std::{future::Future, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use tower::Service as _;
 use self::{
     arriving::Arriving,
     patience::{Pace, Patient},
+    settled::settled,
     turned_away::{TurnedAway, refuse_plain},
 };
 use crate::{
@@ -72,7 +74,7 @@ pub async fn serve(
                     Ok(place) => {
                         let serving = connection(stream, address, tls.clone(), edge.clone(), stopped.clone());
                         tokio::spawn(async move {
-                            serving.await;
+                            settled(serving).await;
                             drop(place);
                         });
                     }
