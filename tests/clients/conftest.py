@@ -14,7 +14,9 @@ Tests share the server, so each makes what it needs under names of its own and l
 """
 
 import os
+import ssl
 
+import aiohttp.connector
 import httpx
 import pytest
 
@@ -55,6 +57,8 @@ def trust(monkeypatch):
     """Trusts that server's certificate as its documents say: by the variables that Python's clients read."""
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"):
         monkeypatch.setenv(name, os.environ["DEW_TEST_TLS_CERT"])
+    # aiohttp trusts what these said when it was imported; a program's environment is there before that, a test's is not.
+    monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", ssl.create_default_context())
 
 
 @pytest.fixture(scope="session")
