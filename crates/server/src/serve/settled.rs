@@ -1,8 +1,8 @@
 //! A task that wakes itself while it runs is run on at once.
 //!
 //! A connection and the request on it are one task, and tell each other of a body's bytes through wakers. A runtime takes such
-//! a wake for work that any thread may do, and rouses one that sleeps: two system calls and often a change of processors, for a
-//! task that is running already. Twice for each request with a body.
+//! a wake for work that any thread may do, and rouses one that sleeps: system calls and often a change of processors, for a
+//! task that is running already (docs/benchmarks.md has what that cost).
 
 use std::{
     future::{Future, poll_fn},
