@@ -44,7 +44,7 @@ def cut(whole, served):
     """The document with these operations alone, and no component that they do not lead to."""
     paths = {}
     for path, item in whole["paths"].items():
-        kept = {name: part for name, part in item.items() if name not in METHODS or (path, name) in served}
+        kept = {name: here(part) for name, part in item.items() if name not in METHODS or (path, name) in served}
         if any(name in METHODS for name in kept):
             paths[path] = kept
     missing = served - {(path, name) for path, item in paths.items() for name in item}
@@ -65,6 +65,11 @@ def cut(whole, served):
     return json.loads(json.dumps(small, default=str))
 
 
+def here(part):
+    """An operation as this server has it: at its own address, where inference is described as another host's."""
+    return {name: inner for name, inner in part.items() if name != "servers"} if isinstance(part, dict) else part
+
+
 def references(part):
     """What a part of the document refers to, wherever in it."""
     if isinstance(part, dict):
@@ -82,9 +87,50 @@ def body_is_valid(path, method, body):
     described = description()["paths"][path][method.lower()]["requestBody"]
     if "$ref" in described:
         described = description()["components"]["requestBodies"][described["$ref"].rpartition("/")[2]]
-    draft, validator = (DRAFT4, Draft4Validator) if IS_PUBLIC else (DRAFT202012, Draft202012Validator)
-    schema = based(described["content"]["application/json"]["schema"])
-    return validator(schema, registry=Registry().with_resource("openapi", Resource(description(), draft))).is_valid(body)
+    return validator(described["content"]["application/json"]["schema"]).is_valid(body)
+
+
+def stream_is_valid(path, method, text):
+    """Raises what the description has against a stream of events; a stream that ends without its mark is no stream."""
+    content = description()["paths"][path][method.lower()]["responses"]["200"]["content"]
+    judge = validator(content["text/event-stream"]["schema"])
+    for event in events(text):
+        judge.validate(event)
+
+
+def events(text):
+    """What the events of a stream say, but for the mark at its end."""
+    *said, mark, rest = text.split("\n\n")
+    assert (mark, rest) == ("data: [DONE]", ""), f"a stream ends with {text[-200:]!r}"
+    for event in said:
+        assert event.startswith("data: "), f"no event: {event!r}"
+        yield json.loads(event.removeprefix("data: "))
+
+
+def validator(schema):
+    """Judges by a schema of the description."""
+    return _validators()(based(schema))
+
+
+@functools.cache
+def _validators():
+    whole, draft, kind = description(), DRAFT202012, Draft202012Validator
+    if IS_PUBLIC:
+        whole, draft, kind = as_json_schema(whole), DRAFT4, Draft4Validator
+    registry = Registry().with_resource("openapi", Resource(whole, draft))
+    return lambda schema: kind(as_json_schema(schema) if IS_PUBLIC else schema, registry=registry)
+
+
+def as_json_schema(part):
+    """OpenAPI 3.0's `nullable` in words that JSON Schema knows."""
+    if isinstance(part, list):
+        return [as_json_schema(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    converted = {str(name): as_json_schema(one) for name, one in part.items()}
+    if converted.pop("nullable", None) is True:
+        return {"anyOf": [{"type": "null"}, converted]}
+    return converted
 
 
 def based(schema):

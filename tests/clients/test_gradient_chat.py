@@ -78,4 +78,5 @@ def test_a_key_opens_models_until_it_has_another_secret(client, url):
     with Gradient(base_url=url, model_access_key=fresh) as new:
         assert new.chat.completions.create(**asked("echo yes")).choices[0].message.content == "yes"
     assert client.inference.api_keys.delete(key.uuid).api_key_info.deleted_at is not None
-    assert MODEL in {model.id for model in client.models.list().models}
+    for uses, there in ((["MODEL_USECASE_AGENT", "MODEL_USECASE_SERVERLESS"], True), (["MODEL_USECASE_AGENT"], False)):
+        assert (MODEL in {model.id for model in client.models.list(usecases=uses).models}) is there

@@ -20,6 +20,7 @@ from harness import (
     DOCUMENTED_IMAGE, DOCUMENTED_KEY, DOCUMENTED_SIZE, DOCUMENTED_VPC, GPU_IMAGE, GPU_SIZE, eventually, finish, fresh_name,
     fresh_public_key,
 )
+from served import as_json_schema, based, events
 
 DESCRIPTION = os.environ.get("DEW_OPENAPI", "")
 if not Path(DESCRIPTION).is_file():
@@ -79,10 +80,14 @@ class Description:
             if answer.content:
                 yield "$", "has a body, and none is described"
             return
-        schema = content["application/json"]["schema"]
-        validator = Draft4Validator(based(schema), registry=self.registry, format_checker=FORMATS)
-        for error in validator.iter_errors(answer.json()):
-            yield from explained(error)
+        kind = answer.headers["content-type"].partition(";")[0]
+        if kind not in content:
+            yield "$", f"is {kind}, and {', '.join(content)} is described"
+            return
+        validator = Draft4Validator(based(content[kind]["schema"]), registry=self.registry, format_checker=FORMATS)
+        for body in events(answer.text) if kind == "text/event-stream" else [answer.json()]:
+            for error in validator.iter_errors(body):
+                yield from explained(error)
 
 
 def explained(error):
@@ -95,25 +100,6 @@ def explained(error):
             yield from explained(inner)
         return
     yield re.sub(r"\[\d+\]", "[*]", error.json_path), error.message[:300]
-
-
-def based(schema):
-    """The schema with its references leading into the whole document."""
-    if isinstance(schema, dict):
-        return {name: f"openapi{part}" if name == "$ref" else based(part) for name, part in schema.items()}
-    return [based(part) for part in schema] if isinstance(schema, list) else schema
-
-
-def as_json_schema(part):
-    """OpenAPI 3.0's `nullable` in words that JSON Schema knows."""
-    if isinstance(part, list):
-        return [as_json_schema(one) for one in part]
-    if not isinstance(part, dict):
-        return part
-    converted = {str(name): as_json_schema(one) for name, one in part.items()}
-    if converted.pop("nullable", None) is True:
-        return {"anyOf": [{"type": "null"}, converted]}
-    return converted
 
 
 class Judge:
@@ -383,7 +369,19 @@ def tour_of_peerings(http):
 
 
 def tour_of_models(http):
+    http.get("/v1/models")
+    tool = {"type": "function", "function": {"name": "add", "parameters": {"properties": {"a": {"type": "integer"}}}}}
+    asked = {"model": "dewpoint-scripted", "messages": [{"role": "user", "content": "tell me"}]}
+    for more in (
+        {}, {"n": 2, "logprobs": True, "top_logprobs": 20}, {"max_tokens": 1}, {"tools": [tool], "tool_choice": "required"},
+        {"response_format": {"type": "json_object"}}, {"n": 0}, {"max_tokens": 9000}, {"model": "none"},
+    ):
+        for stream in ({}, {"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}):
+            http.post("/v1/chat/completions", json=asked | more | stream)
+    for more in ({"input": "a"}, {"input": ["a", "b"], "encoding_format": "base64"}, {"input": []}, {"input": "a", "model": "none"}):
+        http.post("/v1/embeddings", json={"model": "dewpoint-scripted"} | more)
     http.get("/v2/gen-ai/models")
+    http.get("/v2/gen-ai/models?per_page=1&usecases=MODEL_USECASE_SERVERLESS&public_only=true")
     keys = "/v2/gen-ai/models/api_keys"
     path = f"{keys}/{http.post(keys, json={'name': fresh_name('key')}).json()['api_key_info']['uuid']}"
     http.get(keys)
@@ -487,7 +485,7 @@ def toured(judge, http):
 
 def test_every_served_operation_of_the_description_is_visited(toured, http):
     paths = http.get("/dew/v1/openapi.json").json()["paths"]
-    served = {operation["operationId"] for path, item in paths.items() if path.startswith("/v2/")
+    served = {operation["operationId"] for path, item in paths.items() if path.startswith(("/v1/", "/v2/"))
               for operation in item.values() if isinstance(operation, dict)}
     assert served, "the server names what it serves"
     assert served - toured.succeeded == set()

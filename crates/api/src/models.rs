@@ -60,6 +60,9 @@ pub struct ModelKeyRequest {
     /// A name for people.
     #[serde(deserialize_with = "empty_is_none")]
     pub name: Option<String>,
+    /// The key of a PUT, which clients may say here too; it is the path that is followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key_uuid: Option<String>,
 }
 
 /// A model access key. Source: public OpenAPI, model `apiModelAPIKeyInfo`; behaviour rule AUTH-8.

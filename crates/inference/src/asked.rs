@@ -61,6 +61,10 @@ pub struct Asked {
     pub(crate) response_format: Option<ResponseFormat>,
     pub(crate) seed: Option<i64>,
     metadata: Option<BTreeMap<String, String>>,
+    /// Who asks, and how much is to be thought: read only to refuse what these cannot be.
+    #[serde(rename = "user")]
+    _user: Option<String>,
+    reasoning_effort: Option<String>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
 }
@@ -74,9 +78,14 @@ pub(crate) struct Message {
     #[serde(default)]
     pub(crate) tool_calls: Option<Value>,
     #[serde(default)]
-    pub(crate) tool_call_id: Option<Value>,
+    pub(crate) tool_call_id: Option<String>,
     #[serde(default)]
-    pub(crate) name: Option<Value>,
+    pub(crate) name: Option<String>,
+    /// What an answer said beside its text: read only to refuse what is no text.
+    #[serde(default, rename = "refusal")]
+    _refusal: Option<String>,
+    #[serde(default, rename = "reasoning_content")]
+    _reasoning: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -132,6 +141,7 @@ pub(crate) struct NamedSchema {
     pub(crate) schema: Option<Value>,
 }
 
+const EFFORTS: [&str; 6] = ["none", "minimal", "low", "medium", "high", "xhigh"];
 const ROLES: [&str; 5] = ["system", "developer", "user", "assistant", "tool"];
 /// The documented bounds, by the members' names.
 const TEMPERATURE: (f64, f64) = (0.0, 2.0);
@@ -188,6 +198,12 @@ impl Asked {
         if self.stream_options.is_some() && !self.streams() {
             return Err(invalid("stream_options", "goes with stream: true only."));
         }
+        if let Some(effort) = self.reasoning_effort.as_deref().filter(|effort| !EFFORTS.contains(effort)) {
+            return Err(invalid(
+                "reasoning_effort",
+                format!("is {effort:?}; it has to be one of {}.", EFFORTS.join(", ")),
+            ));
+        }
         self.check_metadata()?;
         self.check_format()?;
         self.check_tools()
@@ -201,6 +217,9 @@ impl Asked {
             if !ROLES.contains(&message.role.as_str()) {
                 let problem = format!("is {:?}; it has to be one of {}.", message.role, ROLES.join(", "));
                 return Err(invalid(format!("messages[{place}].role"), problem));
+            }
+            if let Some(calls) = &message.tool_calls {
+                crate::tools::check_calls(calls, &format!("messages[{place}].tool_calls"))?;
             }
             let Some(Content::Parts(parts)) = &message.content else { continue };
             for (number, part) in parts.iter().enumerate() {
@@ -340,7 +359,16 @@ mod tests {
             ("messages", json!([])),
             ("messages", json!([{ "role": "robot", "content": "hi" }])),
             ("messages", json!([{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }])),
+            ("messages[0].tool_calls", json!([{ "role": "assistant", "tool_calls": { "id": "1" } }])),
+            ("messages[0].tool_calls", json!([{ "role": "assistant", "tool_calls": [{ "type": "function" }] }])),
+            (
+                "messages[0].tool_calls[0].type",
+                json!([{ "role": "assistant", "tool_calls": [
+                { "id": "1", "type": "tool", "function": { "name": "f", "arguments": "{}" } },
+            ] }]),
+            ),
             ("stream_options", json!({ "include_usage": true })),
+            ("reasoning_effort", json!("much")),
             ("top_logprobs", json!(3)),
             ("metadata", json!({ "a".repeat(65): "x" })),
             ("response_format", json!({ "type": "xml" })),
@@ -348,7 +376,8 @@ mod tests {
             ("tools", json!([{ "type": "function", "function": { "name": "a b" } }])),
             ("tool_choice", json!("required")),
         ] {
-            let text = refused(&json!({ member: wrong })).unwrap_or_else(|| panic!("{member}: {wrong} is taken"));
+            let sent = member.split('[').next().expect("a word");
+            let text = refused(&json!({ sent: wrong })).unwrap_or_else(|| panic!("{member}: {wrong} is taken"));
             assert!(text.starts_with(member) && text.ends_with('.'), "{text}");
         }
         assert!(refused(&json!({ "logprobs": true, "top_logprobs": 21 })).is_some());
@@ -358,7 +387,8 @@ mod tests {
     fn what_is_in_bounds_is_taken_and_null_is_nothing() {
         for right in [
             json!({ "n": 128, "temperature": 2, "top_p": 0, "max_completion_tokens": 256, "stop": ["a"] }),
-            json!({ "n": null, "stop": null, "tools": null, "stream": null, "logprobs": null, "metadata": null }),
+            json!({ "n": null, "stop": null, "tools": null, "stream": null, "logprobs": null, "metadata": null, "user": null }),
+            json!({ "user": "me", "reasoning_effort": "low" }),
             json!({ "stream": true, "stream_options": { "include_usage": null }, "something": "else" }),
             json!({ "logprobs": true, "top_logprobs": 20, "response_format": { "type": "json_object" } }),
             json!({ "messages": [{ "role": "user", "content": [{ "type": "text", "text": "hi" }] }] }),

@@ -65,7 +65,7 @@ impl Asked {
                 told["tool_calls"] = calls.iter().map(with_arguments).collect();
             }
             for (name, value) in [("tool_call_id", &message.tool_call_id), ("name", &message.name)] {
-                if let Some(Value::String(text)) = value {
+                if let Some(text) = value {
                     told[name] = json!(text);
                 }
             }

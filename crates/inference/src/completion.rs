@@ -301,7 +301,7 @@ impl Completion {
             });
             let calls: Vec<Value> = calls.collect();
             let tool_calls = (!calls.is_empty()).then_some(Value::Array(calls));
-            let message = Message { role: "assistant", content, refusal: None, tool_calls };
+            let message = Message { role: "assistant", content, refusal: None, reasoning_content: None, tool_calls };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             Choice { index, message, finish_reason: gathered.finish.map(Finish::as_str), logprobs }
         });

@@ -29,6 +29,9 @@ pub struct EmbeddingAsked {
     encoding_format: Option<String>,
     #[serde(default)]
     dimensions: Option<u64>,
+    /// Who asks: read only to refuse what is no text.
+    #[serde(default, rename = "user")]
+    _user: Option<String>,
 }
 
 /// A text, texts, the numbers of tokens, or lists of these.

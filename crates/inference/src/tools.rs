@@ -72,6 +72,31 @@ impl Tool {
     }
 }
 
+/// Checks what the assistant called earlier, as a message has it. What else a call has is for the model's template.
+pub(crate) fn check_calls(calls: &Value, at: &str) -> Result<(), Refusal> {
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(rename = "id")]
+        _id: String,
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(rename = "function")]
+        _function: SaidFunction,
+    }
+    #[derive(Deserialize)]
+    struct SaidFunction {
+        #[serde(rename = "name")]
+        _name: String,
+        #[serde(rename = "arguments")]
+        _arguments: String,
+    }
+    let said = Vec::<Said>::deserialize(calls).map_err(|error| invalid(at, format!("cannot be read: {error}.")))?;
+    match said.iter().position(|call| call.kind != "function") {
+        Some(place) => Err(invalid(format!("{at}[{place}].type"), "has to be function.")),
+        None => Ok(()),
+    }
+}
+
 /// The tool that the request leaves the scripted model to call: the one it names, the first when one is required, and
 /// otherwise one whose name the last message of the user has. A conversation that ends with a tool's answer is answered.
 ///

@@ -86,6 +86,8 @@ pub(crate) struct Message {
     pub(crate) role: &'static str,
     pub(crate) content: Option<String>,
     pub(crate) refusal: Option<String>,
+    /// Always null: what a model thinks is part of what it says here. The description wants the member there.
+    pub(crate) reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_calls: Option<Value>,
 }

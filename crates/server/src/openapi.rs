@@ -81,6 +81,9 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator) -> Value {
     if let Some(schema) = operation.answer {
         answer["content"] = json!({ "application/json": { "schema": schema(generator) } });
     }
+    if let Some(schema) = operation.event {
+        answer["content"]["text/event-stream"] = json!({ "schema": schema(generator) });
+    }
     let mut described = json!({
         "operationId": operation.id,
         "summary": operation.summary,

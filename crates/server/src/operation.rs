@@ -62,6 +62,8 @@ pub struct Operation {
     pub(crate) bucket: Bucket,
     pub(crate) success: StatusCode,
     pub(crate) answer: Option<SchemaOf>,
+    /// What each event of its success says, when it can be asked for events.
+    pub(crate) event: Option<SchemaOf>,
     pub(crate) body: Option<SchemaOf>,
     pub(crate) query: Option<SchemaOf>,
     pub(crate) paged: bool,
@@ -87,6 +89,7 @@ impl Operation {
             bucket: Bucket::Token,
             success: StatusCode::NO_CONTENT,
             answer: None,
+            event: None,
             body: None,
             query: None,
             paged: false,
@@ -230,6 +233,12 @@ impl Operation {
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16) -> Self {
         self.answer = Some(SchemaGenerator::subschema_for::<T>);
         self.answers_empty(status)
+    }
+
+    /// That it can be asked to answer bit by bit, as server-sent events, and the shape of what each of these says.
+    pub(crate) fn streams<T: JsonSchema>(mut self) -> Self {
+        self.event = Some(SchemaGenerator::subschema_for::<T>);
+        self
     }
 
     /// The status of success when its body is empty. 204 unless said otherwise.

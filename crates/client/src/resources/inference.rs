@@ -68,5 +68,5 @@ impl ApiKeys {
 }
 
 fn named(name: &str) -> ModelKeyRequest {
-    ModelKeyRequest { name: Some(name.to_owned()) }
+    ModelKeyRequest { name: Some(name.to_owned()), ..ModelKeyRequest::default() }
 }

@@ -7,7 +7,7 @@ use axum::{
 };
 use dewpoint_api::{
     EmbeddingRequest, EmbeddingResponse, InferenceModel, InferenceModelsResponse,
-    chat::{ChatCompletion, ChatCompletionRequest},
+    chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest},
 };
 
 use crate::{
@@ -27,6 +27,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .needs_model_key()
             .body::<ChatCompletionRequest>()
             .answers::<ChatCompletion>(200)
+            .streams::<ChatCompletionChunk>()
     };
     vec![
         Operation::get("/v1/models", models)

@@ -7,8 +7,13 @@ use dewpoint_api::{
 };
 use dewpoint_clock::Timestamp;
 use dewpoint_store::ModelKeyRecord;
+use schemars::JsonSchema;
+use serde::{
+    Deserialize,
+    de::{IntoDeserializer as _, value::Error as ValueError},
+};
 
-use crate::{Again, ApiError, App, Caller, Json, Operation, Paging, Path};
+use crate::{Again, ApiError, App, Caller, Json, Operation, Paging, Path, Query};
 
 const KEYS: &str = "/v2/gen-ai/models/api_keys";
 
@@ -19,6 +24,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .id("genai_list_models")
             .says("The models that can be asked.")
             .needs(&[Scope::GenAiRead])
+            .query::<ModelQuery>()
             .paged()
             .answers::<GenAiModelsResponse>(200),
         Operation::get(KEYS, list)
@@ -52,6 +58,63 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
+/// Which models a list shows. All of them may be asked by everybody, and nothing is known of what else they are good for.
+#[derive(Debug, Default, PartialEq, Eq, JsonSchema)]
+struct ModelQuery {
+    /// Only those for one of these uses; ours are for serverless inference.
+    usecases: Option<Vec<Usecase>>,
+    /// Only those that everybody may ask, which are all.
+    public_only: Option<bool>,
+}
+
+/// What a model is for. Source: public OpenAPI, operation `genai_list_models`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+enum Usecase {
+    #[serde(rename = "MODEL_USECASE_UNKNOWN")]
+    Unknown,
+    #[serde(rename = "MODEL_USECASE_AGENT")]
+    Agent,
+    #[serde(rename = "MODEL_USECASE_FINETUNED")]
+    FineTuned,
+    #[serde(rename = "MODEL_USECASE_KNOWLEDGEBASE")]
+    KnowledgeBase,
+    #[serde(rename = "MODEL_USECASE_GUARDRAIL")]
+    Guardrail,
+    #[serde(rename = "MODEL_USECASE_REASONING")]
+    Reasoning,
+    #[serde(rename = "MODEL_USECASE_SERVERLESS")]
+    Serverless,
+}
+
+impl ModelQuery {
+    /// Reads what was asked. Uses come in a parameter each (pydo), or with commas between them (the Python SDK).
+    fn read(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+        let mut query = Self::default();
+        for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+            match name.as_str() {
+                "usecases" | "usecases[]" => {
+                    let uses = query.usecases.get_or_insert_default();
+                    for word in value.split(',') {
+                        let read: Result<Usecase, ValueError> = Usecase::deserialize(word.into_deserializer());
+                        uses.push(read.map_err(|error| ApiError::unprocessable(format!("usecases: {error}.")))?);
+                    }
+                }
+                "public_only" => {
+                    query.public_only = Some(value.parse().map_err(|_| {
+                        ApiError::unprocessable(format!("public_only must be true or false, not {value:?}."))
+                    })?);
+                }
+                _ => {}
+            }
+        }
+        Ok(query)
+    }
+
+    fn shows_ours(&self) -> bool {
+        self.usecases.as_ref().is_none_or(|uses| uses.contains(&Usecase::Serverless))
+    }
+}
+
 fn key(record: ModelKeyRecord) -> ModelKey {
     ModelKey {
         uuid: record.id,
@@ -64,9 +127,16 @@ fn key(record: ModelKeyRecord) -> ModelKey {
 }
 
 /// `GET /v2/gen-ai/models`
-async fn models(State(app): State<App>, paging: Paging) -> Json<GenAiModelsResponse> {
+async fn models(
+    State(app): State<App>,
+    paging: Paging,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Json<GenAiModelsResponse>, ApiError> {
     let window = dewpoint_control::window(paging.asked);
-    let models = app.inference.listed(&app.control).await;
+    let models = match ModelQuery::read(pairs)?.shows_ours() {
+        true => app.inference.listed(&app.control).await,
+        false => Vec::new(),
+    };
     let (skip, take) = (usize::try_from(window.skip).unwrap_or(usize::MAX), window.take as usize);
     let page = models.iter().skip(skip).take(take).map(|model| GenAiModel {
         id: model.name.clone(),
@@ -74,7 +144,7 @@ async fn models(State(app): State<App>, paging: Paging) -> Json<GenAiModelsRespo
         created_at: Timestamp::from_millis(model.created.saturating_mul(1000)),
         upload_complete: true,
     });
-    Json(paging.collection(page.collect(), models.len() as u64))
+    Ok(Json(paging.collection(page.collect(), models.len() as u64)))
 }
 
 /// `GET /v2/gen-ai/models/api_keys`

@@ -41,7 +41,8 @@ async fn an_answer_is_one_object_and_its_path_has_two_names_inf_1() {
         let answer = app.admin().post(path, ask("echo Hello there.", json!({}))).await;
         let body = answer.expect(200);
         assert!(answer.header("content-type").starts_with("application/json"));
-        let message = json!({ "role": "assistant", "content": "Hello there.", "refusal": null });
+        let message =
+            json!({ "role": "assistant", "content": "Hello there.", "refusal": null, "reasoning_content": null });
         let choice = json!({ "index": 0, "message": message, "finish_reason": "stop", "logprobs": null });
         assert_eq!((&body["object"], &body["choices"]), (&json!("chat.completion"), &json!([choice])));
         assert_eq!((&body["model"], body["created"].as_i64()), (&json!(MODEL), Some(app.now().as_seconds())));

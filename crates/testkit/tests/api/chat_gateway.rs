@@ -42,7 +42,19 @@ async fn bodies_pass_as_they_are_with_the_key_and_the_request_id() {
     assert!(asked.contains("authorization: Bearer of-the-upstream"), "not the caller's own: {asked}");
     let models = app.admin().get("/v1/models").await.expect(200);
     assert_eq!(models["data"][1]["id"], "llama");
-    assert_eq!(app.admin().get("/v2/gen-ai/models").await.expect(200)["meta"]["total"], 2);
+    let listed = async |query: &str| app.admin().get(&format!("/v2/gen-ai/models{query}")).await;
+    for (query, total) in [
+        ("", 2),
+        ("?public_only=true&usecases=", 2),
+        ("?usecases=MODEL_USECASE_AGENT&usecases=MODEL_USECASE_SERVERLESS", 2),
+        ("?usecases=MODEL_USECASE_AGENT,MODEL_USECASE_SERVERLESS", 2),
+        ("?usecases=MODEL_USECASE_AGENT", 0),
+    ] {
+        assert_eq!(listed(query).await.expect(200)["meta"]["total"], total, "{query}");
+    }
+    for query in ["?usecases=CHESS", "?public_only=maybe"] {
+        listed(query).await.refusal(422, "unprocessable_entity");
+    }
 }
 
 #[tokio::test]
