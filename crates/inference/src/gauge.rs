@@ -68,8 +68,12 @@ impl Gauge {
         Duration::from_micros(u64::try_from(self.missing_us(now_us)).unwrap_or(0))
     }
 
-    /// The same gauge with another limit: what is missing stays missing.
-    pub fn set_most(&mut self, most: u64) {
+    /// The same gauge with another limit: as much as is missing stays missing, and flows in as fast as the new limit lets it.
+    pub fn set_most(&mut self, most: u64, now_us: i64) {
+        let missing = i128::from(self.missing_us(now_us)) * i128::from(self.most.max(1)) / i128::from(most.max(1));
+        if most != self.most && missing > 0 {
+            self.full_at_us = now_us.saturating_add(i64::try_from(missing).unwrap_or(i64::MAX));
+        }
         self.most = most;
     }
 }
@@ -120,6 +124,22 @@ mod tests {
         gauge.give_back(2500);
         assert_eq!((gauge.left(0), gauge.wait_for(1, 0)), (500, Duration::ZERO));
         assert_eq!(gauge.wait_for(5000, 0), Duration::from_secs(30), "more than all: when all is there");
+    }
+
+    #[test]
+    fn another_limit_changes_how_fast_it_fills_and_not_what_was_taken() {
+        let mut gauge = Gauge::new(50, MINUTE);
+        gauge.take(350, 0);
+        assert_eq!((gauge.left(0), gauge.wait_for(1, 0).as_secs()), (0, 361));
+        gauge.set_most(1000, 0);
+        assert_eq!((gauge.left(0), gauge.wait_for(1, 0)), (650, Duration::ZERO));
+        gauge.set_most(1000, 6 * SECOND_US);
+        assert_eq!(gauge.left(6 * SECOND_US), 750, "it filled meanwhile");
+        gauge.set_most(125, 6 * SECOND_US);
+        assert_eq!((gauge.left(6 * SECOND_US), gauge.until_full(6 * SECOND_US)), (0, 2 * MINUTE));
+        gauge.set_most(0, 6 * SECOND_US);
+        gauge.set_most(1000, 6 * SECOND_US);
+        assert_eq!(gauge.left(6 * SECOND_US), 750, "and back");
     }
 
     #[test]

@@ -110,6 +110,8 @@ impl ByTag {
         {
             return Ok(());
         }
+        // Until the rows are read it knows nothing: a reading that fails, or whose request goes away, is done again.
+        *place = None;
         // What changes while the rows are read is read again.
         let before = feed.end();
         let droplets = self.active(control).await?;
@@ -232,5 +234,51 @@ impl App {
                 () = tokio::time::sleep(GATHERED_FOR) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Future as _, poll_fn},
+        task::Poll,
+    };
+
+    use dewpoint_clock::ManualClock;
+    use dewpoint_control::{ControlConfig, Parts, Random, catalogue::Catalogue};
+    use dewpoint_engine::sim::SimEngine;
+    use dewpoint_store::sqlite;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_changed_is_read_again_when_who_read_it_went_away() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_600_000_000_500)));
+        let engine = SimEngine::open(&directory.path().join("sim.db"), clock.clone()).expect("a new simulator");
+        let parts = Parts {
+            random: Random::default(),
+            store: sqlite::open(&directory.path().join("dew.db")).expect("a new store"),
+            engine: Arc::new(engine),
+            clock,
+            catalogue: Catalogue::built_in(),
+            config: ControlConfig::default(),
+        };
+        let control = Control::new(parts).await.expect("parts that fit");
+        let account = control.bootstrap(None).await.expect("a write").expect("an empty store").record.account;
+        let by_tag = ByTag::configured("llm".parse().expect("a tag"), ModelConfig::new("llama", Vec::new()));
+        by_tag.settle(&control).await.expect("it is read");
+        for number in 0.. {
+            assert!(by_tag.place.lock().await.is_some());
+            control.tag_create(account, &format!("tag-{number}")).await.expect("a tag");
+            let mut settling = Box::pin(by_tag.settle(&control));
+            if poll_fn(|cx| Poll::Ready(settling.as_mut().poll(cx).is_pending())).await {
+                break;
+            }
+            // The store was faster than the look.
+        }
+        assert!(by_tag.place.lock().await.is_none(), "it believes to know what it did not read");
+        by_tag.settle(&control).await.expect("it is read");
+        assert!(by_tag.place.lock().await.is_some());
     }
 }

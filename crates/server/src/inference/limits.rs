@@ -59,10 +59,10 @@ fn micros(now: Timestamp) -> i64 {
 }
 
 /// Brings a gauge to what the limit is now; another limit does not give back what was taken.
-fn set(gauge: &mut Option<Gauge>, limit: Option<u64>, window: Duration) {
+fn set(gauge: &mut Option<Gauge>, limit: Option<u64>, window: Duration, now: Timestamp) {
     match (gauge.as_mut(), limit) {
         (_, None) => *gauge = None,
-        (Some(gauge), Some(most)) => gauge.set_most(most),
+        (Some(gauge), Some(most)) => gauge.set_most(most, micros(now)),
         (None, Some(most)) => *gauge = Some(Gauge::new(most, window)),
     }
 }
@@ -101,10 +101,10 @@ impl Gauges {
         self.all().all(|gauge| gauge.until_full(micros(now)).is_zero())
     }
 
-    fn is_now(&mut self, limits: KeyLimits) {
-        set(&mut self.requests, limits.requests_per_minute, MINUTE);
-        set(&mut self.tokens, limits.tokens_per_minute, MINUTE);
-        set(&mut self.day, limits.tokens_per_day, DAY);
+    fn is_now(&mut self, limits: KeyLimits, now: Timestamp) {
+        set(&mut self.requests, limits.requests_per_minute, MINUTE, now);
+        set(&mut self.tokens, limits.tokens_per_minute, MINUTE, now);
+        set(&mut self.day, limits.tokens_per_day, DAY, now);
         self.day_is_known &= self.day.is_some();
     }
 
@@ -124,7 +124,7 @@ impl AtTheDoor {
     /// What the key used in the last day, before this server knew of it.
     pub(super) fn used_today(&self, tokens: u64, now: Timestamp) {
         let mut gauges = lock(&self.0.gauges);
-        gauges.is_now(self.0.limits);
+        gauges.is_now(self.0.limits, now);
         // Another request may have been here in the meantime.
         if !std::mem::replace(&mut gauges.day_is_known, true)
             && let Some(day) = &mut gauges.day
@@ -137,7 +137,7 @@ impl AtTheDoor {
     pub(super) fn enter(self, tokens: u64, now: Timestamp) -> Result<Admitted, ApiError> {
         let Self(admitted) = self;
         let mut gauges = lock(&admitted.gauges);
-        gauges.is_now(admitted.limits);
+        gauges.is_now(admitted.limits, now);
         let at = micros(now);
         let wait = |gauge: &Option<Gauge>| gauge.map_or(Duration::ZERO, |gauge| gauge.wait_for(1, at));
         let waits = [

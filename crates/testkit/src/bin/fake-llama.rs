@@ -7,19 +7,31 @@
 //! | `crash…` | ends by SIGABRT in the middle of its first answer |
 //! | `bad…` | says that it cannot load the model |
 //! | `garbage…` | speaks no HTTP |
+//! | `lasting…` | speaks until SIGTERM, then comes to its end, if its input is still open |
 //! | any other | answers with the name of its model, and its process |
 
 use std::{
     env, fs,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::{Path, PathBuf},
-    process, thread,
+    process,
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{SigSet, Signal},
 };
 
 struct Fake {
     name: String,
     go: PathBuf,
+    told_to_end: Arc<(Mutex<bool>, Condvar)>,
 }
 
 fn main() {
@@ -45,18 +57,45 @@ fn main() {
     if magic.ok() != Some(*b"GGUF") {
         fail(3, "the file is no GGUF file");
     }
-    // The lifeline: when it closes, the server is gone.
-    thread::spawn(|| {
-        let _ = io::stdin().read_to_end(&mut Vec::new());
-        process::exit(0);
-    });
+    let told_to_end = Arc::new((Mutex::new(false), Condvar::new()));
+    if name.starts_with("lasting") {
+        await_sigterm(Arc::clone(&told_to_end));
+    } else {
+        // The lifeline: when it closes, the server is gone.
+        thread::spawn(|| {
+            let _ = io::stdin().read_to_end(&mut Vec::new());
+            process::exit(0);
+        });
+    }
     let Ok(listener) = UnixListener::bind(socket) else { fail(1, "the socket cannot be made") };
     eprintln!("fake: {name} listens");
     let beside = Path::new(&arguments[0]).parent().unwrap_or(Path::new("/")).to_owned();
-    let fake: &'static Fake = Box::leak(Box::new(Fake { name, go: beside.join("go") }));
+    let fake: &'static Fake = Box::leak(Box::new(Fake { name, told_to_end, go: beside.join("go") }));
     for stream in listener.incoming().flatten() {
         thread::spawn(move || fake.answer(stream));
     }
+}
+
+/// Takes SIGTERM as a wish. Within `main`, before there are other threads.
+fn await_sigterm(told: Arc<(Mutex<bool>, Condvar)>) {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGTERM);
+    if signals.thread_block().is_err() {
+        fail(1, "signals cannot be waited for");
+    }
+    thread::spawn(move || {
+        let _ = signals.wait();
+        let stdin = io::stdin();
+        let mut input = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut input, PollTimeout::ZERO) != Ok(0) {
+            // Nobody is there any more who would hear it.
+            process::exit(1);
+        }
+        if let Ok(mut is_told) = told.0.lock() {
+            *is_told = true;
+        }
+        told.1.notify_all();
+    });
 }
 
 fn fail(status: i32, why: &str) -> ! {
@@ -107,8 +146,20 @@ impl Fake {
         if self.name.starts_with("crash") {
             process::abort();
         }
+        let is_lasting = self.name.starts_with("lasting");
+        if is_lasting {
+            let _ = fs::write(self.go.with_file_name("speaks"), "");
+            let (told, changed) = &*self.told_to_end;
+            let told = told.lock().map_err(|_| io::Error::other("poisoned"))?;
+            let _told = changed.wait_while(told, |told| !*told).map_err(|_| io::Error::other("poisoned"))?;
+        }
         let end = "data: [DONE]\n\n";
-        write!(out, "{:x}\r\n{end}\r\n0\r\n\r\n", end.len())
+        write!(out, "{:x}\r\n{end}\r\n0\r\n\r\n", end.len())?;
+        out.flush()?;
+        if is_lasting {
+            process::exit(0);
+        }
+        Ok(())
     }
 }
 

@@ -34,8 +34,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long it may take to open its socket: it does so before it loads anything.
 const SOCKET: Duration = Duration::from_secs(60);
-/// How long it may take after SIGTERM, before it is killed.
-const ENDING: Duration = Duration::from_secs(5);
+/// How long it may take after SIGTERM, before it is killed: it gives its answers 5 s, and then says that it ends.
+const ENDING: Duration = Duration::from_secs(8);
 /// The pause before it is started again, which doubles each time.
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
@@ -140,15 +140,16 @@ async fn once(
         Err(why) = answers(local, name, &socket, pid, began) => Err(Ended::Refused(why)),
         _ = leaving.wait_for(|leaving| *leaving != Leaving::No) => Err(Ended::Told),
     };
-    drop(lifeline);
     let ended = match ended {
         Ok(ended) => ended,
         Err(otherwise) => {
+            // With the lifeline held: without it the child would end at once, and its answers with it.
             end(&mut child).await;
             remove(&socket);
             return otherwise;
         }
     };
+    drop(lifeline);
     remove(&socket);
     if let Some(said) = said {
         // Its last words; a grandchild that keeps the pipe open is not waited for.

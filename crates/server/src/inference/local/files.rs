@@ -10,6 +10,7 @@ use std::{
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::SystemTime,
 };
 
 use dewpoint_api::ModelFacts;
@@ -199,6 +200,8 @@ impl Files {
             }
             _ => format!("{shown} cannot be copied: {error}."),
         };
+        let changed = || format!("{shown} was changed while it was copied. Add it again once nobody writes to it.");
+        let stamp = Stamp::of(&source).map_err(failed)?;
         match fs::remove_file(part) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             _ => {}
@@ -223,20 +226,40 @@ impl Files {
             let piece = &piece[..read];
             sum.update(piece);
             copy.write_all(piece).map_err(failed)?;
-            let before = done / SYNC_EVERY;
+            let synced = done / SYNC_EVERY;
             done += read as u64;
+            if done > before.bytes {
+                // It may grow for as long as there is room.
+                return Err(changed());
+            }
+            #[cfg(test)]
+            counts.meanwhile.inspect(|act| act(from));
             counts.done.store(done, Relaxed);
-            if done / SYNC_EVERY > before {
+            if done / SYNC_EVERY > synced {
                 copy.sync_data().map_err(failed)?;
             }
         }
         copy.sync_all().map_err(failed)?;
-        if check(part).as_ref() != Ok(&before) {
-            return Err(format!("{shown} was changed while it was copied. Add it again once nobody writes to it."));
+        if Stamp::of(&source).map_err(failed)? != stamp || check(part).as_ref() != Ok(&before) {
+            return Err(changed());
         }
         fs::rename(part, to).map_err(failed)?;
         File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
         Ok(Copied::Whole(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    }
+}
+
+/// What changes when somebody writes to a file.
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    bytes: u64,
+    written: SystemTime,
+}
+
+impl Stamp {
+    fn of(file: &File) -> io::Result<Self> {
+        let about = file.metadata()?;
+        Ok(Self { bytes: about.len(), written: about.modified()? })
     }
 }
 
@@ -245,10 +268,50 @@ impl Files {
 pub(super) struct Counts {
     pub(super) done: AtomicU64,
     pub(super) stop: AtomicBool,
+    /// What happens to the file meanwhile.
+    #[cfg(test)]
+    meanwhile: Option<fn(&Path)>,
 }
 
 fn part(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(PART);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Copies a model's file to which `meanwhile` happens, which was last written long ago; what is left in the directory.
+    fn copied(meanwhile: Option<fn(&Path)>) -> (Result<Copied, String>, usize) {
+        let root = tempfile::tempdir().expect("a directory");
+        let from = root.path().join("model.gguf");
+        fs::write(&from, dewpoint_gguf::tiny::model(1)).expect("it is written");
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+        File::options().append(true).open(&from).and_then(|file| file.set_modified(long_ago)).expect("its time is set");
+        let files = Files::open(root.path()).expect("it opens");
+        let (part, to) = (files.dir.join("a.gguf.part"), files.dir.join("a.gguf"));
+        let copied = files.copy_into(&from, &part, &to, &Counts { meanwhile, ..Counts::default() });
+        (copied, usize::from(to.exists()))
+    }
+
+    #[test]
+    fn what_is_written_to_while_it_is_copied_is_no_whole_copy() {
+        let weights: fn(&Path) = |path| {
+            let mut file = File::options().write(true).open(path).expect("it opens");
+            file.seek(io::SeekFrom::End(-8)).and_then(|_| file.write_all(&[0xff; 8])).expect("it is written");
+        };
+        let grows: fn(&Path) = |path| {
+            let mut file = File::options().append(true).open(path).expect("it opens");
+            file.write_all(&[0; 8]).expect("it is written");
+        };
+        for meanwhile in [weights, grows] {
+            let (copied, left) = copied(Some(meanwhile));
+            assert!(copied.as_ref().is_err_and(|why| why.contains("was changed")) && left == 0, "{copied:?}");
+        }
+        assert!(matches!(copied(None), (Ok(Copied::Whole(_)), 1)));
+    }
 }

@@ -85,3 +85,17 @@ async fn a_reset_ends_what_answers_and_takes_its_file_along() {
     until("its file is gone", || lab.kept().is_empty()).await;
     assert_eq!(lab.ask("tiny", false).await.status, 404);
 }
+
+#[tokio::test]
+async fn answers_may_come_to_their_ends_when_their_model_is_deleted() {
+    let lab = Lab::start().await;
+    lab.add("lasting", &lab.file("tiny.gguf")).await.expect(202);
+    let pid = lab.model_in("lasting", "ready").await["file"]["pid"].clone();
+    let deleted = async {
+        until("it speaks", || lab.path("speaks").exists()).await;
+        lab.app.admin().delete("/dew/v1/models/lasting").await.expect(204);
+    };
+    let (answer, ()) = tokio::join!(lab.ask("lasting", true), deleted);
+    assert!(answer.text.contains("[DONE]") && !answer.text.contains("error"), "{}", answer.text);
+    until("its process is gone", || !is_alive(&pid)).await;
+}
