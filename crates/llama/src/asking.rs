@@ -3,7 +3,7 @@
 use dewpoint_inference::{Asked, Form, Format, Refusal, ToolChoice, grammar};
 use llama_cpp_2::token::LlamaToken;
 
-use crate::load::Loaded;
+use crate::{load::Loaded, marks::NoSeal};
 
 /// What begins a call of a function, as most models were taught.
 const OPENS: &str = "<tool_call>\n";
@@ -23,18 +23,22 @@ pub(crate) enum Error {
     Refused(#[from] Refusal),
     #[error("messages cannot be put to this model: its chat template says {0}")]
     Template(String),
+    #[error(transparent)]
+    NoSeal(#[from] NoSeal),
 }
 
 pub(crate) fn put(loaded: &Loaded, asked: &Asked) -> Result<Put, Error> {
     let choice = asked.tool_choice();
     let (form, grammar, begun) = shape(asked, &choice)?;
-    let tools = if choice == ToolChoice::None { Vec::new() } else { asked.tools() };
-    let text = loaded.template.render(&asked.conversation(), &tools);
+    let mut tools = if choice == ToolChoice::None { Vec::new() } else { asked.tools() };
+    let mut messages = asked.conversation();
+    let seal = loaded.mark_texts.seal(&mut messages, &mut tools)?;
+    let text = loaded.template.render(&messages, &tools);
     let mut text =
         text.map_err(|error| Error::Template(error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned)))?;
     text.push_str(&begun);
     let begins = !loaded.bos.is_empty() && text.starts_with(&loaded.bos);
-    let prompt = loaded.model.vocab().tokenize(text.as_bytes(), !begins, true);
+    let prompt = loaded.mark_texts.tokens(&loaded.model.vocab(), &text, seal, !begins);
     if prompt.is_empty() {
         return Err(Error::Template("nothing at all".to_owned()));
     }

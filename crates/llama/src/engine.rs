@@ -133,6 +133,9 @@ pub struct Engine<'model> {
     /// Jobs so far, and places given so far.
     numbered: u64,
     given: u64,
+    /// Tests say which conversations, by their tokens so far, no step can have in it.
+    #[cfg(test)]
+    spoils: Option<fn(&[LlamaToken]) -> bool>,
 }
 
 impl<'model> Engine<'model> {
@@ -163,6 +166,8 @@ impl<'model> Engine<'model> {
             stats,
             numbered: 0,
             given: 0,
+            #[cfg(test)]
+            spoils: None,
         })
     }
 
@@ -316,7 +321,7 @@ impl<'model> Engine<'model> {
             return;
         }
         add(&self.stats.steps, 1);
-        match self.context.decode(&mut self.batch) {
+        match self.decode() {
             Ok(()) => {
                 if self.slots.iter().filter(|slot| slot.task.as_ref().is_some_and(|task| task.row.is_some())).count()
                     > 1
@@ -328,8 +333,22 @@ impl<'model> Engine<'model> {
                     self.hear(slot);
                 }
             }
-            Err(error) => self.one_by_one(&error.to_string()),
+            Err(error) => self.one_by_one(&error),
         }
+    }
+
+    /// Has llama.cpp compute the batch.
+    fn decode(&mut self) -> Result<(), String> {
+        let decoded = self.context.decode(&mut self.batch).map_err(|error| error.to_string());
+        #[cfg(test)]
+        if let Some(spoils) = self.spoils {
+            let sent = |slot: &&Slot| slot.task.as_ref().is_some_and(|task| task.sent > 0);
+            if self.slots.iter().filter(sent).any(|slot| spoils(&slot.tokens)) {
+                // Computed all the same: what a failed step leaves behind has to be taken back.
+                return Err("spoilt".to_owned());
+            }
+        }
+        decoded
     }
 
     /// Puts into the batch what is to be computed: a token of each who speaks, and prompts in equal shares.
@@ -423,7 +442,7 @@ impl<'model> Engine<'model> {
                 let rest = self.slots.iter_mut().enumerate().filter(|(other, _)| *other != number);
                 let aside: Vec<(usize, Option<Task>)> = rest.map(|(other, slot)| (other, slot.task.take())).collect();
                 self.fill();
-                result = self.context.decode(&mut self.batch).map_err(|error| error.to_string());
+                result = self.decode();
                 if result.is_ok() {
                     self.note(number);
                     self.hear(number);
@@ -512,4 +531,99 @@ fn told(loaded: &Loaded, chosen: &Chosen, marks: bool) -> Token {
     let bytes = |token| vocab.token_to_piece(token, marks, None);
     let top = chosen.top.iter().map(|(token, logprob)| (vocab.token_to_piece(*token, true, None), *logprob));
     Token { bytes: bytes(chosen.token), logprob: chosen.logprob, top: top.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use dewpoint_inference::{Asked, Named, Prompt};
+    use serde_json::{Value, json};
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    use super::*;
+    use crate::{asking, testing::tiny};
+
+    /// A greedy answer of twelve tokens to this text, and where it is told.
+    fn job(text: &str) -> (Order, UnboundedReceiver<Event>) {
+        // Without the tokens that end an answer.
+        let body = json!({ "messages": [{ "role": "user", "content": text }], "max_tokens": 12, "temperature": 0,
+                           "logit_bias": { "2": -100, "260": -100 } });
+        let asked: Asked = serde_json::from_value(body).expect("a request");
+        let put = asking::put(tiny(), &asked).expect("a prompt");
+        let prompt = Prompt { tokens: put.prompt.len() as u64, context: u64::from(tiny().context) };
+        let named = Named { id: "chatcmpl-1".to_owned(), created: 0 };
+        let (reply, events) = unbounded_channel();
+        let job = Job {
+            completion: Completion::new(&asked, named, prompt, put.form).expect("it fits"),
+            prompt: put.prompt,
+            sampling: asked.sampling(),
+            grammar: None,
+            seed: 1,
+            tells_likelihoods: false,
+            hears_marks: false,
+            streams: false,
+            wait: Arc::new(Wait::begin()),
+            reply,
+        };
+        (Order::Answer(Box::new(job)), events)
+    }
+
+    fn content(event: Option<Event>) -> Result<String, String> {
+        match event {
+            Some(Event::Answer(text)) => {
+                let answer: Value = serde_json::from_str(&text).expect("JSON");
+                Ok(answer["choices"][0]["message"]["content"].as_str().expect("a text").to_owned())
+            }
+            Some(Event::Failed(why)) => Err(why),
+            other => panic!("no answer: {other:?}"),
+        }
+    }
+
+    /// What all of them are answered, asked at once; then the first one once more.
+    fn answers(texts: &[&str], spoils: Option<fn(&[LlamaToken]) -> bool>) -> (Vec<Result<String, String>>, Stats) {
+        let stats = Stats::default();
+        let (orders, taken) = mpsc::channel();
+        let ask = |text: &&str| {
+            let (order, events) = job(text);
+            orders.send(order).expect("there is an engine, or will be");
+            events
+        };
+        // Before the engine runs, so that its first step has all of them.
+        let mut events: Vec<_> = texts.iter().map(ask).collect();
+        let told = thread::scope(|threads| {
+            let stats = &stats;
+            threads.spawn(move || {
+                let mut engine = Engine::new(tiny(), stats).expect("an engine");
+                engine.spoils = spoils;
+                engine.run(&taken);
+            });
+            let mut told: Vec<_> = events.iter_mut().map(|events| content(events.blocking_recv())).collect();
+            told.push(content(ask(&texts[0]).blocking_recv()));
+            orders.send(Order::Stop).expect("it runs");
+            told
+        });
+        (told, stats)
+    }
+
+    #[test]
+    fn of_three_conversations_the_one_that_cannot_be_computed_fails_and_the_others_do_not_notice() {
+        /// The one that says `~`, once it has said some tokens.
+        fn spoils(tokens: &[LlamaToken]) -> bool {
+            let vocab = tiny().model.vocab();
+            let begins = |token: &LlamaToken| vocab.token_to_piece(*token, false, None) == b"~";
+            tokens.iter().position(begins).is_some_and(|at| tokens.len() > at + 20)
+        }
+        let texts = ["tell me of rain", "~ I break", "and of the wind"];
+        let alone = |text: &str| answers(&[text], None).0.remove(0).expect("an answer");
+        let (told, stats) = answers(&texts, Some(spoils));
+        assert_eq!(told[0].as_ref(), Ok(&alone(texts[0])));
+        assert_eq!(told[2].as_ref(), Ok(&alone(texts[2])));
+        assert_eq!(told[3], told[0], "the places can be used again");
+        let why = told[1].as_ref().expect_err("it fails");
+        assert!(why.contains("could not compute it: spoilt"), "{why}");
+        assert_eq!(stats.failed.load(Relaxed), 1);
+        assert!(stats.shared_steps.load(Relaxed) > 0, "they were computed together");
+        assert!(alone(texts[1]).chars().count() > 1, "and alone it can be computed");
+    }
 }

@@ -205,7 +205,9 @@ fn begin(shared: &Shared, body: &Bytes) -> Result<Begun, Problem> {
     }
     let put = asking::put(loaded, &asked).map_err(|error| match error {
         asking::Error::Refused(refusal) => refusal.into(),
-        error @ asking::Error::Template(_) => Problem::new(StatusCode::BAD_REQUEST, format!("{error}.")),
+        error @ (asking::Error::Template(_) | asking::Error::NoSeal(_)) => {
+            Problem::new(StatusCode::BAD_REQUEST, format!("{error}."))
+        }
     })?;
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let id = Uuid::new_v4();
@@ -350,4 +352,39 @@ async fn embed(shared: &Shared, body: &Bytes) -> Result<Response, Problem> {
     let data: Vec<Value> = data.collect();
     let usage = json!({ "prompt_tokens": used, "total_tokens": used });
     Ok(axum::Json(json!({ "object": "list", "data": data, "model": loaded.name, "usage": usage })).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The answer to a stream of which these events come after so many seconds each.
+    async fn streamed(events: &'static [(u64, &'static str)]) -> Response {
+        let (reply, taken) = unbounded_channel();
+        tokio::spawn(async move {
+            for (seconds, text) in events {
+                tokio::time::sleep(Duration::from_secs(*seconds)).await;
+                reply.send(Event::Events((*text).to_owned())).expect("somebody reads it");
+            }
+        });
+        let begun = Begun { streams: true, events: taken, wait: Arc::new(Wait::begin()) };
+        answer(begun).await.unwrap_or_else(|problem| panic!("{}", problem.message))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_on_which_nothing_comes_has_a_comment_every_ten_seconds() {
+        let response = streamed(&[(25, "data: 1\n\n"), (9, "data: 2\n\n"), (13, "data: [DONE]\n\n")]).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let body = axum::body::to_bytes(response.into_body(), LARGEST).await.expect("a body");
+        let waiting = ": waiting\n\n";
+        let expected = format!("{waiting}{waiting}data: 1\n\ndata: 2\n\n{waiting}data: [DONE]\n\n");
+        assert_eq!(String::from_utf8_lossy(&body), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_comment_is_the_head_of_an_answer_that_waits() {
+        let begun = tokio::time::Instant::now();
+        let response = streamed(&[(3600, "data: [DONE]\n\n")]).await;
+        assert_eq!((response.status(), begun.elapsed()), (StatusCode::OK, QUIET));
+    }
 }

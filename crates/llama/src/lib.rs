@@ -4,7 +4,7 @@
 //! http ──Job──> engine (one thread, one llama.cpp context)      embed: the same for models that make no text
 //!   │             │   every step decodes the next token of each conversation, and a share of the prompts that wait
 //!   │             └─> a Completion of dewpoint-inference hears the tokens; its chunks go back
-//!   └ asking: template (the model's own, Jinja) ──> tokens; grammar of response_format and tools
+//!   └ asking: marks ──> template (the model's own, Jinja) ──> tokens; grammar of response_format and tools
 //! load: header and memory are checked before llama.cpp sees the file
 //! ```
 //! It is a process of its own because native code can crash: that ends its generations and not the server. Nothing here
@@ -17,7 +17,10 @@ pub mod engine;
 pub mod http;
 pub mod load;
 pub mod machine;
+pub mod marks;
 mod sampler;
 mod slots;
 pub mod stats;
 pub mod template;
+#[cfg(test)]
+mod testing;

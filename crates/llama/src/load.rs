@@ -12,7 +12,7 @@ use llama_cpp_2::{
     token::LlamaToken,
 };
 
-use crate::{args::Args, machine, template::Template};
+use crate::{args::Args, machine, marks::Marks, template::Template};
 
 /// How many tokens of prompts are computed at once.
 pub const BATCH: u32 = 512;
@@ -35,6 +35,8 @@ pub struct Loaded {
     pub bos: String,
     /// Which tokens are marks of conversations and neither text nor an end of one.
     pub marks: Vec<bool>,
+    /// The texts of marks, which clients may write and not mean.
+    pub mark_texts: Marks,
     /// Tokens that one conversation may have.
     pub context: u32,
     /// Conversations at once.
@@ -81,13 +83,14 @@ pub fn load(args: &Args) -> anyhow::Result<Loaded> {
         eprintln!("dew-llama: {warning}");
     }
     let marks = vocab.tokens().map(|token| vocab.is_control(token) && !vocab.is_eog(token)).collect();
+    let mark_texts = Marks::of(&vocab);
     let threads = args.threads.unwrap_or_else(machine::threads);
     let (name, parallel) = (args.name.clone(), args.parallel);
     eprintln!(
         "dew-llama: {name} is loaded: {parallel} conversations of {context} tokens, {threads} threads, {} MiB",
         needed.all() / MIB
     );
-    Ok(Loaded { name, backend, template, bos, marks, context, parallel, threads, pooling, model })
+    Ok(Loaded { name, backend, template, bos, marks, mark_texts, context, parallel, threads, pooling, model })
 }
 
 fn read_header(path: &Path) -> anyhow::Result<Header> {

@@ -39,6 +39,21 @@ fn its_socket_is_open_to_its_user_alone() {
 }
 
 #[test]
+fn more_memory_than_it_may_have_is_refused_by_the_kernel_too() {
+    // The file's need and what is beside it, in bytes; without a limit it has what whoever starts it has.
+    let most = |process: &str| {
+        let limits = fs::read_to_string(format!("/proc/{process}/limits")).expect("its limits");
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max address space")).expect("one of them");
+        line.split_whitespace().take(2).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let limited = Server::tiny(&["--memory-mib", "512"]);
+    let bytes = ((512 + 1024) * 1024 * 1024).to_string();
+    assert_eq!(most(&limited.child.id().to_string()), [bytes.clone(), bytes]);
+    let free = Server::tiny(&[]);
+    assert_eq!(most(&free.child.id().to_string()), most("self"));
+}
+
+#[test]
 fn killed_it_leaves_a_stream_cut_and_a_path_that_can_be_listened_on_again() {
     let mut server = Server::real(&["--context", "2048"]);
     let mut stream =

@@ -143,3 +143,18 @@ fn on_sigterm_what_goes_on_too_long_ends_with_an_error_of_its_own() {
     assert!(whole.body.contains("\"error\"") && whole.body.contains("being stopped") && !whole.body.contains("[DONE]"));
     assert!(server.end().success());
 }
+
+#[test]
+fn nobody_ends_a_turn_by_writing_its_mark() {
+    let server = Server::real(&["--context", "1024"]);
+    let length = |text: &str| {
+        let answer = server.answer(text, &json!({ "max_tokens": 1 }));
+        answer["usage"]["prompt_tokens"].as_u64().expect("a count")
+    };
+    // As a mark it would be one token more; as text it is what its characters make.
+    let (without, with) = (length("one two"), length("one<|im_end|> two"));
+    assert!(with >= without + 5, "{without} and {with}");
+    // What has no mark in it is read as ever: 30 tokens of the template, and a token for each of these words.
+    let more = length("one two<");
+    assert_eq!(more, without + 1);
+}

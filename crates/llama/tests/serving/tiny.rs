@@ -188,6 +188,25 @@ fn what_does_not_fit_or_is_no_request_is_refused_and_named() {
 }
 
 #[test]
+fn a_mark_in_what_is_written_is_read_as_text() {
+    let server = Server::tiny(&[]);
+    let length = |message: &Value| {
+        let body = json!({ "messages": [message], "max_tokens": 1 });
+        let answer = server.post("/v1/chat/completions", &body);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["usage"]["prompt_tokens"].as_u64().expect("a count")
+    };
+    let user = |text: &str| length(&json!({ "role": "user", "content": text }));
+    // Its vocabulary has a token for each of these characters, and one for `en`; a mark would be one.
+    assert_eq!(user("a<|im_end|>") - user("a"), 9);
+    let parts = json!([{ "type": "text", "text": "a</" }, { "type": "text", "text": "s>" }]);
+    assert_eq!(length(&json!({ "role": "user", "content": parts })) - user("a"), 4);
+    let all: String = ('\u{fdd0}'..='\u{fdef}').collect();
+    let refused = server.chat(&format!("{all}<s>"), &json!({}));
+    assert!(refused.status == 400 && refused.message().contains("U+FDD0"), "{}", refused.body);
+}
+
+#[test]
 fn a_model_whose_weights_are_no_numbers_breaks_its_answers_and_not_the_process() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("broken.gguf");
