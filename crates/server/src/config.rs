@@ -71,6 +71,8 @@ impl Default for InferenceConfig {
 /// How models of files on this host are served: one `dew-llama` for each, with these settings; what is `None` it decides itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LlamaConfig {
+    /// How long each is waited for.
+    pub patience: LlamaPatience,
     /// The program; `None`: the one beside this program, else in PATH, else where DEW_LLAMA says.
     pub binary: Option<PathBuf>,
     /// How many threads each uses.
@@ -81,6 +83,23 @@ pub struct LlamaConfig {
     pub parallel: Option<u32>,
     /// How much memory each may take, in MiB.
     pub memory_mib: Option<u32>,
+}
+
+/// How long a program that answers for a model is waited for. No setting: tests of programs that do nothing make it short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LlamaPatience {
+    /// Until it opens its socket (60 s), which it does before it loads anything.
+    pub opening: Duration,
+    /// Until it says a word on how far it is (10 s).
+    pub answering: Duration,
+    /// Until it has ended after SIGTERM (8 s), then it is killed: it gives its answers 5 s, and then says that it ends.
+    pub ending: Duration,
+}
+
+impl Default for LlamaPatience {
+    fn default() -> Self {
+        Self { opening: Duration::from_secs(60), answering: Duration::from_secs(10), ending: Duration::from_secs(8) }
+    }
 }
 
 /// A model that others serve.

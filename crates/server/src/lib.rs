@@ -44,8 +44,8 @@ use dewpoint_control::Control;
 
 pub use auth::{Caller, RequestId};
 pub use config::{
-    CheckConfig, ConnectionLimits, FoundConfig, InferenceConfig, InvalidPublicUrl, Limits, LlamaConfig, ModelConfig,
-    PublicUrl, Secret, ServerConfig, UpstreamConfig,
+    CheckConfig, ConnectionLimits, FoundConfig, InferenceConfig, InvalidPublicUrl, Limits, LlamaConfig, LlamaPatience,
+    ModelConfig, PublicUrl, Secret, ServerConfig, UpstreamConfig,
 };
 pub use edge::Edge;
 pub use error::ApiError;

@@ -30,7 +30,7 @@ pub(crate) fn llama(file: LlamaFile, beside: &Path) -> Result<LlamaConfig> {
     }
     // The server's child is started from another directory one day.
     let binary = binary.map(|path| std::path::absolute(beside.join(path))).transpose()?;
-    Ok(LlamaConfig { binary, threads, context, parallel, memory_mib })
+    Ok(LlamaConfig { binary, threads, context, parallel, memory_mib, ..LlamaConfig::default() })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! | `bad…` | says that it cannot load the model |
 //! | `garbage…` | speaks no HTTP |
 //! | `lasting…` | speaks until SIGTERM, then comes to its end, if its input is still open |
+//! | `mute…` | takes connections, and says nothing |
 //! | any other | answers with the name of its model, and its process |
 
 use std::{
@@ -112,6 +113,10 @@ impl Fake {
             return;
         }
         let mut stream = BufReader::new(stream);
+        if self.name.starts_with("mute") {
+            let _ = stream.read_to_end(&mut Vec::new());
+            return;
+        }
         while let Some((path, body)) = read(&mut stream) {
             let done = match path.as_str() {
                 "/health" if self.name.starts_with("slow") && !self.go.exists() => {

@@ -13,7 +13,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 use serde::Deserialize;
@@ -26,16 +26,10 @@ use tokio::{
 };
 
 use super::{Keeper, LOST, Leaving, Local, Now, Ready, binary, files, lock};
-use crate::{ModelConfig, UpstreamConfig, inference::upstream::Upstreams};
+use crate::{LlamaPatience, ModelConfig, UpstreamConfig, inference::upstream::Upstreams};
 
 /// How often a child that loads is asked whether it is done.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long it may take to say one word about that.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long it may take to open its socket: it does so before it loads anything.
-const SOCKET: Duration = Duration::from_secs(60);
-/// How long it may take after SIGTERM, before it is killed: it gives its answers 5 s, and then says that it ends.
-const ENDING: Duration = Duration::from_secs(8);
 /// The pause before it is started again, which doubles each time.
 const PAUSE: Duration = Duration::from_millis(500);
 const PAUSE_MOST: Duration = Duration::from_secs(60);
@@ -137,19 +131,21 @@ async fn once(
     let lifeline = child.stdin.take();
     let ended = tokio::select! {
         ended = child.wait() => Ok(ended),
-        Err(why) = answers(local, name, &socket, pid, began) => Err(Ended::Refused(why)),
+        Err(why) = answers(local, name, &socket, pid, keeper.config().patience) => Err(Ended::Refused(why)),
         _ = leaving.wait_for(|leaving| *leaving != Leaving::No) => Err(Ended::Told),
     };
+    let patience = keeper.config().patience.ending;
     let ended = match ended {
         Ok(ended) => ended,
         Err(otherwise) => {
             // With the lifeline held: without it the child would end at once, and its answers with it.
-            end(&mut child).await;
+            end(&mut child, pid, patience).await;
             remove(&socket);
             return otherwise;
         }
     };
     drop(lifeline);
+    end_group(pid, Instant::now() + patience).await;
     remove(&socket);
     if let Some(said) = said {
         // Its last words; a grandchild that keeps the pipe open is not waited for.
@@ -206,17 +202,35 @@ async fn tell(said: ChildStderr, name: String, last: Arc<Mutex<String>>) {
     }
 }
 
-/// Asks it to end, and makes it.
-async fn end(child: &mut Child) {
-    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
-        // It may be gone already.
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-    }
-    if timeout(ENDING, child.wait()).await.is_err()
+/// Asks it to end, and makes it; and with it what it started, as a script does that starts the program.
+async fn end(child: &mut Child, pid: u32, patience: Duration) {
+    let until = Instant::now() + patience;
+    signal_group(pid, Signal::SIGTERM);
+    if timeout(patience, child.wait()).await.is_err()
         && let Err(error) = child.kill().await
     {
         tracing::warn!(%error, "A child could not be killed: {error}");
     }
+    end_group(pid, until).await;
+}
+
+/// Ends what is left of a child that is no more: asked first, and killed when it is there still.
+async fn end_group(pid: u32, until: Instant) {
+    signal_group(pid, Signal::SIGTERM);
+    while signal_group(pid, None) {
+        if Instant::now() >= until {
+            signal_group(pid, Signal::SIGKILL);
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Sends a signal to all of a child's group, which is named by the child, or none; whether there is anybody in it.
+fn signal_group(pid: u32, signal: impl Into<Option<Signal>>) -> bool {
+    // 0 would be this process's own group.
+    let group = i32::try_from(pid).ok().filter(|group| *group > 1);
+    group.is_some_and(|group| killpg(Pid::from_raw(group), signal).is_ok())
 }
 
 /// Why it ended, for who asks for the model.
@@ -252,9 +266,10 @@ struct Health {
 }
 
 /// Returns once the model is loaded; fails with why it never will be.
-async fn loaded(socket: &Path, began: Instant) -> Result<(), String> {
+async fn loaded(socket: &Path, began: Instant, patience: LlamaPatience) -> Result<(), String> {
+    let LlamaPatience { opening, answering, .. } = patience;
     loop {
-        match timeout(PATIENCE, ask(socket)).await {
+        match timeout(answering, ask(socket)).await {
             Ok(Ok((200, body))) => {
                 return match serde_json::from_slice::<Health>(&body) {
                     Ok(health) if health.status == "ok" => Ok(()),
@@ -268,17 +283,27 @@ async fn loaded(socket: &Path, began: Instant) -> Result<(), String> {
             Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
                 return Err("what answers on its socket is no dew-llama: it speaks no HTTP.".to_owned());
             }
-            Ok(Err(_)) if began.elapsed() < SOCKET => {}
+            Ok(Err(_)) if began.elapsed() < opening => {}
+            Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(format!("dew-llama did not open its socket within {opening:?}."));
+            }
             Ok(Err(error)) => return Err(format!("dew-llama cannot be asked on its socket: {error}.")),
-            Err(_) => return Err(format!("dew-llama did not say within {PATIENCE:?} whether it is ready.")),
+            Err(_) => return Err(format!("dew-llama did not say within {answering:?} whether it is ready.")),
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
 /// Waits until it is loaded; from then on the model answers, and this never ends. Fails with why it never will answer.
-async fn answers(local: &Local, name: &str, socket: &Path, pid: u32, began: Instant) -> Result<Infallible, String> {
-    loaded(socket, began).await?;
+async fn answers(
+    local: &Local,
+    name: &str,
+    socket: &Path,
+    pid: u32,
+    patience: LlamaPatience,
+) -> Result<Infallible, String> {
+    let began = Instant::now();
+    loaded(socket, began, patience).await?;
     let upstreams = upstreams(name, socket).map_err(|error| format!("there is no way to ask it: {error}."))?;
     tracing::info!(model = name, pid, "The model {name} answers, loaded in {:.1?}", began.elapsed());
     local.is_to(Now::Ready(Ready { upstreams, pid }));

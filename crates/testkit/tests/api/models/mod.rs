@@ -1,6 +1,7 @@
 //! Models that are added to a running server.
 
 mod files;
+mod programs;
 mod rows;
 mod served;
 
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use dewpoint_server::LlamaPatience;
 use dewpoint_testkit::{Answer, TestApp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,13 +29,19 @@ struct Lab {
 impl Lab {
     async fn start() -> Self {
         let dir = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-llama"), dir.path().join("dew-llama")).expect("a link");
+        Self::within(dir, LlamaPatience::default()).await
+    }
+
+    /// With what is `dew-llama` in this directory, waited for so long.
+    async fn within(dir: TempDir, patience: LlamaPatience) -> Self {
         let program = dir.path().join("dew-llama");
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_fake-llama"), &program).expect("a link");
         let data = dir.path().join("data");
         fs::create_dir(&data).expect("a directory");
         let app = TestApp::start_with(|setup| {
             setup.server.data_dir = Some(data);
             setup.server.llama.binary = Some(program);
+            setup.server.llama.patience = patience;
         });
         Self { app: app.await, dir }
     }
