@@ -48,7 +48,7 @@ fuzz:            ## slow: fuzz TARGET (every one) for TIME seconds each (60), gu
 test-guests:     ## scenarios with real guests, through the released Python SDK and over SSH
 	scripts/test-guests.sh
 
-test-postgres:   ## slow: the store's suite on PostgreSQL as well
+test-postgres:   ## slow: the store's suite on PostgreSQL as well, and several servers on one store
 	scripts/test-postgres.sh
 
 simulate:        ## the server under seeds that choose its faults: SEEDS=10000 for many, SEED=7 for one and all that happens in it

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the store's suite on PostgreSQL as well as on SQLite: on a server of its own, which is gone when this ends.
+# Runs the store's suite on PostgreSQL as well as on SQLite, and several servers on one store: on a PostgreSQL of its own, which is
+# gone when this ends.
 # Further arguments go to the tests, such as a part of a test's name. DEW_TEST_POSTGRES_URL, if set, names the server instead.
 set -eu
 cd "$(dirname "$0")/.."
@@ -7,7 +8,10 @@ cd "$(dirname "$0")/.."
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 binaries() { find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -n 1; }
 
-run_suite() { cargo test --locked -p dewpoint-store --features postgres --test suite -- "$@"; }
+run_suite() {
+    cargo test --locked -p dewpoint-store --features postgres --test suite -- "$@"
+    cargo test --locked -p dew --test servers -- "$@"
+}
 
 if [ -n "${DEW_TEST_POSTGRES_URL:-}" ]; then
     run_suite "$@"

@@ -5,6 +5,9 @@ use dewpoint_store::{ModelFile, ModelRecord, ModelSource, ModelState};
 
 use super::{Inference, Source};
 
+/// Of a model that another server on this store has just added.
+const NOT_YET: &str = "this server has only just learned of it, and takes it over within a second.";
+
 impl Inference {
     /// A model of the store, with what is known of it here.
     pub(crate) fn shown(&self, record: ModelRecord) -> ServedModel {
@@ -35,6 +38,9 @@ impl Inference {
                 }
                 shown.droplets = Some(ServedByDroplets { tag, port });
             }
+        }
+        if model.is_none() && shown.state == ServedModelState::Waiting {
+            shown.why = Some(NOT_YET.to_owned());
         }
         shown
     }

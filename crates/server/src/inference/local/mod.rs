@@ -29,6 +29,8 @@ use super::upstream::Upstreams;
 /// What is said of a file that was there once.
 const LOST: &str = "its file is not in the data directory, as after a restore: a backup has no files of models. Delete the model and \
                     add it again.";
+/// What is said of a file that another server has.
+const ELSEWHERE: &str = "its file is in the data directory of another server on this store, which serves it.";
 /// How long a model's task may take to end its child.
 const ENDING: std::time::Duration = std::time::Duration::from_secs(15);
 /// The pause after the store did not take how far a model is.
@@ -147,6 +149,13 @@ impl Local {
         let Some(keeper) = keeper else {
             return self.is_to(Now::Waiting("this server has no data directory to keep files in.".to_owned()));
         };
+        if let ModelSource::File(file) = &self.record().source
+            && file.keeper != keeper.id()
+        {
+            // With SQLite nobody else is on this store: it was taken from another place.
+            let is_lost = control.store().dialect() == Dialect::Sqlite;
+            return self.is_to(if is_lost { Now::Failed(LOST.to_owned()) } else { Now::Waiting(ELSEWHERE.to_owned()) });
+        }
         let task = tokio::spawn(Arc::clone(self).run(Arc::clone(keeper), control.clone()));
         *lock(&self.task) = Some(task);
     }
@@ -186,14 +195,6 @@ impl Local {
     async fn run(self: Arc<Self>, keeper: Arc<Keeper>, control: Control) {
         let record = self.record();
         let ModelSource::File(file) = &record.source else { return };
-        if file.keeper != keeper.id() && control.store().dialect() == Dialect::Sqlite {
-            // Nobody else is on this store: it was taken from another place.
-            return self.is_to(Now::Failed(LOST.to_owned()));
-        }
-        if file.keeper != keeper.id() {
-            let why = "its file is in the data directory of another server on this store, which serves it.";
-            return self.is_to(Now::Waiting(why.to_owned()));
-        }
         let is_kept = match record.state {
             ModelState::Copying => self.copy(&keeper, &control, &record, file).await,
             ModelState::Kept => true,
