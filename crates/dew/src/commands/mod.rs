@@ -13,6 +13,7 @@ pub(crate) mod console;
 pub(crate) mod data_dir;
 pub(crate) mod doctor;
 pub(crate) mod droplet;
+pub(crate) mod embeddings;
 pub(crate) mod env;
 pub(crate) mod firewall;
 pub(crate) mod image;

@@ -67,6 +67,7 @@ pub(crate) fn others() -> Vec<Group> {
 pub(crate) fn single() -> Vec<Verb> {
     let mut verbs = singles::verbs();
     verbs.push(models::chat());
+    verbs.push(models::embeddings());
     verbs.push(models::usage());
     verbs
 }
@@ -96,15 +97,13 @@ mod tests {
     use super::*;
 
     /// Reached by a flag of a command that is about something else, or by `dew api` alone.
-    const BY_FLAG: [(&str, &str); 4] = [
+    const BY_FLAG: [(&str, &str); 3] = [
         // dew droplet associated destroy --all
         ("DELETE", "/v2/droplets/{}/destroy_with_associated_resources/dangerous"),
         // dew droplet delete --tag-name
         ("DELETE", "/v2/droplets"),
         // dew gradient list-models shows the same models
         ("GET", "/v1/models"),
-        // Vectors are for programs: dew api POST /v1/embeddings -f model=… -f input=…
-        ("POST", "/v1/embeddings"),
     ];
 
     fn verbs(group: &Group, found: &mut BTreeSet<(String, String)>) {

@@ -1,8 +1,8 @@
-//! `dew model`, `dew model-key`, `dew gradient` and `dew chat`: models, and the keys to ask them with.
+//! `dew model`, `dew model-key`, `dew gradient`, `dew chat`, `dew embeddings` and `dew usage`: models, and the keys to ask them with.
 
 use crate::{
-    commands::{chat, model},
-    tables::{KEY_LIMITS, LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY, SERVED_MODEL, USAGE},
+    commands::{chat, embeddings, model},
+    tables::{EMBEDDING, KEY_LIMITS, LISTED_MODEL, MODEL_KEY, NEW_MODEL_KEY, SERVED_MODEL, USAGE},
     tree::{
         kind::Kind,
         spec::{Group, Place, Verb, Waits, arg, delete, flag, get, group, id, list, post, put},
@@ -124,6 +124,28 @@ pub(super) fn chat() -> Verb {
             code("seed", Kind::Whole("NUMBER"), "Makes the same answer likelier next time"),
         ])
         .run(|session, verb, given| Box::pin(chat::run(session, verb, given)))
+}
+
+pub(super) fn embeddings() -> Verb {
+    post("embeddings", "Show where texts lie among others: a model's vector for each", "/v1/embeddings")
+        .examples(
+            "  dew embeddings dewpoint-scripted \"a cat\" \"a dog\"
+  dew embeddings llama -o json < lines.txt",
+        )
+        .with([
+            id("model", Kind::Model),
+            arg("texts", Kind::Text("TEXT"), Place::Code, "The texts [default: the lines of standard input]")
+                .many()
+                .optional(),
+            flag(
+                "dimensions",
+                Kind::Whole("NUMBER"),
+                Place::Code,
+                "How many numbers each has, with models that can give fewer",
+            ),
+        ])
+        .shows(&EMBEDDING)
+        .run(|session, verb, given| Box::pin(embeddings::run(session, verb, given)))
 }
 
 pub(super) fn usage() -> Verb {

@@ -1,6 +1,6 @@
 //! Models, their keys, and what was used of them.
 
-use crate::output::{Table, by, col};
+use crate::output::{Json, Table, by, col};
 
 pub(crate) static LISTED_MODEL: Table = Table {
     one: "model",
@@ -51,6 +51,28 @@ pub(crate) static USAGE: Table = Table {
 /// An answer of a model, which is shown as it comes and is a table for `-o json` alone.
 pub(crate) static COMPLETION: Table =
     Table { one: "completion", many: "completions", columns: &[col("ID", "ID", "id"), col("Model", "Model", "model")] };
+
+/// A model's vector of one text. It is long: a table has its beginning.
+pub(crate) static EMBEDDING: Table = Table {
+    one: "embedding",
+    many: "data",
+    columns: &[
+        col("Index", "Index", "index"),
+        by("Dimensions", "Dimensions", |vector| vector.at("embedding").list().len().to_string()),
+        by("Begins", "Begins", |vector| {
+            let numbers = vector.at("embedding").list();
+            let begins = numbers.iter().take(4).map(|number| match number {
+                Json::Number(number) => {
+                    number.as_f64().map_or_else(|| number.to_string(), |number| format!("{number:.4}"))
+                }
+                other => other.cell(),
+            });
+            let more = (numbers.len() > 4).then(|| "…".to_owned());
+            begins.chain(more).collect::<Vec<_>>().join(" ")
+        }),
+        col("Embedding", "Embedding", "embedding").on_demand(),
+    ],
+};
 
 pub(crate) static SERVED_MODEL: Table = Table {
     one: "model",

@@ -34,6 +34,25 @@ fn a_model_answers_in_the_terminal_and_for_programs() {
     scene.refuses(2, &["chat", MODEL, "hello", "--temperature", "warm"]);
 }
 
+#[test]
+fn texts_become_vectors_for_people_and_for_programs() {
+    let scene = scene();
+    let table = scene.prints(&["embeddings", MODEL, "a cat", "a dog, two dogs"]);
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((rows.len(), &rows[0][..2]), (3, &["Index", "Dimensions"][..]), "{table}");
+    assert_eq!((rows[2][0], rows[2][1], rows[2].len()), ("1", "384", 7), "{table}");
+    let vectors = scene.objects(&["embeddings", MODEL, "a cat", "a dog, two dogs", "--dimensions", "8"]);
+    assert_eq!(vectors.iter().map(|one| one["embedding"].as_array().map(Vec::len)).collect::<Vec<_>>(), [Some(8); 2]);
+
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    writer.write_all("a cat\n\na dog, two dogs\n".as_bytes()).expect("written");
+    drop(writer);
+    let piped = ran(dew(&scene.server.url(), scene.home()).args(["embeddings", MODEL]).stdin(reader));
+    assert_eq!(printed(&["embeddings"], &piped), table, "a line is a text");
+    let unknown = scene.refuses(3, &["embeddings", "no-such-model", "hello"]);
+    assert!(unknown.contains(MODEL), "it names the models there are: {unknown}");
+}
+
 /// An upstream that answers each POST with this, anything else as one that has nothing, and hangs up.
 fn upstream(answer: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -188,6 +188,7 @@ pub(super) const SCRIPTS: [(&str, &str); 17] = [
         gradient list-models --format ID,Name
         chat dewpoint-scripted "count to 3"
         usage
+        embeddings dewpoint-scripted "a cat" "a dog, two dogs"
         model add served --droplets-tag nobody --port 8000
         model list
         model get served
