@@ -4,16 +4,22 @@
 //! refused by name, since an answer that only seems to follow the schema is worse than none. Properties come in the order
 //! of the schema, the optional ones may be left out, others are not added; between the parts there is little white space.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+};
 
 use serde_json::{Map, Value};
 
 use crate::{Function, Refusal, asked::invalid};
 
+mod among;
 mod integers;
 
 /// Most rules of a grammar; beyond that each token would take too long.
 const MOST_RULES: usize = 1000;
+/// Most values in lists of them (`enum`), all together.
+const MOST_VALUES: usize = 1000;
 /// Most repetitions that a grammar can count.
 const MOST_COUNTED: u64 = 1000;
 /// The rules that are there in any case.
@@ -113,11 +119,13 @@ struct Rules<'a> {
     made: Vec<(String, String)>,
     /// Rules by the references that lead to them, so that schemas may contain themselves.
     references: HashMap<String, String>,
+    /// How many values there were in lists of them.
+    values: usize,
 }
 
 impl<'a> Rules<'a> {
     fn new(whole: &'a Value) -> Self {
-        Self { whole, prefix: "r".to_owned(), made: Vec::new(), references: HashMap::new() }
+        Self { whole, prefix: "r".to_owned(), made: Vec::new(), references: HashMap::new(), values: 0 }
     }
 
     fn text(&self) -> String {
@@ -187,16 +195,13 @@ impl<'a> Rules<'a> {
                     "has several schemas, and this model can be held to one of them only.",
                 ));
             }
-            let parts = parts.iter().enumerate().map(|(place, part)| self.of(part, &format!("{at}.{name}[{place}]")));
-            let parts: Vec<String> = parts.collect::<Result<_, _>>()?;
-            return self.rule(parts.join(" | "), at);
+            return self.any_of(parts, &format!("{at}.{name}"));
         }
         if let Some(value) = members.get("const") {
             return Ok(literal(&value.to_string()));
         }
         if let Some(values) = members.get("enum").and_then(Value::as_array) {
-            let values: Vec<String> = values.iter().map(|value| literal(&value.to_string())).collect();
-            return self.rule(values.join(" | "), at);
+            return self.among(values, at);
         }
         let kinds: Vec<&str> = match members.get("type") {
             Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
@@ -208,11 +213,29 @@ impl<'a> Rules<'a> {
         if let Some(other) = told.iter().find(|name| **name != "type" && !known.contains(name)) {
             return Err(invalid(format!("{at}.{other}"), "is a keyword that this model cannot be held to."));
         }
-        let kinds: Vec<String> = kinds.iter().map(|kind| self.kind(kind, members, at)).collect::<Result<_, _>>()?;
+        let mut kinds: Vec<String> = kinds.iter().map(|kind| self.kind(kind, members, at)).collect::<Result<_, _>>()?;
+        drop_repeated(&mut kinds);
         match kinds.as_slice() {
             [one] => Ok(one.clone()),
             several => self.rule(several.join(" | "), at),
         }
+    }
+
+    /// What one of these schemas allows. Those that are a value each are taken together as a list of them is.
+    fn any_of(&mut self, parts: &[Value], at: &str) -> Result<String, Refusal> {
+        let (mut values, mut others) = (Vec::new(), Vec::new());
+        for (place, part) in parts.iter().enumerate() {
+            let is_other = ["$ref", "anyOf", "oneOf", "allOf"].iter().any(|name| part.get(name).is_some());
+            match part.get("const").filter(|_| !is_other) {
+                Some(value) => values.push(value.clone()),
+                None => others.push(self.of(part, &format!("{at}[{place}]"))?),
+            }
+        }
+        if !values.is_empty() {
+            others.push(self.among(&values, at)?);
+        }
+        drop_repeated(&mut others);
+        self.rule(others.join(" | "), at)
     }
 
     fn kind(&mut self, kind: &str, members: &Map<String, Value>, at: &str) -> Result<String, Refusal> {
@@ -320,6 +343,12 @@ impl<'a> Rules<'a> {
         self.made[place].1 = body;
         Ok(name)
     }
+}
+
+/// Leaves of what is there several times the first: each would be tried for itself.
+fn drop_repeated(expressions: &mut Vec<String>) {
+    let mut known = HashSet::new();
+    expressions.retain(|one| known.insert(one.clone()));
 }
 
 /// The type of a schema that names none, by its other keywords.

@@ -44,6 +44,8 @@ use crate::{
 
 /// Most bytes of a request.
 const LARGEST: usize = 4 * 1024 * 1024;
+/// From how many bytes on a request is not read on the thread that answers all of them.
+const SHORT: usize = 32 * 1024;
 /// Most texts of a request for embeddings.
 const MOST_TEXTS: usize = 2048;
 /// Most choices that may wait; more are sent elsewhere.
@@ -80,6 +82,8 @@ pub struct Shared {
     pub stats: Stats,
     /// Whether nothing new is taken.
     pub stopping: AtomicBool,
+    /// Held while a long request is read.
+    pub reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// All paths.
@@ -170,7 +174,8 @@ fn read<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Problem> {
 }
 
 async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    match begin(&shared, &body) {
+    let begun = aside(&shared, body.len(), move |shared| begin(shared, &body)).await;
+    match begun.and_then(|begun| begun) {
         Ok(begun) => {
             let wait = Arc::clone(&begun.wait);
             let mut response = answer(begun).await.unwrap_or_else(|problem| problem.of(&headers).into_response());
@@ -180,6 +185,27 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
         }
         Err(problem) => problem.of(&headers).into_response(),
     }
+}
+
+/// Reads a request: here when it is short, else on another thread, one at a time, since a long text takes seconds to be taken
+/// apart into tokens and all others are answered from this thread.
+async fn aside<T: Send + 'static>(
+    shared: &Arc<Shared>,
+    bytes: usize,
+    read: impl FnOnce(&Shared) -> T + Send + 'static,
+) -> Result<T, Problem> {
+    if bytes <= SHORT {
+        return Ok(read(shared));
+    }
+    let turn = Arc::clone(&shared.reading).lock_owned().await;
+    let shared = Arc::clone(shared);
+    let reading = tokio::task::spawn_blocking(move || {
+        // Kept until it is read, also when nobody waits for it any more.
+        let _turn = turn;
+        read(&shared)
+    });
+    let broken = |_| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The request could not be read.");
+    reading.await.map_err(broken)
 }
 
 /// A request that the engine has.
@@ -305,8 +331,9 @@ async fn embeddings(State(shared): State<Arc<Shared>>, headers: HeaderMap, body:
     embed(&shared, &body).await.unwrap_or_else(|problem| problem.of(&headers).into_response())
 }
 
-async fn embed(shared: &Shared, body: &Bytes) -> Result<Response, Problem> {
+async fn embed(shared: &Arc<Shared>, body: &Bytes) -> Result<Response, Problem> {
     let Ready { loaded, worker } = ready(shared)?;
+    let loaded = *loaded;
     let Worker::Embed(orders) = worker else {
         return Err(Problem::new(StatusCode::BAD_REQUEST, "This model makes text and no embeddings."));
     };
@@ -327,8 +354,12 @@ async fn embed(shared: &Shared, body: &Bytes) -> Result<Response, Problem> {
     if texts.is_empty() || texts.len() > MOST_TEXTS || texts.iter().any(String::is_empty) {
         return Err(invalid(format!("input has to be 1 to {MOST_TEXTS} texts, none of them empty.")));
     }
-    let vocab = loaded.model.vocab();
-    let texts: Vec<_> = texts.iter().map(|text| vocab.tokenize(text.as_bytes(), true, false)).collect();
+    let length = texts.iter().map(String::len).sum();
+    let tokens = move |_: &Shared| -> Vec<_> {
+        let vocab = loaded.model.vocab();
+        texts.iter().map(|text| vocab.tokenize(text.as_bytes(), true, false)).collect()
+    };
+    let texts = aside(shared, length, tokens).await?;
     let (context, used) = (u64::from(loaded.context), texts.iter().map(|text| text.len() as u64).sum::<u64>());
     if let Some(long) = texts.iter().map(|text| text.len() as u64).find(|length| *length > context) {
         let message = format!("This model holds {context} tokens, and a text of input has {long}.");

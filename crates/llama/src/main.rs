@@ -32,6 +32,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        // Read by the server, and shown by it.
+        .with_ansi(false)
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .without_time()
         .init();

@@ -218,6 +218,40 @@ fn lists_texts_numbers_and_choices_are_held_to() {
 }
 
 #[test]
+fn of_values_what_begins_alike_is_told_once() {
+    let values =
+        json!([1, 10, 100, 12, "a", "ab", "", null, true, "tea", "ten", "\u{e9}t\u{e9}", "\u{ea}tre", -1, [1], 10]);
+    let right: Vec<String> = values.as_array().expect("a list").iter().map(ToString::to_string).collect();
+    let right: Vec<&str> = right.iter().map(String::as_str).collect();
+    let wrong = ["", "2", "1000", "-", "\"", "\"te\"", "\"abc\"", "nul", "[1", "\"t\u{e9}\""];
+    check(&json!({ "enum": values }), &right, &wrong);
+    check(
+        &json!({ "anyOf": [{ "const": "tea" }, { "type": "null" }, { "const": "ten" }] }),
+        &["null", "\"ten\""],
+        &wrong,
+    );
+
+    let many: Vec<String> = (0..1000).map(|number| format!("value number {number}")).collect();
+    let alike: Vec<_> = many.iter().map(|value| json!({ "const": value, "title": "one of many" })).collect();
+    for schema in [json!({ "enum": many }), json!({ "oneOf": alike })] {
+        let rules = read(&of_schema(&schema, "s").expect("a grammar"));
+        let widest = rules.values().map(Vec::len).max();
+        assert!(widest <= Some(11), "each alternative of {widest:?} is tried at each token");
+    }
+    check(&json!({ "enum": many }), &["\"value number 0\"", "\"value number 999\""], &["\"value number 1000\""]);
+    let same =
+        of_schema(&json!({ "anyOf": vec![json!({ "type": ["string", "string"] }); 500] }), "s").expect("a grammar");
+    assert!(!same.contains("string | string"), "{same}");
+    let more: Vec<u32> = (0..1001).collect();
+    let refusal =
+        of_schema(&json!({ "items": { "enum": more }, "type": "array" }), "s").expect_err("too many").to_string();
+    assert!(refusal.starts_with("s.items comes to more than 1000 values"), "{refusal}");
+    // Each is the beginning of the next.
+    let deep: Vec<String> = (0..900).map(|length| "1".repeat(length)).collect();
+    assert!(of_schema(&json!({ "enum": deep }), "s").is_ok());
+}
+
+#[test]
 fn bounds_of_integers_are_exact() {
     for (least, most) in [(0, 9), (3, 7), (0, 100), (7, 123), (-5, 5), (-120, -8), (99, 1001), (10, 10), (190, 210)] {
         let grammar =

@@ -30,6 +30,24 @@ fn it_says_what_it_is_and_answers_as_described() {
 }
 
 #[test]
+fn others_are_answered_while_a_long_text_is_taken_apart() {
+    let server = Server::tiny(&[]);
+    let text = "a long text ".repeat(300_000);
+    let (long, meanwhile) = std::thread::scope(|scope| {
+        let long = scope.spawn(|| server.chat(&text, &json!({})));
+        let mut meanwhile = 0;
+        while !long.is_finished() {
+            assert_eq!(server.get("/health")["status"], "ok");
+            meanwhile += 1;
+        }
+        (long.join().expect("it is answered"), meanwhile)
+    });
+    assert!(long.status == 400 && long.body.contains("tokens"), "{} {}", long.status, long.body);
+    // One or two come before it is there whole.
+    assert!(meanwhile > 3, "{meanwhile} answers");
+}
+
+#[test]
 fn greedy_and_seeded_answers_are_the_same_again_and_in_a_stream() {
     let server = Server::tiny(&[]);
     for more in [json!({ "temperature": 0 }), json!({ "seed": 11, "temperature": 1.5, "min_p": 0 })] {
