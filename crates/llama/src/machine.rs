@@ -32,11 +32,33 @@ pub fn lacks() -> Option<&'static str> {
             ("BMI2", std::arch::is_x86_feature_detected!("bmi2")),
             ("F16C", std::arch::is_x86_feature_detected!("f16c")),
             ("FMA", std::arch::is_x86_feature_detected!("fma")),
+            // What whoever builds it can switch on (docs/llama.md).
+            ("AVX-512", !on(option_env!("GGML_AVX512")) || has_avx512()),
+            (
+                "AVX-512 VNNI",
+                !on(option_env!("GGML_AVX512_VNNI")) || std::arch::is_x86_feature_detected!("avx512vnni"),
+            ),
         ];
         has.into_iter().find(|(_, has)| !has).map(|(name, _)| name)
     }
     #[cfg(not(target_arch = "x86_64"))]
     None
+}
+
+/// Whether a setting of llama.cpp's build was on.
+#[cfg(target_arch = "x86_64")]
+fn on(setting: Option<&str>) -> bool {
+    setting.is_some_and(|value| ["1", "on", "true", "yes"].contains(&value.to_ascii_lowercase().as_str()))
+}
+
+/// The parts of AVX-512 that llama.cpp takes together.
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512cd")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512vl")
 }
 
 /// Bytes that can be had without pushing others out: what the kernel says is available, and what the control group leaves.
@@ -62,6 +84,14 @@ fn group_leaves() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_setting_is_on_as_cmake_reads_it() {
+        assert!(["ON", "on", "1", "TRUE"].iter().all(|value| on(Some(value))));
+        assert!(![None, Some("OFF"), Some("0"), Some("")].iter().any(|value| on(*value)));
+        assert_eq!(lacks(), None, "what runs these tests runs what they were built for");
+    }
 
     #[test]
     fn there_is_a_core_left_for_others_where_there_are_several() {
