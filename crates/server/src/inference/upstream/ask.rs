@@ -7,10 +7,13 @@ use axum::{
     response::Response,
 };
 use dewpoint_inference::usage_of_answer;
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tokio::time::timeout;
 
-use super::{Upstream, Upstreams};
+use super::{
+    Upstream, Upstreams,
+    link::{Answer, Broken},
+};
 
 /// Most bytes of an answer that is no stream.
 const WHOLE_MOST: usize = 32 * 1024 * 1024;
@@ -52,14 +55,16 @@ pub(super) struct Said {
 /// An answer, or the beginning of one.
 pub(super) enum Begun {
     Whole(Response),
-    Stream(reqwest::Response, Bytes),
+    Stream(Answer, Bytes),
 }
 
 /// Why an upstream gave no answer. Read by the client of ours.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error("it cannot be reached, or broke off")]
-    Broken(#[source] reqwest::Error),
+    Broken(#[source] Broken),
+    #[error("it cannot be asked: {0}")]
+    Unsent(#[from] http::Error),
     #[error("it was silent for {0:?}")]
     Silent(Duration),
     #[error("its answer is longer than {WHOLE_MOST} bytes")]
@@ -77,28 +82,26 @@ pub(super) enum Failure {
 impl Upstreams {
     /// Asks one upstream.
     pub(super) async fn ask(&self, upstream: &Upstream, wanted: &Wanted<'_>) -> Result<Said, Failure> {
-        let url = format!("{}{}", upstream.address.base, wanted.path);
         let name = upstream.config.model.as_deref().unwrap_or(&self.config.name);
-        let mut request = upstream.http.post(url).header(header::CONTENT_TYPE, "application/json");
-        request = request.header("x-request-id", wanted.request_id).body(wanted.body_for(name));
-        if let Some(key) = &upstream.config.key {
-            request = request.bearer_auth(key.as_str());
-        }
+        let mut request = upstream.client.request(Method::POST, wanted.path, wanted.body_for(name))?;
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert("x-request-id", HeaderValue::from_str(wanted.request_id).map_err(http::Error::from)?);
         let first_byte = self.config.first_byte;
         let began = timeout(first_byte, async {
-            let mut response = request.send().await?;
-            let first = response.chunk().await?;
-            Ok((response, first))
+            let mut answer = upstream.client.send(request).await?;
+            let first = answer.piece().await?;
+            Ok((answer, first))
         });
-        let (response, first) = began.await.map_err(|_| Failure::Silent(first_byte))?.map_err(Failure::Broken)?;
-        let queued = queued(response.headers());
-        let what = self.begun(response, first.unwrap_or_default()).await?;
+        let (answer, first) = began.await.map_err(|_| Failure::Silent(first_byte))?.map_err(Failure::Broken)?;
+        let queued = queued(answer.headers());
+        let what = self.begun(answer, first.unwrap_or_default()).await?;
         Ok(Said { what, queued })
     }
 
-    async fn begun(&self, response: reqwest::Response, first: Bytes) -> Result<Begun, Failure> {
-        let status = response.status();
-        if let Some(encoding) = response.headers().get(header::CONTENT_ENCODING)
+    async fn begun(&self, from: Answer, first: Bytes) -> Result<Begun, Failure> {
+        let status = from.status();
+        if let Some(encoding) = from.headers().get(header::CONTENT_ENCODING)
             && encoding.as_bytes() != b"identity"
         {
             return Err(Failure::Encoded(String::from_utf8_lossy(encoding.as_bytes()).chars().take(32).collect()));
@@ -106,12 +109,12 @@ impl Upstreams {
         if !status.is_success() && !status.is_client_error() && !status.is_server_error() {
             return Err(Failure::Odd(status));
         }
-        let kind = response.headers().get(header::CONTENT_TYPE).cloned();
+        let kind = from.headers().get(header::CONTENT_TYPE).cloned();
         let is_stream = kind.as_ref().is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         if status.is_success() && is_stream {
-            return Ok(Begun::Stream(response, first));
+            return Ok(Begun::Stream(from, first));
         }
-        let whole = self.read(response, first).await?;
+        let whole = self.read(from, first).await?;
         if status.is_success() && usage_of_answer(&whole).is_err() {
             return Err(Failure::NotJson);
         }
@@ -126,10 +129,13 @@ impl Upstreams {
         }
     }
 
-    async fn read(&self, mut response: reqwest::Response, first: Bytes) -> Result<Bytes, Failure> {
+    async fn read(&self, mut from: Answer, first: Bytes) -> Result<Bytes, Failure> {
+        if from.is_over() && first.len() <= WHOLE_MOST {
+            return Ok(first);
+        }
         let mut whole = Vec::from(first);
         let reading = timeout(self.config.whole, async {
-            while let Some(piece) = self.next(&mut response).await? {
+            while let Some(piece) = self.next(&mut from).await? {
                 whole.extend_from_slice(&piece);
                 if whole.len() > WHOLE_MOST {
                     return Err(Failure::TooLong);
@@ -142,9 +148,9 @@ impl Upstreams {
     }
 
     /// The next piece of an answer.
-    pub(super) async fn next(&self, response: &mut reqwest::Response) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn next(&self, from: &mut Answer) -> Result<Option<Bytes>, Failure> {
         let between = self.between();
-        timeout(between, response.chunk()).await.map_err(|_| Failure::Silent(between))?.map_err(Failure::Broken)
+        timeout(between, from.piece()).await.map_err(|_| Failure::Silent(between))?.map_err(Failure::Broken)
     }
 }
 

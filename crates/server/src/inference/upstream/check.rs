@@ -6,8 +6,10 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use futures_util::future::join_all;
-use tokio::sync::Notify;
+use http::Method;
+use tokio::{sync::Notify, time::timeout};
 
 use super::{Upstream, Upstreams};
 use crate::CheckConfig;
@@ -90,16 +92,14 @@ impl Upstream {
             (None, None) => "models",
             (None, Some(_)) => "/health",
         };
-        let url = match path.starts_with('/') {
-            true => format!("{}{path}", self.address.host()),
-            false => format!("{}/{path}", self.address.base),
+        let request = match path.starts_with('/') {
+            true => self.client.request_at(Method::GET, path, Bytes::new()),
+            false => self.client.request(Method::GET, &format!("/{path}"), Bytes::new()),
         };
-        let mut request = self.http.get(url).timeout(check.time);
-        if let Some(key) = &self.config.key {
-            request = request.bearer_auth(key.as_str());
-        }
+        let Ok(request) = request else { return false };
         // Its body is not read: it may be long, and says nothing more.
-        request.send().await.is_ok_and(|answer| answer.status().is_success())
+        let answered = timeout(check.time, self.client.send(request)).await;
+        answered.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status().is_success()))
     }
 }
 

@@ -7,6 +7,7 @@
 mod ask;
 mod check;
 mod client;
+mod link;
 mod passing;
 
 use std::{
@@ -24,7 +25,7 @@ pub(super) use self::ask::Wanted;
 use self::{
     ask::{Begun, Failure},
     check::Checks,
-    client::{Address, Http},
+    client::{Address, Client, Connectors},
 };
 use super::meter::{Answered, UpstreamMeter};
 use crate::{ApiError, ModelConfig, UpstreamConfig};
@@ -33,7 +34,7 @@ use crate::{ApiError, ModelConfig, UpstreamConfig};
 #[derive(Debug)]
 pub(super) struct Upstreams {
     config: ModelConfig,
-    http: Http,
+    connectors: Connectors,
     began: Instant,
     members: Mutex<Members>,
     checks: Checks,
@@ -53,7 +54,7 @@ pub(super) struct Upstream {
     id: u64,
     config: UpstreamConfig,
     address: Address,
-    http: reqwest::Client,
+    client: Client,
     pub(super) meter: Arc<UpstreamMeter>,
 }
 
@@ -89,9 +90,10 @@ pub(super) enum Unanswered {
 impl Upstreams {
     /// The upstreams of a configured model, looked after from now on if it says so.
     pub(super) fn new(config: ModelConfig) -> io::Result<Arc<Self>> {
-        let (http, checks) = (Http::new()?, Checks::new(config.check.is_some() || config.droplets.is_some()));
+        let checks = Checks::new(config.check.is_some() || config.droplets.is_some());
+        let connectors = Connectors::new()?;
         let configured = config.upstreams.clone();
-        let upstreams = Self { config, http, began: Instant::now(), members: Mutex::default(), checks };
+        let upstreams = Self { config, connectors, began: Instant::now(), members: Mutex::default(), checks };
         for one in configured {
             upstreams.join(one, false)?;
         }
@@ -106,13 +108,13 @@ impl Upstreams {
 
     fn join(&self, config: UpstreamConfig, is_unproven: bool) -> io::Result<()> {
         let address = Address::parse(&config.url);
-        let http = self.http.client_for(&address)?;
+        let client = Client::new(&address, &self.connectors, config.key.as_ref().map(|key| key.as_str()))?;
         let meter = Arc::new(UpstreamMeter::new(address.label.clone()));
         let mut members = self.members();
         members.last += 1;
         let id = members.last;
         members.pool.join(id, config.weight, is_unproven);
-        members.all.push(Arc::new(Upstream { id, config, address, http, meter }));
+        members.all.push(Arc::new(Upstream { id, config, address, client, meter }));
         Ok(())
     }
 

@@ -10,12 +10,12 @@ use dewpoint_inference::sse::{Cutter, error_event};
 use futures_util::stream;
 use http::{HeaderValue, header};
 
-use super::{super::scripted::says_it_streams, Held};
+use super::{super::scripted::says_it_streams, Held, link::Answer};
 
 /// The stream of an upstream.
-pub(super) fn passed_on(held: Held, response: reqwest::Response, first: Bytes) -> Response {
+pub(super) fn passed_on(held: Held, from: Answer, first: Bytes) -> Response {
     let until = Instant::now() + held.upstreams.config.whole;
-    let passing = Passing { held, response, first: Some(first), cutter: Cutter::default(), until, over: false };
+    let passing = Passing { held, from, first: Some(first), cutter: Cutter::default(), until, over: false };
     let events = stream::unfold(passing, |mut passing| async {
         let events = passing.next().await?;
         Some((Ok::<_, std::convert::Infallible>(events), passing))
@@ -28,7 +28,7 @@ pub(super) fn passed_on(held: Held, response: reqwest::Response, first: Bytes) -
 
 struct Passing {
     held: Held,
-    response: reqwest::Response,
+    from: Answer,
     first: Option<Bytes>,
     cutter: Cutter,
     /// When it has taken too long, however much comes.
@@ -41,7 +41,7 @@ impl Passing {
         while !self.over {
             let piece = match self.first.take() {
                 Some(first) => Ok(Some(first)),
-                None => self.held.upstreams.next(&mut self.response).await,
+                None => self.held.upstreams.next(&mut self.from).await,
             };
             let broken = match piece {
                 Ok(Some(_)) if Instant::now() >= self.until => {
