@@ -64,8 +64,9 @@ bench-net:       ## slow: how fast bridges and rulesets are, as root in namespac
 bench-client:    ## what the Rust SDK adds to a call, beside plain reqwest
 	cargo run --release --locked -p dewpoint-client-bench
 
-bench-chat:      ## slow: what the gateway adds to a request for a model, and beside it LiteLLM's proxy from PyPI
+bench-chat:      ## slow: what the gateway adds beside LiteLLM's proxy from PyPI, then dew-llama beside llama.cpp; needs C++
 	scripts/bench-chat.sh
+	scripts/bench-llama.sh
 
 image-micro:     ## build micro-x64 into the default image directory
 	scripts/install.sh demo

@@ -34,10 +34,7 @@ pub fn lacks() -> Option<&'static str> {
             ("FMA", std::arch::is_x86_feature_detected!("fma")),
             // What whoever builds it can switch on (docs/llama.md).
             ("AVX-512", !on(option_env!("GGML_AVX512")) || has_avx512()),
-            (
-                "AVX-512 VNNI",
-                !on(option_env!("GGML_AVX512_VNNI")) || std::arch::is_x86_feature_detected!("avx512vnni"),
-            ),
+            ("AVX-512 VNNI", !on(option_env!("GGML_AVX512_VNNI")) || std::arch::is_x86_feature_detected!("avx512vnni")),
         ];
         has.into_iter().find(|(_, has)| !has).map(|(name, _)| name)
     }
