@@ -26,6 +26,11 @@ pub struct Marks {
     longest: usize,
 }
 
+/// Up to how many bytes a prompt is read at once, whatever it has in it.
+const SHORT: usize = 16 * 1024;
+/// How many marks llama.cpp is given at once.
+const MARKS_AT_ONCE: usize = 64;
+
 /// Whether white space beside a mark goes with it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Strips {
@@ -160,14 +165,27 @@ impl Marks {
         seal: Option<char>,
         is_first: bool,
     ) -> Vec<LlamaToken> {
-        let Some(seal) = seal else { return vocab.tokenize(text.as_bytes(), is_first, true) };
+        if seal.is_none() && text.len() <= SHORT {
+            return vocab.tokenize(text.as_bytes(), is_first, true);
+        }
         let mut tokens = Vec::new();
         tokens.extend((is_first && vocab.should_add_bos()).then(|| vocab.bos()));
         let mut put = |text: &str, has_marks: bool| {
-            if !text.is_empty() {
-                tokens.extend(vocab.tokenize(text.as_bytes(), false, has_marks));
+            let parts = if has_marks { self.parts(text) } else { vec![text] };
+            for part in parts.into_iter().filter(|part| !part.is_empty()) {
+                tokens.extend(vocab.tokenize(part.as_bytes(), false, has_marks));
             }
         };
+        match seal {
+            None => put(text, true),
+            Some(seal) => self.each_between_seals(text, seal, &mut put),
+        }
+        tokens.extend((is_first && vocab.should_add_eos()).then(|| vocab.eos()));
+        tokens
+    }
+
+    /// Tells a sealed text in pieces, without the seals, and of each whether its marks are marks.
+    fn each_between_seals(&self, text: &str, seal: char, put: &mut impl FnMut(&str, bool)) {
         // Where begins what was not put yet; the end of the last mark, and what that does to white space.
         let (mut from, mut behind, mut last) = (0, 0, Strips::default());
         for mark in self.find(text).into_iter().chain(std::iter::once(text.len()..text.len())) {
@@ -187,8 +205,24 @@ impl Marks {
             (behind, last) = (mark.end, strips);
         }
         put(&text[from..], true);
-        tokens.extend((is_first && vocab.should_add_eos()).then(|| vocab.eos()));
-        tokens
+    }
+
+    /// A text cut before some of its marks, where the tokens of the parts are those of the whole: llama.cpp takes a time for
+    /// a text that grows with the square of how many marks it has.
+    fn parts<'text>(&self, text: &'text str) -> Vec<&'text str> {
+        let mut parts = Vec::new();
+        let mut from = 0;
+        // One with which white space before it goes has to see that.
+        let begins = self
+            .find(text)
+            .into_iter()
+            .filter(|mark| !self.whole.get(&text[mark.clone()]).is_some_and(|strips| strips.before));
+        for mark in begins.skip(MARKS_AT_ONCE).step_by(MARKS_AT_ONCE) {
+            parts.push(&text[from..mark.start]);
+            from = mark.start;
+        }
+        parts.push(&text[from..]);
+        parts
     }
 }
 
@@ -267,6 +301,27 @@ mod tests {
         ] {
             assert_eq!(prompt(texts), (plain(texts), is_sealed), "{texts:?}");
         }
+    }
+
+    #[test]
+    fn a_prompt_of_very_many_messages_is_read_in_parts_and_gives_the_same_tokens() {
+        let marks = &tiny().mark_texts;
+        let turn = "<|im_start|>user\nit is \u{e9} <b><|im_end|>\n";
+        let text = turn.repeat(1000);
+        let parts = marks.parts(&text);
+        assert!(parts.iter().all(|part| marks.find(part).len() <= MARKS_AT_ONCE) && parts.concat() == text);
+        let vocab = tiny().model.vocab();
+        let whole = vocab.tokenize(text.as_bytes(), true, true);
+        assert_eq!(marks.tokens(&vocab, &text, None, true), whole);
+        // Also those of a client who writes a mark as text, once.
+        let sealed = format!("{text}<\u{fdd0}s>");
+        let expected = [whole, read("<s>", false)].concat();
+        let expected =
+            [&expected[..expected.len() - read("<s>", false).len() - read("\n", true).len()], &read("\n<s>", false)];
+        assert_eq!(marks.tokens(&vocab, &sealed, Some('\u{fdd0}'), true), expected.concat());
+        let mut strips = Marks::default();
+        strips.add("<|im_start|>", Strips { before: true, behind: false });
+        assert_eq!(strips.parts(&text), [text.as_str()]);
     }
 
     #[test]
