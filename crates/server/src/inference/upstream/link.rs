@@ -14,6 +14,7 @@ use std::{
 };
 
 use axum::body::{Bytes, HttpBody as _};
+use futures_util::FutureExt as _;
 use http::{HeaderMap, Request, StatusCode, response::Parts};
 use http_body_util::Full;
 use hyper::{
@@ -21,11 +22,14 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
     rt::{Read, Write},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How long a connection may lie unused. Less than the 5 s after which servers written in Python close theirs: a request that
 /// is sent on one that is just being closed fails.
 const IDLE: Duration = Duration::from_secs(4);
+
+/// How long the end of a body may take when all else has come.
+const END: Duration = Duration::from_secs(1);
 
 /// What is sent.
 pub(super) type Sent = Request<Full<Bytes>>;
@@ -228,6 +232,15 @@ impl Answer {
         .await
     }
 
+    /// Takes the end of a body that says nothing more, so that the connection can be used again. It is closed where something
+    /// else comes, or nothing for a while.
+    pub(super) fn finish(mut self) {
+        if self.is_over() || self.piece().now_or_never().is_some() {
+            return;
+        }
+        tokio::spawn(async move { timeout(END, self.piece()).await.is_ok() });
+    }
+
     /// Whether all of the body has come.
     pub(super) fn is_over(&self) -> bool {
         self.link.is_none()
@@ -347,6 +360,45 @@ mod tests {
         };
         let ((), _broken) = tokio::join!(plays, asks);
         assert_eq!(upstream.made.load(SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_has_said_all_leaves_its_connection_for_the_next_whenever_its_end_comes() {
+        for the_end_is_late in [false, true] {
+            let (upstream, mut ends) = Played::new();
+            let asks = async |end: &mut DuplexStream| {
+                let plays = async {
+                    hear(end).await;
+                    say(end, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n").await;
+                    if !the_end_is_late {
+                        say(end, "0\r\n\r\n").await;
+                    }
+                };
+                let reads = async {
+                    let mut answer = upstream.ask().await.expect("it answers");
+                    assert_eq!(answer.piece().await.expect("it begins").as_deref(), Some(&b"hi"[..]));
+                    answer.finish();
+                };
+                tokio::join!(plays, reads);
+                if the_end_is_late {
+                    say(end, "0\r\n\r\n").await;
+                }
+                let is_back = async {
+                    while upstream.links.free().links.is_empty() {
+                        tokio::task::yield_now().await;
+                    }
+                };
+                timeout(Duration::from_secs(20), is_back).await.expect("it is given back");
+            };
+            let (ours, theirs) = duplex(4096);
+            let mut end = theirs;
+            upstream.links.give_back(Link::over(TokioIo::new(ours)).await.expect("it is open"));
+            for _ in 0..3 {
+                asks(&mut end).await;
+            }
+            assert_eq!(upstream.made.load(SeqCst), 0, "late: {the_end_is_late}");
+            assert!(ends.try_recv().is_err());
+        }
     }
 
     #[tokio::test]

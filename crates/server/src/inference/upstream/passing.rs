@@ -1,6 +1,6 @@
 //! A stream of an upstream on its way to a client: whole events at a time, and one that says so when it breaks off.
 
-use std::time::Instant;
+use std::{future::poll_fn, task::Poll, time::Instant};
 
 use axum::{
     body::{Body, Bytes},
@@ -15,8 +15,19 @@ use super::{super::scripted::says_it_streams, Held, link::Answer};
 /// The stream of an upstream.
 pub(super) fn passed_on(held: Held, from: Answer, first: Bytes) -> Response {
     let until = Instant::now() + held.upstreams.config.whole;
-    let passing = Passing { held, from, first: Some(first), cutter: Cutter::default(), until, over: false };
+    let passing = Passing {
+        held,
+        from: Some(from),
+        first: Some(first),
+        cutter: Cutter::default(),
+        until,
+        has_begun: false,
+        over: false,
+    };
     let events = stream::unfold(passing, |mut passing| async {
+        if std::mem::take(&mut passing.has_begun) {
+            sent().await;
+        }
         let events = passing.next().await?;
         Some((Ok::<_, std::convert::Infallible>(events), passing))
     });
@@ -28,20 +39,43 @@ pub(super) fn passed_on(held: Held, from: Answer, first: Bytes) -> Response {
 
 struct Passing {
     held: Held,
-    from: Answer,
+    /// `None` when all that is wanted of it has come.
+    from: Option<Answer>,
     first: Option<Bytes>,
     cutter: Cutter,
     /// When it has taken too long, however much comes.
     until: Instant,
+    /// Whether the first events were handed out just now.
+    has_begun: bool,
     over: bool,
+}
+
+/// Lets what was handed out be sent before more is read. A server writes when there is nothing more to be had; without this the
+/// first events of an upstream that speaks fast would wait for those after them.
+async fn sent() {
+    let mut is_sent = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut is_sent, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl Passing {
     async fn next(&mut self) -> Option<Bytes> {
         while !self.over {
             let piece = match self.first.take() {
-                Some(first) => Ok(Some(first)),
-                None => self.held.upstreams.next(&mut self.from).await,
+                Some(first) => {
+                    self.has_begun = true;
+                    Ok(Some(first))
+                }
+                None => match &mut self.from {
+                    Some(from) => self.held.upstreams.next(from).await,
+                    None => Ok(None),
+                },
             };
             let broken = match piece {
                 Ok(Some(_)) if Instant::now() >= self.until => {
@@ -51,6 +85,7 @@ impl Passing {
                     Ok(events) => {
                         if self.cutter.is_done() {
                             (self.over, self.held.well) = (true, Some(true));
+                            self.from.take().map(Answer::finish);
                         }
                         if !events.is_empty() {
                             return Some(events);
