@@ -8,7 +8,7 @@ use dewpoint_client::chat::{Accumulator, CreateCompletion};
 use super::console::harmless;
 use crate::{
     failure::Failure,
-    output::{print, say, tell},
+    output::{is_unread, print, say, tell},
     tables::COMPLETION,
     tree::{given::Given, session::Session, spec::Verb},
 };
@@ -36,15 +36,20 @@ pub(crate) async fn run(session: &mut Session, _verb: &Verb, given: &Given) -> R
     if !io::stdin().is_terminal() {
         return once(session, wanted.user(io::read_to_string(io::stdin())?)).await;
     }
+    let mut has_answered = false;
     loop {
         say(format_args!("> "));
         let Some(line) = line().await? else { break };
         if line.trim().is_empty() {
             continue;
         }
-        wanted = wanted.user(line);
-        let answer = streamed(session, &wanted).await?;
-        wanted = wanted.assistant(answer);
+        let asked = wanted.clone().user(line.trim_end());
+        match streamed(session, &asked).await {
+            Ok(answer) => (wanted, has_answered) = (asked.assistant(answer), true),
+            // What was said so far stands; the model has not heard this line.
+            Err(error) if has_answered && !is_unread(&error) => tell!("dew: {error:#}"),
+            Err(error) => return Err(error),
+        }
     }
     tell!();
     Ok(())
