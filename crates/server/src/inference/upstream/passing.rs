@@ -85,7 +85,9 @@ impl Passing {
                     Ok(events) => {
                         if self.cutter.is_done() {
                             (self.over, self.held.well) = (true, Some(true));
-                            self.from.take().map(Answer::finish);
+                            if let Some(from) = self.from.take() {
+                                from.finish();
+                            }
                         }
                         if !events.is_empty() {
                             return Some(events);
