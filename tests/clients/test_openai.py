@@ -66,6 +66,9 @@ def test_logprobs_stops_and_tools(client):
 
 def test_models_and_embeddings(client):
     assert MODEL in {model.id for model in client.models.list()}
+    assert client.models.retrieve(MODEL) == next(model for model in client.models.list() if model.id == MODEL)
+    with pytest.raises(openai.NotFoundError, match=f'There is no model "none".*{MODEL}'):
+        client.models.retrieve("none")
     packed = client.embeddings.create(model=MODEL, input=["a cat", "a dog"])
     plain = client.embeddings.create(model=MODEL, input=["a cat", "a dog"], encoding_format="float")
     assert len(packed.data) == 2 and len(packed.data[0].embedding) == 384

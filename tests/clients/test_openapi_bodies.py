@@ -469,6 +469,10 @@ def refusals(http, droplet, volume, body):
     http.post("/v2/account/keys", json={"name": "none", "public_key": "none"})
 
 
+# Served for OpenAI's clients; the description has nothing to hold it against.
+NOT_DESCRIBED = {"inference_get_model"}
+
+
 @pytest.fixture(scope="module")
 def judge():
     return Judge(Description(DESCRIPTION))
@@ -488,7 +492,7 @@ def test_every_served_operation_of_the_description_is_visited(toured, http):
     served = {operation["operationId"] for path, item in paths.items() if path.startswith(("/v1/", "/v2/"))
               for operation in item.values() if isinstance(operation, dict)}
     assert served, "the server names what it serves"
-    assert served - toured.succeeded == set()
+    assert served - toured.succeeded == NOT_DESCRIBED
 
 
 def test_every_body_is_as_described_but_for_the_known_deviations(toured):

@@ -38,9 +38,13 @@ fn listed() -> Vec<Listed> {
     spec.operations
 }
 
+/// What clients of OpenAI's ask for beside what the public API has.
+const BESIDE: [&str; 1] = ["/v1/models/{model}"];
+
 /// Ours, and the public API's: what is below `/dew/v1`, the probes and the docs is not in the file.
 fn public_operations() -> Vec<Operation> {
-    operations().into_iter().filter(|operation| operation.path().starts_with("/v")).collect()
+    let is_public = |operation: &Operation| operation.path().starts_with("/v") && !BESIDE.contains(&operation.path());
+    operations().into_iter().filter(is_public).collect()
 }
 
 /// Alternatives of scopes, their order aside. `api:read` and `api:write` stand beside the real scopes of block storage and

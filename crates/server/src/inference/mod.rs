@@ -260,7 +260,8 @@ impl Inference {
         self.gauges.forget();
     }
 
-    fn find(&self, name: &str) -> Result<Arc<Model>, ApiError> {
+    /// The model of this name; 404 with the models there are.
+    pub(crate) fn find(&self, name: &str) -> Result<Arc<Model>, ApiError> {
         let models = self.models();
         if let Some(model) = models.iter().find(|model| model.name == name) {
             return Ok(Arc::clone(model));

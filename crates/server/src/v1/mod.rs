@@ -6,14 +6,14 @@ use axum::{
     response::Response,
 };
 use dewpoint_api::{
-    EmbeddingRequest, EmbeddingResponse, InferenceModel, InferenceModelsResponse,
+    EmbeddingRequest, EmbeddingResponse, ErrorId, InferenceModel, InferenceModelsResponse,
     chat::{ChatCompletion, ChatCompletionChunk, ChatCompletionRequest},
 };
 
 use crate::{
-    Again, ApiError, App, Caller, Json, Operation, RequestId,
+    Again, ApiError, App, Caller, Json, Operation, Path, RequestId,
     extract::read_body,
-    inference::{self, Task},
+    inference::{self, Model, Task},
 };
 
 const EACH_TIME: Again = Again::Never("it keeps nothing, and asked again a model is to speak again");
@@ -35,6 +35,11 @@ pub(crate) fn operations() -> Vec<Operation> {
             .says("The models that can be asked.")
             .needs_model_key()
             .answers::<InferenceModelsResponse>(200),
+        Operation::get("/v1/models/{model}", model)
+            .id("inference_get_model")
+            .says("A model that can be asked.")
+            .needs_model_key()
+            .answers::<InferenceModel>(200),
         Operation::post("/v1/embeddings", embed, EACH_TIME)
             .id("inference_create_embedding")
             .says("Where texts lie among others: a vector for each.")
@@ -49,13 +54,30 @@ pub(crate) fn operations() -> Vec<Operation> {
 /// `GET /v1/models` (INF-9)
 async fn models(State(app): State<App>) -> Json<InferenceModelsResponse> {
     let models = app.inference.listed(&app.control).await;
-    let models = models.iter().map(|model| InferenceModel {
+    let data = models.iter().map(|model| shown(model)).collect();
+    Json(InferenceModelsResponse { object: "list".to_owned(), data })
+}
+
+/// `GET /v1/models/{model}`, which OpenAI's clients have and the public description has not. 404 with the models there are for
+/// an unknown one, and for one that does not answer now.
+async fn model(State(app): State<App>, Path(name): Path<String>) -> Result<Json<InferenceModel>, ApiError> {
+    let models = app.inference.listed(&app.control).await;
+    match models.iter().find(|model| model.name == name) {
+        Some(model) => Ok(Json(shown(model))),
+        None => {
+            let known = app.inference.find(&name)?;
+            Err(ApiError::new(ErrorId::NotFound, format!("The model {} does not answer now.", known.name)))
+        }
+    }
+}
+
+fn shown(model: &Model) -> InferenceModel {
+    InferenceModel {
         id: model.name.clone(),
         object: "model".to_owned(),
         created: model.created,
         owned_by: model.owner.clone(),
-    });
-    Json(InferenceModelsResponse { object: "list".to_owned(), data: models.collect() })
+    }
 }
 
 /// `POST /v1/chat/completions`: 200 with the answer, or with its events. 404 with the models there are for an unknown one; 422

@@ -146,6 +146,7 @@ impl Alice {
             "domain_record_id" => &self.domain_record,
             "token_id" => &self.token,
             "api_key_uuid" => &self.model_key,
+            "model" => "everybodys",
             "*path" => "v1.json",
             // Faults belong to no account; who may not steer is refused before one is looked for.
             "fault_id" => "1",
