@@ -18,10 +18,10 @@ async fn script(text: &str, patience: LlamaPatience) -> Lab {
     Lab::within(dir, patience).await
 }
 
-/// Short where something is waited for in vain.
+/// Short where something is waited for in vain, and long enough for a shell to begin on a busy machine.
 fn short() -> LlamaPatience {
     LlamaPatience {
-        opening: Duration::from_millis(50),
+        opening: Duration::from_millis(500),
         answering: Duration::from_millis(50),
         ..LlamaPatience::default()
     }
@@ -67,7 +67,7 @@ async fn one_that_never_opens_its_socket_is_ended_told_of_and_tried_again() {
     // It has a child of its own, as a script has that starts the program, and neither reads what it is told.
     let lab = script("sleep 1000 & echo $! >> \"$here/noted\"; echo $$ >> \"$here/noted\"; wait", short()).await;
     lab.add("nothing", &lab.file("tiny.gguf")).await.expect(202);
-    lab.says("nothing", "failed", "did not open its socket within 50ms").await;
+    lab.says("nothing", "failed", "did not open its socket within 500ms").await;
     // Each time two processes.
     until("it is tried again, and again", || lab.noted().len() >= 6).await;
     let before = lab.noted();
